@@ -1,0 +1,24 @@
+//! The kernel's own actors, and the table of kinds that tree files name.
+//!
+//! One file an actor: its settings, its messages, itself. A new one adds a line to [`kinds`].
+
+pub mod duration;
+pub mod log;
+pub mod probe;
+pub mod process;
+pub mod sensors;
+
+use unity_supervisors::Kinds;
+
+/// The table of kinds.
+#[must_use]
+pub fn kinds() -> Kinds {
+    Kinds::new()
+        .with::<log::Log>("log", "writes what it is told to the kernel's log")
+        .with::<probe::Probe>(
+            "probe",
+            "does what its messages say: crashes, hangs, echoes, counts",
+        )
+        .with::<process::Process>("process", "runs any command as a child process")
+        .with::<sensors::host::HostSensor>("sensor.host", "this machine's real load")
+}

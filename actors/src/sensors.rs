@@ -1,0 +1,3 @@
+//! Sensors: actors that measure.
+
+pub mod host;

@@ -1,0 +1,102 @@
+//! `sensor.host`: this machine's real load, measured each `every`.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sysinfo::System;
+use unity_supervisors::{Actor, Context, Exit, Message, Next, Reply, Start};
+
+use crate::duration::DurationText;
+
+/// Settings of `sensor.host`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostSettings {
+    /// Time between two measurements, 100 ms to 1 h.
+    #[serde(default = "every")]
+    pub every: DurationText,
+}
+
+fn every() -> DurationText {
+    DurationText(Duration::from_secs(1))
+}
+
+/// Messages of `sensor.host`.
+#[derive(Debug, Message)]
+#[message(json, priority = "high")]
+pub enum HostMessage {
+    /// Measure now.
+    Measure,
+    /// What was measured last.
+    Read(Reply<Value>),
+}
+
+/// Measures the machine that the kernel runs on.
+#[derive(Debug)]
+pub struct HostSensor {
+    system: System,
+    measured: u64,
+    last: Value,
+}
+
+impl HostSensor {
+    fn measure(&mut self) -> Result<(), Exit> {
+        self.system.refresh_cpu_usage();
+        self.system.refresh_memory();
+        let load = System::load_average()?;
+        self.measured += 1;
+        self.last = json!({
+            "cpu": round(f64::from(self.system.global_cpu_usage()) / 100.0),
+            "load": [round(load.one), round(load.five), round(load.fifteen)],
+            "memory_used_bytes": self.system.used_memory(),
+            "memory_total_bytes": self.system.total_memory(),
+            "measured": self.measured,
+        });
+        Ok(())
+    }
+}
+
+fn round(share: f64) -> f64 {
+    (share * 1_000.0).round() / 1_000.0
+}
+
+impl Actor for HostSensor {
+    type Message = HostMessage;
+    type Settings = HostSettings;
+
+    async fn start(settings: &HostSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
+        let every = settings.every.0;
+        if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&every) {
+            return Err(Exit::error(format!(
+                "`every` is 100ms to 1h, not {}",
+                settings.every
+            )));
+        }
+        ctx.tell_every(every, || HostMessage::Measure);
+        let mut sensor = Self {
+            system: System::new()?,
+            measured: 0,
+            last: Value::Null,
+        };
+        sensor.measure()?;
+        Ok(Start::Running(sensor))
+    }
+
+    async fn handle(
+        &mut self,
+        message: &mut HostMessage,
+        _ctx: &mut Context<Self>,
+    ) -> Result<Next, Exit> {
+        match message {
+            HostMessage::Measure => self.measure()?,
+            HostMessage::Read(reply) => reply.send(self.last.clone()),
+        }
+        Ok(Next::Continue)
+    }
+
+    fn observe(&self) -> Value {
+        self.last.clone()
+    }
+}

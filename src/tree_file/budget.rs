@@ -1,0 +1,221 @@
+//! Whether a restart budget can be spent at all, given the pauses that backoff makes.
+//!
+//! A budget is spent by more than `intensity` restarts within `period`. A child without backoff that
+//! crashes at once spends any budget. One with backoff can crash only as often as its shortest
+//! pauses (jitter taken off) fit into the period, and the first pauses are the shortest. If all
+//! children together cannot crash often enough, the supervisor will restart them for ever.
+
+use std::time::Duration;
+
+use unity_supervisors::spec::{Backoff, Restart, SupervisorSpec};
+
+use super::child::Lowered;
+use super::codes::Code;
+use super::diagnostic::Diagnostic;
+use super::format_duration;
+use super::reader::Reader;
+use super::source::Span;
+
+/// How many pauses are looked at one by one before a budget is taken to be fine.
+const PAUSES_MAX: usize = 10_000;
+/// How many children and pauses a warning shows.
+const SHOWN_MAX: usize = 3;
+
+impl Reader<'_> {
+    /// Warns if the children can never spend the budget of their supervisor because of backoff.
+    pub(super) fn check_budget(
+        &mut self,
+        spec: &SupervisorSpec,
+        children: &[Lowered],
+        path: &str,
+        at: Span,
+    ) {
+        let intensity = u64::from(spec.intensity);
+        let mut total = 0_u64;
+        let mut paused = Vec::new();
+        for child in children
+            .iter()
+            .filter(|child| child.spec.restart != Restart::Temporary)
+        {
+            let Some(backoff) = &child.spec.backoff else {
+                return;
+            };
+            let Some(fit) = crashes_in(backoff, spec.period, intensity) else {
+                return;
+            };
+            total = total.saturating_add(fit);
+            if total > intensity {
+                return;
+            }
+            paused.push((child, backoff, fit));
+        }
+        if paused.is_empty() {
+            return;
+        }
+        let period = format_duration(spec.period);
+        let most = total.saturating_sub(1);
+        let mut warning = Diagnostic::new(
+            Code::BudgetNeverSpent,
+            format!("the restart budget of {path} can never be used up"),
+        )
+        .at(
+            at,
+            format!(
+                "it takes more than {} in {period}",
+                times(intensity, "restart")
+            ),
+        );
+        for (child, backoff, fit) in paused.iter().take(SHOWN_MAX) {
+            let id = &child.spec.id;
+            let pauses = first_pauses(backoff);
+            warning = warning.note(format!(
+                "`{id}` crashes at most {} in {period}: its pauses are at least {pauses}",
+                times(*fit, "time")
+            ));
+            if let Some(at) = child.backoff_at {
+                warning = warning.related(at, format!("the pauses of `{id}`"));
+            }
+        }
+        if paused.len() > 1 {
+            let all = times(total, "time");
+            warning = warning.note(format!(
+                "its {} children together crash at most {all}",
+                paused.len()
+            ));
+        }
+        let less = if most == 0 { "" } else { " or less" };
+        self.report(warning.help(format!(
+            "to let it be used up: `intensity: {most}`{less}, a longer `period`, or shorter pauses"
+        )));
+    }
+}
+
+fn times(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How many crashes fit into `period`, the first at its begin; `None` if more than `enough`, or if
+/// it takes too long to find out.
+fn crashes_in(backoff: &Backoff, period: Duration, enough: u64) -> Option<u64> {
+    let period = period.as_secs_f64();
+    let mut at = 0.0;
+    for ((pause, steady), crashes) in pauses(backoff).take(PAUSES_MAX).zip(1_u64..) {
+        if crashes > enough {
+            return None;
+        }
+        if steady {
+            // Whole pauses, counted as whole seconds; no pause at all gives no duration.
+            let more = Duration::try_from_secs_f64((period - at) / pause)
+                .ok()?
+                .as_secs();
+            return Some(crashes.saturating_add(more)).filter(|crashes| *crashes <= enough);
+        }
+        at += pause;
+        if at > period {
+            return Some(crashes);
+        }
+    }
+    None
+}
+
+/// The shortest pauses in seconds, and whether all that follow are as long.
+fn pauses(backoff: &Backoff) -> impl Iterator<Item = (f64, bool)> {
+    let (max, factor) = (backoff.max.as_secs_f64(), backoff.factor);
+    let share = 1.0 - backoff.jitter;
+    std::iter::successors(Some(backoff.min.as_secs_f64().min(max)), move |pause| {
+        Some((pause * factor).min(max))
+    })
+    .map(move |pause| {
+        let steady = pause >= max || factor <= 1.0 || pause <= 0.0;
+        (pause * share, steady)
+    })
+}
+
+fn first_pauses(backoff: &Backoff) -> String {
+    let mut shown = Vec::new();
+    let mut more = ", …";
+    for (pause, steady) in pauses(backoff).take(SHOWN_MAX + 1) {
+        if shown.len() == SHOWN_MAX {
+            break;
+        }
+        // Rounded, as 0.8 of 100 ms is a hair below 80 ms.
+        let pause = Duration::from_secs_f64((pause * 1000.0).round() / 1000.0);
+        shown.push(format_duration(pause));
+        if steady {
+            more = " each time";
+            break;
+        }
+    }
+    if more == " each time" && shown.len() > 1 {
+        more = " from then on";
+    }
+    format!("{}{more}", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crashes_are_counted_with_the_shortest_pauses() {
+        for (min_ms, max_ms, factor, jitter, period_s, enough, expected) in [
+            // 0, 1, 3, 7 s; the next is at 15 s.
+            (1000, 60_000, 2.0, 0.0, 10, 100, Some(4)),
+            // A fifth shorter: 0, 0.8, 2.4, 5.6 s; the next is at 12 s.
+            (1000, 60_000, 2.0, 0.2, 10, 100, Some(4)),
+            // 0, 1, 3, 5, 7, 9 s.
+            (1000, 2000, 2.0, 0.0, 10, 100, Some(6)),
+            // Every second, both ends counted.
+            (1000, 1000, 2.0, 0.0, 10, 100, Some(11)),
+            (1000, 60_000, 1.0, 0.0, 10, 100, Some(11)),
+            (1000, 1000, 1.0, 0.0, 10, 5, None),
+            (0, 1000, 2.0, 0.0, 10, 100, None),
+            (1000, 1000, 2.0, 1.0, 10, 100, None),
+            (20_000, 60_000, 2.0, 0.0, 10, 1, Some(1)),
+            (
+                1,
+                86_400_000,
+                1.000_000_1,
+                0.0,
+                86_400,
+                u64::from(u32::MAX),
+                None,
+            ),
+            (1, 1, 1.0, 0.0, 3_000_000_000, u64::from(u32::MAX), None),
+        ] {
+            let backoff = Backoff {
+                min: Duration::from_millis(min_ms),
+                max: Duration::from_millis(max_ms),
+                factor,
+                jitter,
+            };
+            let found = crashes_in(&backoff, Duration::from_secs(period_s), enough);
+            assert_eq!(
+                found, expected,
+                "{backoff:?} in {period_s} s, {enough} are enough"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_pauses_are_told_in_words() {
+        let backoff = Backoff {
+            jitter: 0.2,
+            ..Backoff::default()
+        };
+        assert_eq!(first_pauses(&backoff), "80ms, 160ms, 320ms, …");
+
+        let steady = Backoff {
+            min: Duration::from_secs(10),
+            ..backoff
+        };
+        assert_eq!(first_pauses(&steady), "8s each time");
+
+        let soon = Backoff {
+            min: Duration::from_secs(5),
+            jitter: 0.0,
+            ..backoff
+        };
+        assert_eq!(first_pauses(&soon), "5s, 10s from then on");
+    }
+}

@@ -1,0 +1,121 @@
+//! Every code that the reader of tree files can raise, each with its meaning in one line.
+//!
+//! `UK01xx` is the file and its syntax, `UK02xx` its content, `UK03xx` warnings, `UK04xx` parts of
+//! the kernel that are not built yet. A code is never given a second meaning: people search for it.
+
+macro_rules! codes {
+    ($($name:ident $code:literal $meaning:literal)+) => {
+        /// What a diagnostic is about.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = concat!("`", $code, "`: ", $meaning, ".")] $name,)+
+        }
+
+        impl Code {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The code as people see it: `UK0201`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// What it means, in one line.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    Missing "UK0101" "there is no such file"
+    Unreadable "UK0102" "the file cannot be read"
+    Folder "UK0103" "the path is a folder"
+    Empty "UK0104" "the file is empty"
+    NotUtf8 "UK0105" "the file is not UTF-8"
+    TooLarge "UK0106" "the file is too large"
+    Syntax "UK0107" "the file is not valid YAML"
+    SeveralDocuments "UK0108" "the file has more than one YAML document"
+    TooDeep "UK0109" "lists and mappings are nested too deep"
+    TooManyNodes "UK0110" "the file has too many values, aliases counted"
+    TooManyFiles "UK0111" "too many files are included"
+    IncludeTooDeep "UK0112" "includes are nested too deep"
+    IncludeCycle "UK0113" "a file includes itself"
+    UnknownAlias "UK0114" "an alias has no anchor before it"
+    DuplicateKey "UK0115" "a key stands twice in a mapping"
+    ComplexKey "UK0116" "a key is not a text"
+    UnknownTag "UK0117" "a YAML tag is not known or does not fit its value"
+    BadMerge "UK0118" "what `<<` merges is not a mapping"
+    VariableUnset "UK0119" "a variable is not set and has no default"
+    VariableForm "UK0120" "`${` does not begin a variable"
+
+    UnknownKey "UK0201" "a key is not known"
+    MissingKey "UK0202" "a required key is missing"
+    WrongType "UK0203" "a value has the wrong type"
+    Version "UK0204" "the version of the format is not 1"
+    BadId "UK0205" "an id or a name has characters that it may not have"
+    DuplicateId "UK0206" "two children of a supervisor have the same id"
+    ReservedId "UK0207" "the id is the kernel's own"
+    KindAndChildren "UK0208" "a child is a worker and a supervisor at once"
+    NeitherKindNorChildren "UK0209" "a child is neither a worker nor a supervisor"
+    UnknownKind "UK0210" "the kind is not known"
+    UnknownWord "UK0211" "a value is not one of the words that are allowed"
+    BadDuration "UK0212" "a value is not a duration"
+    OutOfRange "UK0213" "a value is out of its range"
+    BackoffOrder "UK0214" "the shortest pause is longer than the longest"
+    NeedsUnknown "UK0215" "a child needs a sibling that does not exist"
+    NeedsLater "UK0216" "a child needs a sibling that starts after it"
+    NeedsItself "UK0217" "a child needs itself"
+    WrongOwner "UK0218" "the key belongs to another sort of child"
+    BadSettings "UK0219" "settings do not fit their kind"
+    BadInclude "UK0220" "an include is not the path of a list of children"
+
+    FiniteSupervisor "UK0301" "a supervisor is killed if its children take long to stop"
+    TransientSupervisor "UK0302" "a supervisor that gives up is not restarted, without an alarm"
+    ShutdownTooLong "UK0303" "a child may take longer to stop than its supervisor"
+    BudgetNeverSpent "UK0304" "the pauses are too long for the restart budget to be ever spent"
+    NoChildren "UK0305" "a supervisor has no children"
+    EssentialBelowRoot "UK0306" "`essential` has no effect below the children of the root"
+
+    NoTemplate "UK0401" "templates are not built yet"
+    NoAutoShutdown "UK0402" "`auto_shutdown` is not built yet"
+    NoSignificant "UK0403" "`significant` is not built yet"
+    NoOnCrash "UK0404" "`on_crash` is not built yet"
+    NoProbation "UK0405" "`probation` is not built yet"
+    NoStall "UK0406" "`stall` and `stall_after` are not built yet"
+    NoHealth "UK0407" "`health` of a worker is not built yet"
+    NoRuntime "UK0408" "`runtime` is not built yet"
+    NoState "UK0409" "`state` is not built yet"
+    NoPlace "UK0410" "`place` is not built yet"
+    NoSecrets "UK0411" "secrets are not built yet"
+}
+
+impl Code {
+    /// Whether it is a warning: the tree can run all the same.
+    #[must_use]
+    pub fn is_warning(self) -> bool {
+        self.as_str().starts_with("UK03")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_sorted_and_well_formed() {
+        let names: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+
+        assert_eq!(names, sorted);
+        for code in Code::ALL {
+            assert_eq!(code.as_str().len(), 6, "{code:?}");
+            assert!(!code.meaning().ends_with('.'), "{code:?}");
+        }
+    }
+}

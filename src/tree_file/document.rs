@@ -1,0 +1,138 @@
+//! Lowers a whole file: its version, the node's name and the root supervisor.
+
+use unity_supervisors::spec::{SupervisorSpec, TreeSpec};
+
+use super::codes::Code;
+use super::diagnostic::Diagnostic;
+use super::fields::Fields;
+use super::keys;
+use super::node::{Entry, Node, Value};
+use super::reader::Reader;
+
+/// The node's name unless the file says otherwise.
+const NAME: &str = "kernel";
+
+impl Reader<'_> {
+    /// Lowers a parsed file.
+    pub(super) fn document(&mut self, root: &Node) -> Option<TreeSpec> {
+        if let Value::List(_) = root.value {
+            self.report(
+                Diagnostic::new(
+                    Code::WrongType,
+                    "a tree file must be a mapping, found a list",
+                )
+                .at(root.span, "expected `version: 1` and `tree:`")
+                .help("a list of children is a file to `include`: check the file that does"),
+            );
+            return None;
+        }
+        let fields = self.fields(root, "a tree file")?;
+        for entry in fields.entries {
+            self.top_key(entry);
+        }
+        self.version(fields);
+        let name = match self.word(fields.get("name")).zip(fields.get("name")) {
+            Some((name, entry)) => self.id(name, entry.node.span, "the name of a node"),
+            None => None,
+        };
+        Some(TreeSpec {
+            name: name.map_or_else(|| NAME.to_owned(), String::from),
+            test: self.boolean(fields.get("test")).unwrap_or_default(),
+            root: self.root(fields),
+        })
+    }
+
+    fn top_key(&mut self, entry: &Entry) {
+        let key = &*entry.key.text;
+        if keys::FILE.contains(&key) {
+            return;
+        }
+        if keys::owner(key) != Some(keys::Owner::Supervisor) {
+            return self.unknown_key(entry, keys::FILE, "a tree file");
+        }
+        self.report(
+            Diagnostic::new(Code::UnknownKey, format!("unknown key `{key}`"))
+                .at(entry.key.span, "a key of the root supervisor")
+                .help(format!("move `{key}` below `tree:` and indent it")),
+        );
+    }
+
+    fn version(&mut self, fields: Fields<'_>) {
+        let Some(entry) = fields.get("version") else {
+            self.report(
+                Diagnostic::new(Code::MissingKey, "`version` is missing")
+                    .at(fields.head, "a tree file begins with its version")
+                    .help("write `version: 1` in the first line"),
+            );
+            return;
+        };
+        match &entry.node.value {
+            Value::Int(1) => {}
+            Value::Int(other) => {
+                let message = format!("the version `{other}` of the format is not known");
+                self.report(
+                    Diagnostic::new(Code::Version, message)
+                        .at(entry.node.span, "expected 1")
+                        .help("write `version: 1`; a later one needs a later kernel"),
+                );
+            }
+            _ => self.wrong_type(
+                entry,
+                "the integer 1",
+                Some("write `version: 1`".to_owned()),
+            ),
+        }
+    }
+
+    fn root(&mut self, file: Fields<'_>) -> SupervisorSpec {
+        let Some(entry) = file.get("tree") else {
+            self.report(
+                Diagnostic::new(Code::MissingKey, "`tree` is missing")
+                    .at(file.head, "a tree file has a root supervisor")
+                    .help("add `tree:` with `children:` below it"),
+            );
+            return SupervisorSpec::default();
+        };
+        let fields = match &entry.node.value {
+            Value::Map(_) => self.fields(&entry.node, "`tree`"),
+            Value::Broken => None,
+            _ => {
+                let help = "write `children:` below `tree:`, indented".to_owned();
+                self.wrong_type(entry, "a mapping", Some(help));
+                None
+            }
+        };
+        let Some(fields) = fields else {
+            return SupervisorSpec::default();
+        };
+        for entry in fields.entries {
+            self.root_key(entry);
+        }
+        if !fields.has("children") && !fields.has("template") {
+            self.report(
+                Diagnostic::new(Code::MissingKey, "the root has no `children`")
+                    .at(entry.key.span, "the root supervisor")
+                    .help("add `children:`, or `children: []` for none"),
+            );
+        }
+        self.supervisor(fields, "/", None, entry.key.span)
+    }
+
+    fn root_key(&mut self, entry: &Entry) {
+        let key = &*entry.key.text;
+        let (of, help) = match keys::owner(key) {
+            Some(keys::Owner::Supervisor) => return,
+            None => {
+                let known = keys::of(Some(keys::Owner::Supervisor), true);
+                return self.unknown_key(entry, &known, "the root supervisor");
+            }
+            Some(keys::Owner::Child) => ("a child", "nothing supervises the root: take it out"),
+            Some(keys::Owner::Worker) => ("a worker", "put it on a child of the root"),
+        };
+        self.report(
+            Diagnostic::new(Code::WrongOwner, format!("`{key}` is a key of {of}"))
+                .at(entry.key.span, "this is the root supervisor")
+                .help(help),
+        );
+    }
+}

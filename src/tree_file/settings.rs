@@ -1,0 +1,165 @@
+//! Settings of a worker: made JSON, checked by their kind, its faults put where they belong.
+
+use serde_json::{Map, Number, Value as Json};
+
+use super::codes::Code;
+use super::diagnostic::Diagnostic;
+use super::fields::Fields;
+use super::node::{Node, Value, harmless, shown};
+use super::reader::Reader;
+use super::source::Span;
+use super::{PathStep, SettingsFault};
+
+impl Reader<'_> {
+    /// The settings of a worker, checked if its kind is known.
+    pub(super) fn settings(&mut self, fields: Fields<'_>, kind: Option<&str>) -> Json {
+        let empty = Json::Object(Map::new());
+        let entry = fields.get("settings");
+        let json = match entry.map(|entry| (&entry.node.value, entry)) {
+            None | Some((Value::Null, _)) => Some(empty.clone()),
+            Some((Value::Map(_), entry)) => self.json(&entry.node),
+            Some((_, entry)) => {
+                self.wrong_type(entry, "a mapping", None);
+                None
+            }
+        };
+        let (Some(json), Some(kind)) = (&json, kind) else {
+            return json.unwrap_or(empty);
+        };
+        for fault in self
+            .sources
+            .kinds
+            .check(kind, json)
+            .err()
+            .unwrap_or_default()
+        {
+            let of = entry.or_else(|| fields.get("kind"));
+            let Some(of) = of else { continue };
+            let (node, named) = match entry {
+                Some(entry) => (Some(&entry.node), entry.key.span),
+                None => (None, of.node.span),
+            };
+            let (span, there) = place(node, named, &fault);
+            self.bad_setting(kind, &fault, span, there);
+        }
+        json.clone()
+    }
+
+    fn bad_setting(&mut self, kind: &str, fault: &SettingsFault, span: Span, there: bool) {
+        let last = fault.path.iter().rev().find_map(|step| match step {
+            PathStep::Key(key) => Some(key.as_str()),
+            PathStep::Index(_) => None,
+        });
+        let expected = fault.expected.iter().map(String::as_str);
+        let meant = last.and_then(|last| self.suggest(last, expected));
+        let help = match meant {
+            Some(meant) => format!("did you mean `{}`?", shown(meant)),
+            None if !fault.expected.is_empty() => {
+                format!("expected one of: {}", fault.expected.join(", "))
+            }
+            None if !there => "add it below `settings:`".to_owned(),
+            None => format!("see what the settings of the kind `{kind}` are"),
+        };
+        let what: String = harmless(&fault.what).collect();
+        let label = if fault.path.is_empty() {
+            String::new()
+        } else {
+            path_text(&fault.path)
+        };
+        let message = format!("settings of `{kind}`: {what}");
+        self.report(
+            Diagnostic::new(Code::BadSettings, message)
+                .at(span, label)
+                .help(help),
+        );
+    }
+
+    /// A node as JSON; `None` if a part of it is at fault, which is reported.
+    fn json(&mut self, node: &Node) -> Option<Json> {
+        Some(match &node.value {
+            Value::Null => Json::Null,
+            Value::Bool(value) => Json::Bool(*value),
+            Value::Int(value) => integer(*value),
+            Value::Float(value) => match Number::from_f64(*value) {
+                Some(number) => Json::Number(number),
+                None => {
+                    let message = format!("settings cannot hold the number `{value}`");
+                    let fault = Diagnostic::new(Code::WrongType, message)
+                        .at(node.span, "neither infinite nor not a number");
+                    self.report(
+                        fault.help("write a number, or put it in quotes to make it a text"),
+                    );
+                    return None;
+                }
+            },
+            Value::Text { text, .. } => Json::String(text.to_string()),
+            Value::List(items) => {
+                let made: Vec<Option<Json>> = items.iter().map(|item| self.json(item)).collect();
+                Json::Array(made.into_iter().collect::<Option<_>>()?)
+            }
+            Value::Map(entries) => {
+                let made: Vec<Option<(String, Json)>> = entries
+                    .iter()
+                    .map(|entry| Some((entry.key.text.to_string(), self.json(&entry.node)?)))
+                    .collect();
+                Json::Object(made.into_iter().collect::<Option<_>>()?)
+            }
+            Value::Broken => return None,
+        })
+    }
+}
+
+fn integer(value: i128) -> Json {
+    i64::try_from(value)
+        .map(Json::from)
+        .or_else(|_| u64::try_from(value).map(Json::from))
+        .unwrap_or(Json::Null)
+}
+
+/// Where a fault belongs: the key that is not known, else the value, else what should have it, and
+/// then it is not there.
+fn place(node: Option<&Node>, named: Span, fault: &SettingsFault) -> (Span, bool) {
+    let mut named = named;
+    let mut node = node;
+    let mut key_itself = false;
+    for step in &fault.path {
+        let next = match (node.map(|node| &node.value), step) {
+            (Some(Value::Map(entries)), PathStep::Key(key)) => entries
+                .iter()
+                .find(|entry| *entry.key.text == **key)
+                .map(|entry| {
+                    key_itself = matches!(entry.node.value, Value::Null);
+                    (entry.key.span, &entry.node)
+                }),
+            (Some(Value::List(items)), PathStep::Index(index)) => {
+                items.get(*index).map(|item| (item.caret(), item))
+            }
+            _ => None,
+        };
+        let Some((span, found)) = next else {
+            return (named, false);
+        };
+        (named, node) = (span, Some(found));
+    }
+    let unknown_key = !fault.expected.is_empty() || key_itself || fault.path.is_empty();
+    match node {
+        Some(node) if !unknown_key => (node.caret(), true),
+        _ => (named, true),
+    }
+}
+
+/// A path as in `health.http` or `command[0]`.
+fn path_text(path: &[PathStep]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step {
+            PathStep::Key(key) if text.is_empty() => text.extend(harmless(key)),
+            PathStep::Key(key) => {
+                text.push('.');
+                text.extend(harmless(key));
+            }
+            PathStep::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
+}

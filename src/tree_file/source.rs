@@ -1,0 +1,199 @@
+//! The texts that were read, and places in them: [`SourceFiles`], [`Span`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file among [`SourceFiles`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(usize);
+
+/// A range of bytes in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Span {
+    /// The file.
+    pub file: FileId,
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last one.
+    pub end: usize,
+}
+
+/// A place as editors count: from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The character in the line, from 1.
+    pub column: usize,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    path: PathBuf,
+    text: Arc<str>,
+    line_starts: Vec<usize>,
+    included_at: Option<Span>,
+}
+
+/// The files that were read, in the order of reading.
+#[derive(Debug, Clone, Default)]
+pub struct SourceFiles(Vec<SourceFile>);
+
+impl SourceFile {
+    /// The path as it was given, or made from the include that named it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The index of the line, from 0, that holds the byte at `offset`.
+    fn line_index(&self, offset: usize) -> usize {
+        self.line_starts
+            .partition_point(|start| *start <= offset)
+            .saturating_sub(1)
+    }
+
+    /// Where line `index`, from 0, begins; the end of the text for lines after the last.
+    pub(super) fn line_start(&self, index: usize) -> usize {
+        self.line_starts
+            .get(index)
+            .copied()
+            .unwrap_or(self.text.len())
+    }
+
+    /// Where line `index`, from 0, ends, its line break left out.
+    pub(super) fn line_end(&self, index: usize) -> usize {
+        let start = self.line_start(index);
+        let line = self
+            .text
+            .get(start..self.line_start(index + 1))
+            .unwrap_or_default();
+        start + line.trim_end_matches(['\n', '\r']).len()
+    }
+
+    /// The largest offset up to `offset` that a character begins or the text ends at.
+    fn floor(&self, offset: usize) -> usize {
+        self.text.floor_char_boundary(offset)
+    }
+}
+
+impl SourceFiles {
+    /// All of them, in the order of reading.
+    pub fn iter(&self) -> impl Iterator<Item = &SourceFile> {
+        self.0.iter()
+    }
+
+    /// Adds a file that was included at `included_at`.
+    pub(super) fn add(&mut self, path: &Path, text: &str, included_at: Option<Span>) -> FileId {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        self.0.push(SourceFile {
+            path: path.to_owned(),
+            text: text.into(),
+            line_starts: std::iter::once(0)
+                .chain(breaks.map(|(at, _)| at + 1))
+                .collect(),
+            included_at,
+        });
+        FileId(self.0.len() - 1)
+    }
+
+    /// The file of an id that is in a [`Span`].
+    #[must_use]
+    pub fn get(&self, file: FileId) -> Option<&SourceFile> {
+        self.0.get(file.0)
+    }
+
+    /// The text of a file, shared.
+    pub(super) fn text(&self, file: FileId) -> Arc<str> {
+        self.get(file)
+            .map_or_else(|| "".into(), |file| Arc::clone(&file.text))
+    }
+
+    /// What stands at `span`.
+    #[must_use]
+    pub fn slice(&self, span: Span) -> &str {
+        self.get(span.file)
+            .and_then(|file| file.text.get(span.start..span.end))
+            .unwrap_or_default()
+    }
+
+    /// `span` cut to whole characters of its first line.
+    #[must_use]
+    pub fn one_line(&self, span: Span) -> Span {
+        let Some(file) = self.get(span.file) else {
+            return span;
+        };
+        let start = file.floor(span.start);
+        let end = file
+            .floor(span.end)
+            .min(file.line_end(file.line_index(start)));
+        Span {
+            file: span.file,
+            start,
+            end: end.max(start),
+        }
+    }
+
+    /// The line and column of the byte at `offset`.
+    #[must_use]
+    pub fn position(&self, file: FileId, offset: usize) -> Position {
+        let Some(file) = self.get(file) else {
+            return Position { line: 1, column: 1 };
+        };
+        let offset = file.floor(offset);
+        let line = file.line_index(offset);
+        let before = file
+            .text
+            .get(file.line_start(line)..offset)
+            .unwrap_or_default();
+        Position {
+            line: line + 1,
+            column: before.chars().count() + 1,
+        }
+    }
+
+    /// The chain of files that leads to `file`: itself, the one that includes it, and so on.
+    pub(super) fn ancestors(&self, file: FileId) -> impl Iterator<Item = &SourceFile> {
+        std::iter::successors(self.get(file), |file| self.get(file.included_at?.file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        let mut files = SourceFiles::default();
+        let file = files.add(Path::new("a.yaml"), "ä: 1\r\nb: 2", None);
+
+        for (offset, line, column) in [(0, 1, 1), (2, 1, 2), (7, 2, 1), (11, 2, 5), (99, 2, 5)] {
+            assert_eq!(
+                files.position(file, offset),
+                Position { line, column },
+                "{offset}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_span_is_cut_to_its_first_line_without_the_line_break() {
+        let mut files = SourceFiles::default();
+        let file = files.add(Path::new("a.yaml"), "ä: 1\r\nb: 2", None);
+
+        let cut = files.one_line(Span {
+            file,
+            start: 0,
+            end: 10,
+        });
+
+        assert_eq!(files.slice(cut), "ä: 1");
+    }
+}

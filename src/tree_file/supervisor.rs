@@ -1,0 +1,174 @@
+//! Lowers a supervisor, the root included, and its children in order.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use unity_supervisors::spec::{AutoShutdown, Shutdown, Strategy, SupervisorSpec};
+
+use super::child::Lowered;
+use super::codes::Code;
+use super::diagnostic::Diagnostic;
+use super::fields::Fields;
+use super::node::{Entry, Node, Value, shown};
+use super::reader::Reader;
+use super::source::Span;
+use super::unbuilt;
+
+const STRATEGIES: [(&str, Strategy); 3] = [
+    ("one_for_one", Strategy::OneForOne),
+    ("one_for_all", Strategy::OneForAll),
+    ("rest_for_one", Strategy::RestForOne),
+];
+
+/// What a child must know of its supervisor and its siblings.
+pub(super) struct Owner<'o> {
+    /// The supervisor's path.
+    pub(super) path: &'o str,
+    /// The children in start order: their place and where their id stands. First ones win.
+    pub(super) ids: HashMap<String, (usize, Span)>,
+    /// Children that run already, for a child that is added to a running tree.
+    pub(super) running: &'o [unity_supervisors::path::ChildId],
+}
+
+/// The supervisor's own time to stop, and where it stands.
+pub(super) type Own = Option<(Shutdown, Span)>;
+
+impl Reader<'_> {
+    /// Lowers the keys of a supervisor; `at` is where to point for it as a whole.
+    pub(super) fn supervisor(
+        &mut self,
+        fields: Fields<'_>,
+        path: &str,
+        own: Own,
+        at: Span,
+    ) -> SupervisorSpec {
+        let mut spec = SupervisorSpec::default();
+        if let Some(strategy) = self.choice(fields.get("strategy"), &STRATEGIES) {
+            spec.strategy = strategy;
+        }
+        if let Some(intensity) = self.integer(fields.get("intensity"), 0..=u32::MAX) {
+            spec.intensity = intensity;
+        }
+        if let Some(period) = self.positive(fields.get("period")) {
+            spec.period = period;
+        }
+        spec.auto_shutdown = AutoShutdown::Never;
+        unbuilt::of_supervisor(self, fields);
+        let Some(list) = fields.get("children") else {
+            return spec;
+        };
+        let faults = self.faults();
+        let lowered = self.children(list, path);
+        // What is at fault below has defaults here, which would make for wrong warnings.
+        if self.faults() == faults {
+            let at = fields.get("intensity").map_or(at, |entry| entry.node.span);
+            self.check_budget(&spec, &lowered, path, at);
+        }
+        if let Some((Shutdown::Timeout(most), span)) = own {
+            self.check_shutdowns(&lowered, most, span);
+        }
+        spec.children = lowered.into_iter().map(|child| child.spec).collect();
+        spec
+    }
+
+    /// Lowers a list of children.
+    fn children(&mut self, list: &Entry, path: &str) -> Vec<Lowered> {
+        let items = match &list.node.value {
+            Value::List(items) => self.items(items),
+            Value::Null => Vec::new(),
+            _ => {
+                let help = "write each child as `- id: …`, with its keys indented below".to_owned();
+                self.wrong_type(list, "a list of children", Some(help));
+                return Vec::new();
+            }
+        };
+        if items.is_empty() && matches!(&list.node.value, Value::List(items) if !items.is_empty()) {
+            // An include that failed, which was reported, or one of an empty list.
+            return Vec::new();
+        }
+        if items.is_empty() {
+            self.report(
+                Diagnostic::new(
+                    Code::NoChildren,
+                    format!("the supervisor {path} has no children"),
+                )
+                .at(list.key.span, "an empty list")
+                .help("add a child, or leave it so if children are spawned later"),
+            );
+        }
+        let owner = Owner {
+            path,
+            ids: self.ids(&items, path),
+            running: &[],
+        };
+        self.depth += 2;
+        let lowered = items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| self.child(item, index, &owner))
+            .collect();
+        self.depth -= 2;
+        lowered
+    }
+
+    /// The ids of a list of children; reports those that stand twice.
+    fn ids(&mut self, items: &[Node], path: &str) -> HashMap<String, (usize, Span)> {
+        let mut ids: HashMap<String, (usize, Span)> = HashMap::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let Some(entry) = item.get("id") else {
+                continue;
+            };
+            let Some(id) = entry.node.as_text() else {
+                continue;
+            };
+            let Some((_, first)) = ids.get(id) else {
+                ids.insert(id.to_owned(), (index, entry.node.span));
+                continue;
+            };
+            // An anchor that is used twice has its id in one place: point at its uses.
+            let at_id = entry.node.span;
+            let again = if at_id == *first { item.span } else { at_id };
+            let message = format!("two children of {path} have the id `{}`", shown(id));
+            let fault = Diagnostic::new(Code::DuplicateId, message)
+                .at(again, "here again")
+                .related(*first, "first here")
+                .help("give one of them another id");
+            self.report(fault);
+        }
+        ids
+    }
+
+    /// Warns of children that may stop for longer than their supervisor.
+    fn check_shutdowns(&mut self, children: &[Lowered], most: Duration, own: Span) {
+        let longer: Vec<&Lowered> = children
+            .iter()
+            .filter(|child| match child.spec.shutdown {
+                Shutdown::Timeout(time) => time > most,
+                Shutdown::Infinity => true,
+                Shutdown::BrutalKill => false,
+            })
+            .collect();
+        let Some(first) = longer.first() else { return };
+        let id = &first.spec.id;
+        let time = match first.spec.shutdown {
+            Shutdown::Timeout(time) => super::format_duration(time),
+            _ => "for ever".to_owned(),
+        };
+        let most = super::format_duration(most);
+        let others = longer.len() - 1;
+        let mut warning = Diagnostic::new(
+            Code::ShutdownTooLong,
+            format!("`{id}` may take longer to stop than its supervisor"),
+        )
+        .at(
+            first.shutdown_at.unwrap_or(first.id_at),
+            format!("may take {time}"),
+        )
+        .related(own, format!("killed with all of its children after {most}"));
+        if others > 0 {
+            warning = warning.note(format!("so may {others} more of its children"));
+        }
+        let help = "give the supervisor `shutdown: infinity`, its default, or the child less time";
+        self.report(warning.help(help));
+    }
+}

@@ -1,0 +1,130 @@
+//! Rows of warnings and of what is not built yet.
+
+use super::Text::{Children, Supervisor, Whole, Worker};
+use super::{Code, Row};
+
+pub(super) const WARNINGS: &[Row] = &[
+    (
+        Code::FiniteSupervisor,
+        Supervisor("shutdown: 9s"),
+        "6:17 9s",
+        &["killed after 9s", "default is infinity"],
+    ),
+    (
+        Code::TransientSupervisor,
+        Supervisor("restart: transient"),
+        "6:16 transient",
+        &["stays down when it gives up"],
+    ),
+    (
+        Code::ShutdownTooLong,
+        Supervisor("shutdown: 2s"),
+        "5:24 w",
+        &["may take 5s", "after 2s"],
+    ),
+    (
+        Code::BudgetNeverSpent,
+        Whole(
+            "version: 1\ntree:\n  intensity: 9\n  period: 10s\n  children:\n    - id: cam\n      kind: probe\n      backoff: { min: 1s, max: 60s, jitter: 0.2 }\n",
+        ),
+        "3:14 9",
+        &[
+            "crashes at most 4 times in 10s",
+            "800ms, 1600ms, 3200ms, …",
+            "`intensity: 3` or less",
+        ],
+    ),
+    (
+        Code::NoChildren,
+        Whole("version: 1\ntree: { children: [] }\n"),
+        "2:9 children",
+        &["the supervisor / has no children"],
+    ),
+    (
+        Code::EssentialBelowRoot,
+        Children("- id: s\n  children: [{ id: w, kind: probe, essential: true }]"),
+        "5:40 essential",
+        &["has no effect here"],
+    ),
+];
+
+pub(super) const UNBUILT: &[Row] = &[
+    (
+        Code::NoTemplate,
+        Children("- id: a\n  template: { kind: log }"),
+        "5:7 template",
+        &["`template` is not built yet"],
+    ),
+    (
+        Code::NoTemplate,
+        Supervisor("max_children: 5"),
+        "6:7 max_children",
+        &["`max_children` is not built yet"],
+    ),
+    (
+        Code::NoAutoShutdown,
+        Supervisor("auto_shutdown: any_significant"),
+        "6:7 auto_shutdown",
+        &["is not built yet"],
+    ),
+    (
+        Code::NoSignificant,
+        Worker("significant: true"),
+        "7:7 significant",
+        &["take out `significant`"],
+    ),
+    (
+        Code::NoOnCrash,
+        Worker("on_crash: [{ after: 3 }]"),
+        "7:7 on_crash",
+        &["is not built yet"],
+    ),
+    (
+        Code::NoProbation,
+        Worker("probation: 5s"),
+        "7:7 probation",
+        &["is not built yet"],
+    ),
+    (
+        Code::NoStall,
+        Worker("stall_after: 1m"),
+        "7:7 stall_after",
+        &["is not built yet"],
+    ),
+    (
+        Code::NoStall,
+        Worker("stall: abandon"),
+        "7:7 stall",
+        &["is not built yet"],
+    ),
+    (
+        Code::NoHealth,
+        Worker("health: { every: 1s }"),
+        "7:7 health",
+        &["is not built yet"],
+    ),
+    (
+        Code::NoRuntime,
+        Worker("runtime: own"),
+        "7:7 runtime",
+        &["is not built yet"],
+    ),
+    (
+        Code::NoState,
+        Worker("state: { keep: true }"),
+        "7:7 state",
+        &["is not built yet"],
+    ),
+    (
+        Code::NoPlace,
+        Worker("place: { node: edge }"),
+        "7:7 place",
+        &["is not built yet"],
+    ),
+    (
+        Code::NoSecrets,
+        Worker("settings: { a: \"${secret:KEY}\" }"),
+        "7:23 ${secret:KEY}",
+        &["is not built yet"],
+    ),
+];

@@ -1,0 +1,309 @@
+//! What a file without faults becomes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+use unity_supervisors::path::ChildId;
+use unity_supervisors::priority::Priority;
+use unity_supervisors::spec::{
+    Backoff, ChildKind, ChildSpec, MailboxSpec, OnRestart, Overflow, Restart, Shutdown, Strategy,
+    SupervisorSpec, WorkerSpec,
+};
+
+use super::*;
+
+fn id(text: &str) -> ChildId {
+    ChildId::new(text).unwrap()
+}
+
+#[test]
+fn what_is_not_said_has_the_defaults_of_the_specs() {
+    let text = "version: 1\ntree:\n  children:\n    - { id: w, kind: probe }\n    - id: s\n      children: [{ id: x, kind: log }]\n";
+
+    let tree = tree(text);
+
+    let children = vec![ChildSpec::worker(id("x"), "log")];
+    let below = SupervisorSpec {
+        children,
+        ..SupervisorSpec::default()
+    };
+    let children = vec![
+        ChildSpec::worker(id("w"), "probe"),
+        ChildSpec::supervisor(id("s"), below),
+    ];
+    let root = SupervisorSpec {
+        children,
+        ..SupervisorSpec::default()
+    };
+    assert_eq!(
+        tree,
+        TreeSpec {
+            name: "kernel".to_owned(),
+            test: false,
+            root
+        }
+    );
+}
+
+#[test]
+fn every_key_of_a_worker_reaches_its_spec() {
+    let text = "
+version: 1
+name: edge-1
+test: true
+tree:
+  children:
+    - { id: first, kind: log }
+    - id: w
+      kind: probe
+      settings: { a: [1, -2, 0.5, null, true, text, \"5\"], b: { c: 18446744073709551615 } }
+      labels: { gpu: \"true\" }
+      restart: transient
+      shutdown: brutal_kill
+      start_timeout: 2m
+      essential: true
+      backoff: { min: 250ms, max: 1m, factor: 3, jitter: 0 }
+      needs: [first]
+      mailbox:
+        { capacity: 8, lanes: { critical: 2 }, overflow: drop_oldest, send_timeout: 1s,
+          on_restart: drop, retry: 2, fairness: 5, ttl: 1h }
+";
+
+    let tree = tree(text);
+
+    let mailbox = MailboxSpec {
+        capacity: 8,
+        lanes: BTreeMap::from([(Priority::Critical, 2)]),
+        overflow: Overflow::DropOldest,
+        send_timeout: Duration::from_secs(1),
+        on_restart: OnRestart::Drop,
+        retry: 2,
+        fairness: 5,
+        ttl: Some(Duration::from_secs(3600)),
+    };
+    let settings = json!({
+        "a": [1, -2, 0.5, null, true, "text", "5"],
+        "b": { "c": 18_446_744_073_709_551_615_u64 },
+    });
+    let expected = ChildSpec {
+        labels: BTreeMap::from([("gpu".to_owned(), "true".to_owned())]),
+        restart: Restart::Transient,
+        shutdown: Shutdown::BrutalKill,
+        start_timeout: Some(Duration::from_secs(120)),
+        essential: true,
+        backoff: Some(Backoff {
+            min: Duration::from_millis(250),
+            max: Duration::from_secs(60),
+            factor: 3.0,
+            jitter: 0.0,
+        }),
+        needs: vec![id("first")],
+        what: ChildKind::Worker(WorkerSpec {
+            kind: "probe".to_owned(),
+            settings,
+            mailbox,
+            health: None,
+        }),
+        ..ChildSpec::worker(id("w"), "probe")
+    };
+    assert_eq!((tree.name.as_str(), tree.test), ("edge-1", true));
+    assert_eq!(tree.root.children[1], expected);
+}
+
+#[test]
+fn every_key_of_a_supervisor_reaches_its_spec() {
+    let keys = "strategy: rest_for_one\nintensity: 7\nperiod: 1m\nshutdown: infinity\nstart_timeout: 9s\nbackoff: {}";
+
+    let tree = tree(&supervisor(keys));
+
+    let child = &tree.root.children[0];
+    let spec = child.as_supervisor().unwrap();
+    assert_eq!(spec.strategy, Strategy::RestForOne);
+    assert_eq!((spec.intensity, spec.period), (7, Duration::from_secs(60)));
+    assert_eq!(child.shutdown, Shutdown::Infinity);
+    assert_eq!(child.start_timeout, Some(Duration::from_secs(9)));
+    assert_eq!(child.backoff, Some(Backoff::default()));
+}
+
+#[test]
+fn keys_that_only_say_their_default_are_fine() {
+    for keys in [
+        "significant: false",
+        "probation: 30s",
+        "stall_after: 5s",
+        "stall: report",
+        "runtime: work",
+        "on_crash: []",
+        "state: { keep: false }",
+        "place: here",
+        "labels:",
+        "settings:",
+        "needs:",
+        "mailbox:",
+        "start_timeout: infinity",
+    ] {
+        let checked = load_one(&worker(keys));
+        assert!(checked.diagnostics.is_empty(), "{}", checked.render(false));
+    }
+    tree(&supervisor("auto_shutdown: never"));
+}
+
+#[test]
+fn json_with_tabs_a_byte_order_mark_or_dos_line_ends_is_read_as_well() {
+    for text in [
+        "{\n\t\"version\": 1,\n\t\"tree\": {\n\t\t\"children\": [\n\t\t\t{\"id\": \"a\", \"kind\": \"log\"}\n\t\t]\n\t}\n}\n",
+        "\u{feff}version: 1\ntree:\n  children: [{ id: a, kind: log }]\n",
+        "version: 1\r\ntree:\r\n  children:\r\n    - id: a\r\n      kind: log\r\n",
+        "%YAML 1.2\n---\nversion: 1\ntree: { children: [{ id: a, kind: log }] }\n...\n",
+    ] {
+        assert_eq!(
+            tree(text).root.children,
+            [ChildSpec::worker(id("a"), "log")],
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn variables_are_filled_in_and_typed_where_there_are_no_quotes() {
+    let keys = "settings:\n  n: ${COUNT}\n  d: ${NONE:-3}\n  q: \"${COUNT}\"\n  t: ${HOST}-1\n  raw: $${HOST}\n  b: |\n    x ${HOST}";
+
+    let tree = tree(&worker(keys));
+
+    let settings = &tree.root.children[0].as_worker().unwrap().settings;
+    let expected =
+        json!({ "n": 7, "d": 3, "q": "7", "t": "edge-1", "raw": "${HOST}", "b": "x edge\n" });
+    assert_eq!(*settings, expected);
+}
+
+#[test]
+fn anchors_aliases_and_merges_spare_repetition() {
+    let text = "
+version: 1
+tree:
+  intensity: 9
+  children:
+    - &base
+      id: a
+      kind: probe
+      settings: &s { x: 1, y: 2 }
+    - <<: *base
+      id: b
+      settings: { <<: [*s, { y: 5, z: 6 }], x: 0 }
+    - { id: c, kind: probe, settings: *s }
+";
+
+    let tree = tree(text);
+
+    let found: Vec<(&str, &Value)> = tree
+        .root
+        .children
+        .iter()
+        .map(|child| (child.id.as_str(), &child.as_worker().unwrap().settings))
+        .collect();
+    let s = json!({ "x": 1, "y": 2 });
+    let merged = json!({ "x": 0, "y": 2, "z": 6 });
+    assert_eq!(found, [("a", &s), ("b", &merged), ("c", &s)]);
+}
+
+#[test]
+fn included_children_stand_in_the_place_of_their_include() {
+    let main = "version: 1\ntree:\n  children:\n    - { id: a, kind: log }\n    - include: parts/arm.yaml\n    - { id: z, kind: log, needs: [grip] }\n";
+    let arm = "- { id: grip, kind: log }\n- include: ../hand.yaml\n";
+    let hand = "children:\n  - { id: hand, kind: log, needs: [a] }\n";
+
+    let checked = load_files(
+        "t/tree.yaml",
+        &[
+            ("t/tree.yaml", main.as_bytes()),
+            ("t/parts/arm.yaml", arm.as_bytes()),
+            ("t/parts/../hand.yaml", hand.as_bytes()),
+        ],
+    );
+
+    let tree = checked
+        .tree
+        .clone()
+        .unwrap_or_else(|| panic!("{}", checked.render(false)));
+    let ids: Vec<&str> = tree
+        .root
+        .children
+        .iter()
+        .map(|child| child.id.as_str())
+        .collect();
+    let files: Vec<String> = checked
+        .files()
+        .map(|f| f.path().display().to_string())
+        .collect();
+    assert_eq!(ids, ["a", "grip", "hand", "z"]);
+    assert_eq!(
+        files,
+        ["t/tree.yaml", "t/parts/arm.yaml", "t/parts/../hand.yaml"]
+    );
+}
+
+#[test]
+fn all_faults_are_found_at_once() {
+    let text = "
+version: 2
+tree:
+  strateg: one_for_all
+  children:
+    - { id: a, kind: nothing, restart: often }
+    - { kind: log, shutdown: 5 }
+    - id: s
+      mailbox: {}
+      children:
+        - { id: x, kind: log, needs: [y] }
+        - include: gone.yaml
+";
+
+    let checked = load_one(text);
+
+    let found: Vec<&str> = checked.faults().map(|fault| fault.code.as_str()).collect();
+    let expected = [
+        "UK0204", "UK0201", "UK0210", "UK0211", "UK0202", "UK0212", "UK0218", "UK0215", "UK0101",
+    ];
+    assert_eq!(found, expected, "{}", checked.render(false));
+    assert_eq!(checked.summary(), "9 faults");
+}
+
+#[test]
+fn a_value_that_is_at_fault_is_told_once() {
+    for keys in [
+        "shutdown: ${NONE}",
+        "settings: { a: *none }",
+        "essential: \"${A-b}\"",
+        "kind: 5",
+    ] {
+        let checked =
+            load_one(&worker(keys).replace("      kind: probe\n      kind", "      kind"));
+        assert_eq!(checked.diagnostics.len(), 1, "{}", checked.render(false));
+    }
+}
+
+#[test]
+fn a_budget_that_can_be_used_up_is_not_warned_of() {
+    for (root, child) in [
+        // One crash is enough.
+        ("intensity: 0", "backoff: { min: 1m, max: 1h }"),
+        // The default: two crashes within five seconds.
+        ("period: 5s", "backoff: {}"),
+        // No pauses at all.
+        ("intensity: 9", "restart: permanent"),
+        ("intensity: 9", "backoff: { min: 0s }"),
+        ("intensity: 9", "backoff: { jitter: 1 }"),
+        // Never restarted, so never charged.
+        (
+            "intensity: 9",
+            "restart: temporary\n      backoff: { min: 1m, max: 1h }",
+        ),
+    ] {
+        let text = format!(
+            "version: 1\ntree:\n  {root}\n  children:\n    - id: a\n      kind: log\n      {child}\n"
+        );
+        let checked = load_one(&text);
+        assert!(checked.diagnostics.is_empty(), "{}", checked.render(false));
+    }
+}

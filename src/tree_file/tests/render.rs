@@ -1,0 +1,104 @@
+//! How diagnostics look, for people and for programs.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn a_diagnostic_shows_its_line_its_caret_and_the_help() {
+    let checked = load_one("version: 1\ntree:\n  strateg: one_for_all\n  children: []\n");
+
+    let expected = "\
+error[UK0201]: unknown key `strateg`
+ --> tree.yaml:3:3
+  |
+3 |   strateg: one_for_all
+  |   ^^^^^^^ not a key of the root supervisor
+  |
+  = help: did you mean `strategy`?
+
+warning[UK0305]: the supervisor / has no children
+ --> tree.yaml:4:3
+  |
+4 |   children: []
+  |   ^^^^^^^^ an empty list
+  |
+  = help: add a child, or leave it so if children are spawned later
+
+";
+    assert_eq!(checked.render(false), expected);
+    assert_eq!(checked.summary(), "1 fault, 1 warning");
+}
+
+#[test]
+fn places_in_two_files_are_both_shown() {
+    let main =
+        "version: 1\ntree:\n  children:\n    - { id: a, kind: log }\n    - include: b.yaml\n";
+    let checked = load_files(
+        "tree.yaml",
+        &[
+            ("tree.yaml", main.as_bytes()),
+            ("b.yaml", b"- id: a\n  kind: log\n"),
+        ],
+    );
+
+    let expected = "\
+error[UK0206]: two children of / have the id `a`
+ --> b.yaml:1:7
+  |
+1 | - id: a
+  |       ^ here again
+  |
+ ::: tree.yaml:4:13
+  |
+4 |     - { id: a, kind: log }
+  |             - first here
+  |
+  = help: give one of them another id
+
+";
+    assert_eq!(checked.render(false), expected);
+}
+
+#[test]
+fn colour_is_there_only_when_asked_for() {
+    let checked = load_one("version: 1\n");
+
+    assert!(checked.render(true).contains("\u{1b}["));
+    assert!(!checked.render(false).contains('\u{1b}'));
+}
+
+#[test]
+fn what_a_file_holds_cannot_steer_the_terminal() {
+    let checked = load_one("version: 1\ntree:\n  \"\\e[31mx\\u202e\": 5\n  children: []\n");
+
+    assert!(
+        checked
+            .render(false)
+            .contains("unknown key `\\u{1b}[31mx\\u{202e}`")
+    );
+}
+
+#[test]
+fn programs_get_codes_lines_and_columns_from_one() {
+    let checked = load_one("version: 1\ntree:\n  children:\n    - { id: ä, kind: log }\n");
+
+    let expected = json!({
+        "version": 1,
+        "ok": false,
+        "diagnostics": [{
+            "code": "UK0205",
+            "level": "error",
+            "message": "`ä` cannot be an id",
+            "help": "use letters, digits, `_` and `-`",
+            "file": "tree.yaml",
+            "line": 4,
+            "column": 13,
+            "end_line": 4,
+            "end_column": 14,
+            "label": "expected 1 to 64 of the characters A-Z a-z 0-9 _ -",
+            "related": [],
+        }],
+    });
+    assert_eq!(checked.to_json(), expected);
+}

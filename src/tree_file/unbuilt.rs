@@ -1,0 +1,101 @@
+//! Keys of parts of the kernel that are not built yet.
+//!
+//! Each has a code of its own; the change that builds a part takes its line out of here and adds
+//! the part's rules. A key that only says its default is fine.
+
+use std::time::Duration;
+
+use unity_supervisors::spec::ChildSpec;
+
+use super::codes::Code;
+use super::diagnostic::Diagnostic;
+use super::fields::Fields;
+use super::node::{Entry, Value};
+use super::reader::Reader;
+
+const STALL_AFTER: Duration = Duration::from_secs(5);
+
+/// Reports the unbuilt keys of a child.
+pub(super) fn of_child(reader: &mut Reader<'_>, fields: Fields<'_>) {
+    let significant = reader.boolean(fields.get("significant")) == Some(true);
+    not_built(
+        reader,
+        fields.get("significant").filter(|_| significant),
+        Code::NoSignificant,
+    );
+    let probation = reader.duration(fields.get("probation"));
+    let own = probation.is_some_and(|probation| probation != ChildSpec::PROBATION);
+    not_built(
+        reader,
+        fields.get("probation").filter(|_| own),
+        Code::NoProbation,
+    );
+    let here = |entry: &&Entry| entry.node.as_text() != Some("here");
+    not_built(reader, fields.get("place").filter(here), Code::NoPlace);
+    if fields.has("children") {
+        // The keys below are a worker's, and it was said already that they do not belong here.
+        return;
+    }
+    let empty = |entry: &&Entry| !matches!(&entry.node.value, Value::List(l) if l.is_empty());
+    not_built(
+        reader,
+        fields.get("on_crash").filter(empty),
+        Code::NoOnCrash,
+    );
+    let after = reader.duration(fields.get("stall_after"));
+    let own = after.is_some_and(|after| after != STALL_AFTER);
+    not_built(
+        reader,
+        fields.get("stall_after").filter(|_| own),
+        Code::NoStall,
+    );
+    let abandon = reader.choice(fields.get("stall"), &[("report", false), ("abandon", true)]);
+    let abandon = fields.get("stall").filter(|_| abandon == Some(true));
+    not_built(reader, abandon, Code::NoStall);
+    let own = reader.choice(fields.get("runtime"), &[("work", false), ("own", true)]);
+    not_built(
+        reader,
+        fields.get("runtime").filter(|_| own == Some(true)),
+        Code::NoRuntime,
+    );
+    not_built(reader, fields.get("health"), Code::NoHealth);
+    let kept = |entry: &&Entry| {
+        let keep = entry.node.get("keep").map(|keep| &keep.node.value);
+        !matches!(keep, Some(Value::Bool(false)))
+    };
+    not_built(reader, fields.get("state").filter(kept), Code::NoState);
+}
+
+/// Reports the unbuilt keys of a supervisor.
+pub(super) fn of_supervisor(reader: &mut Reader<'_>, fields: Fields<'_>) {
+    let words = [
+        ("never", false),
+        ("any_significant", true),
+        ("all_significant", true),
+    ];
+    let ends = reader.choice(fields.get("auto_shutdown"), &words) == Some(true);
+    not_built(
+        reader,
+        fields.get("auto_shutdown").filter(|_| ends),
+        Code::NoAutoShutdown,
+    );
+    for key in ["template", "max_children", "partitions"] {
+        not_built(reader, fields.get(key), Code::NoTemplate);
+    }
+}
+
+fn not_built(reader: &mut Reader<'_>, entry: Option<&Entry>, code: Code) {
+    let Some(entry) = entry.filter(|entry| !matches!(entry.node.value, Value::Broken)) else {
+        return;
+    };
+    let key = &entry.key.text;
+    let help = match code {
+        Code::NoTemplate => "list the children under `children:`".to_owned(),
+        _ => format!("take out `{key}`; without it the child has the default"),
+    };
+    reader.report(
+        Diagnostic::new(code, format!("`{key}` is not built yet"))
+            .at(entry.key.span, "this version of the kernel cannot do it")
+            .help(help),
+    );
+}

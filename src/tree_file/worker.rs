@@ -1,0 +1,125 @@
+//! Lowers what is particular to a worker: its kind, settings and mailbox.
+
+use unity_supervisors::path::ChildId;
+use unity_supervisors::priority::Priority;
+use unity_supervisors::spec::{ChildKind, ChildSpec, MailboxSpec, OnRestart, Overflow};
+
+use super::codes::Code;
+use super::diagnostic::Diagnostic;
+use super::fields::Fields;
+use super::keys;
+use super::node::{Entry, Value, shown};
+use super::reader::Reader;
+
+const OVERFLOWS: [(&str, Overflow); 4] = [
+    ("block", Overflow::Block),
+    ("reject", Overflow::Reject),
+    ("drop_oldest", Overflow::DropOldest),
+    ("drop_newest", Overflow::DropNewest),
+];
+const ON_RESTART: [(&str, OnRestart); 2] = [("keep", OnRestart::Keep), ("drop", OnRestart::Drop)];
+
+impl Reader<'_> {
+    /// Lowers a worker; `sorted` is false for a child that may not be one.
+    pub(super) fn worker(&mut self, fields: Fields<'_>, id: ChildId, sorted: bool) -> ChildSpec {
+        let kind = self
+            .word(fields.get("kind").filter(|_| sorted))
+            .unwrap_or_default();
+        let known = self.kinds.iter().any(|name| name == kind);
+        let unknown = |entry: &&Entry| entry.node.as_text().is_some() && !known;
+        if let Some(entry) = fields.get("kind").filter(unknown) {
+            self.unknown_kind(entry, kind);
+        }
+        let settings = self.settings(fields, known.then_some(kind));
+        let mailbox = fields.get("mailbox").map(|entry| self.mailbox(entry));
+        let mut spec = ChildSpec::worker(id, kind);
+        if let ChildKind::Worker(worker) = &mut spec.what {
+            worker.settings = settings;
+            worker.mailbox = mailbox.unwrap_or_default();
+        }
+        spec
+    }
+
+    fn unknown_kind(&mut self, entry: &Entry, kind: &str) {
+        const SHOWN_MAX: usize = 12;
+        let help = match self.suggest(kind, self.kinds.iter().map(String::as_str)) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if self.kinds.is_empty() => "there are no kinds".to_owned(),
+            None => {
+                let more = if self.kinds.len() > SHOWN_MAX {
+                    ", …"
+                } else {
+                    ""
+                };
+                let some: Vec<&str> = self
+                    .kinds
+                    .iter()
+                    .take(SHOWN_MAX)
+                    .map(String::as_str)
+                    .collect();
+                format!("the kinds are: {}{more}", some.join(", "))
+            }
+        };
+        self.report(
+            Diagnostic::new(Code::UnknownKind, format!("unknown kind `{}`", shown(kind)))
+                .at(entry.node.span, "no kind has this name")
+                .help(help),
+        );
+    }
+
+    fn mailbox(&mut self, entry: &Entry) -> MailboxSpec {
+        let mut mailbox = MailboxSpec::default();
+        let fields = match &entry.node.value {
+            Value::Null => return mailbox,
+            Value::Map(_) => self.fields(&entry.node, "`mailbox`"),
+            _ => {
+                let help = "write `mailbox: { capacity: 1024 }`".to_owned();
+                self.wrong_type(entry, "a mapping", Some(help));
+                None
+            }
+        };
+        let Some(fields) = fields else { return mailbox };
+        self.only_keys(fields, keys::MAILBOX, "`mailbox`");
+        if let Some(capacity) = self.capacity(fields.get("capacity")) {
+            mailbox.capacity = capacity;
+        }
+        if let Some(lanes) = fields.get("lanes") {
+            self.lanes(lanes, &mut mailbox);
+        }
+        if let Some(overflow) = self.choice(fields.get("overflow"), &OVERFLOWS) {
+            mailbox.overflow = overflow;
+        }
+        if let Some(timeout) = self.duration(fields.get("send_timeout")) {
+            mailbox.send_timeout = timeout;
+        }
+        if let Some(on_restart) = self.choice(fields.get("on_restart"), &ON_RESTART) {
+            mailbox.on_restart = on_restart;
+        }
+        if let Some(retry) = self.integer(fields.get("retry"), 0..=u32::MAX) {
+            mailbox.retry = retry;
+        }
+        if let Some(fairness) = self.integer(fields.get("fairness"), 1..=u32::MAX) {
+            mailbox.fairness = fairness;
+        }
+        mailbox.ttl = self.positive(fields.get("ttl"));
+        mailbox
+    }
+
+    fn lanes(&mut self, entry: &Entry, mailbox: &mut MailboxSpec) {
+        let Some(fields) = self.fields(&entry.node, "`lanes`") else {
+            return;
+        };
+        let names = Priority::ALL.map(Priority::as_str);
+        self.only_keys(fields, &names, "`lanes`");
+        for lane in Priority::ALL {
+            if let Some(capacity) = self.capacity(fields.get(lane.as_str())) {
+                mailbox.lanes.insert(lane, capacity);
+            }
+        }
+    }
+
+    fn capacity(&mut self, entry: Option<&Entry>) -> Option<usize> {
+        self.integer(entry, 1..=u32::MAX)
+            .and_then(|capacity| usize::try_from(capacity).ok())
+    }
+}

@@ -1,0 +1,159 @@
+//! What an actor has at hand: itself, its kernel, timers and tasks that die with it.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::actor::Actor;
+use crate::address::Address;
+use crate::exit::{Exit, ExitReason};
+use crate::kernel::Kernel;
+use crate::life::{Life, guarded};
+use crate::mailbox::Mailbox;
+use crate::message::Message;
+use crate::path::ActorPath;
+use crate::slot::Slot;
+use crate::spec::ChildSpec;
+
+/// What one life of an actor has at hand. What is made through it ends with the life.
+pub struct Context<A: Actor> {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) life: Arc<Life>,
+    pub(crate) mailbox: Arc<Mailbox<A::Message>>,
+}
+
+impl<A: Actor> fmt::Debug for Context<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("life", &self.life)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<A: Actor> Context<A> {
+    /// Where this actor is.
+    #[must_use]
+    pub fn path(&self) -> &ActorPath {
+        self.slot.path()
+    }
+
+    /// Which life of its slot this is; the first is 1.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.life.incarnation()
+    }
+
+    /// How many times this slot was started before, failed starts included.
+    #[must_use]
+    pub fn starts_before(&self) -> u64 {
+        self.slot.starts().saturating_sub(1)
+    }
+
+    /// How many messages this life, and all lives of this slot, had taken in hand before this one.
+    #[must_use]
+    pub fn handled_before(&self) -> (u64, u64) {
+        let life = self.life.handled.load(Ordering::Relaxed).saturating_sub(1);
+        let total = self.mailbox.handled().saturating_sub(1);
+        (life, total)
+    }
+
+    /// What tells this slot from all others of the kernel, earlier ones of the same path included.
+    #[must_use]
+    pub fn slot_serial(&self) -> u64 {
+        self.slot.serial()
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn spec(&self) -> &ChildSpec {
+        self.slot.spec()
+    }
+
+    /// Draws from the kernel's chance, which is seeded.
+    pub fn with_rng<T>(&self, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
+        self.kernel().with_rng(draw)
+    }
+
+    /// The kernel it lives in.
+    #[must_use]
+    pub fn kernel(&self) -> &Kernel {
+        self.slot.kernel()
+    }
+
+    /// Its own address. Sending to oneself never waits: a full lane answers `Full` at once.
+    #[must_use]
+    pub fn myself(&self) -> Address<A::Message> {
+        Address::new(Arc::clone(&self.mailbox))
+    }
+
+    /// The address of the actor at `path`, if there is one that receives `M`.
+    #[must_use]
+    pub fn lookup<M: Message>(&self, path: &ActorPath) -> Option<Address<M>> {
+        self.kernel().address(path)
+    }
+
+    /// The monotonic time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Whether a stop request is handled in order (the default): the message in hand is finished, then
+    /// [`Actor::stop`] runs. With `false` a stop ends this life at its next await point, as it does an Erlang process
+    /// that does not trap exits.
+    pub fn trap_exit(&self, traps: bool) {
+        self.life.set_traps_exit(traps);
+    }
+
+    /// Runs `work` beside the handlers. It is aborted when this life ends; if it returns an error or panics,
+    /// this life ends with that reason.
+    pub fn spawn(&self, work: impl Future<Output = Result<(), Exit>> + Send + 'static) {
+        let life = Arc::clone(&self.life);
+        let mailbox = Arc::clone(&self.mailbox);
+        let task = self.kernel().spawn_task(async move {
+            let reason = match guarded(&life, work).await {
+                Ok(Ok(())) => return,
+                Ok(Err(Exit(reason))) => reason,
+                Err(panic) => ExitReason::from(panic),
+            };
+            life.request(|requests| {
+                requests.kill.get_or_insert(reason);
+            });
+            mailbox.wake();
+        });
+        self.life.adopt(task);
+    }
+
+    /// Sends `message` to itself after `delay`.
+    pub fn tell_after(&self, delay: Duration, message: A::Message) {
+        let myself = self.myself();
+        self.spawn(async move {
+            tokio::time::sleep(delay).await;
+            myself
+                .tell(message)
+                .await
+                .map_err(|error| Exit::error(error.to_string()))
+        });
+    }
+
+    /// Sends itself what `make` returns, first after `period`, then each `period`. A beat for which there is no
+    /// room is skipped: the next one says the same.
+    pub fn tell_every(&self, period: Duration, make: impl Fn() -> A::Message + Send + 'static) {
+        let myself = self.myself();
+        let path = self.path().clone();
+        self.spawn(async move {
+            let mut beat = tokio::time::interval_at(Instant::now() + period, period);
+            beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                beat.tick().await;
+                if let Err(error) = myself.try_tell(make()) {
+                    tracing::debug!(%path, %error, "timer beat skipped");
+                }
+            }
+        });
+    }
+}

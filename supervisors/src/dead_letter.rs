@@ -1,0 +1,228 @@
+//! Messages that nobody will handle: counted always, kept while there is room.
+//!
+//! The list is bounded; the oldest give way. A flood into one slot is sampled: of what comes after the
+//! first [`KEPT_PER_SECOND`] in a second, one in [`SAMPLE`] is kept and all are counted.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::clock::{Clock, Timestamp};
+use crate::exit::ExitReason;
+use crate::message::Message;
+use crate::path::ActorPath;
+
+/// How many dead letters a kernel keeps.
+pub const KEPT_MAX: usize = 1_000;
+/// How many of one slot are kept in a second before sampling begins.
+pub const KEPT_PER_SECOND: u32 = 100;
+/// One in so many is kept while sampling.
+pub const SAMPLE: u32 = 100;
+/// How many bytes of a message's `Debug` form are kept.
+const DEBUG_LEN_MAX: usize = 1024;
+
+/// Why a message became a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadReason {
+    /// Its handler crashed with the message in hand.
+    Crashed,
+    /// It waited for longer than the mailbox's `ttl`.
+    Expired,
+    /// Whoever asked had gone away before it was taken in hand.
+    AskerGone,
+    /// The mailbox was full and drops the oldest.
+    DroppedOldest,
+    /// The mailbox was full and drops the newest.
+    DroppedNewest,
+    /// The mailbox drops what waits at a restart.
+    DroppedAtRestart,
+    /// Its child was stopped.
+    Stopped,
+    /// Its child was put into quarantine.
+    Quarantined,
+    /// Its child was deleted.
+    Deleted,
+    /// A supervisor above gave up.
+    GaveUp,
+}
+
+impl DeadReason {
+    /// The word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Crashed => "crashed",
+            Self::Expired => "expired",
+            Self::AskerGone => "asker_gone",
+            Self::DroppedOldest => "dropped_oldest",
+            Self::DroppedNewest => "dropped_newest",
+            Self::DroppedAtRestart => "dropped_at_restart",
+            Self::Stopped => "stopped",
+            Self::Quarantined => "quarantined",
+            Self::Deleted => "deleted",
+            Self::GaveUp => "gave_up",
+        }
+    }
+}
+
+/// A message that nobody will handle.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeadLetter {
+    /// Counts up from 1 in each kernel.
+    pub id: u64,
+    /// When it died.
+    pub at: Timestamp,
+    /// Whose mailbox it was in.
+    pub path: ActorPath,
+    /// Why.
+    pub reason: DeadReason,
+    /// The crash, if one took it along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ExitReason>,
+    /// The name of its variant.
+    pub name: &'static str,
+    /// The whole message, where its type has a JSON form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Value>,
+    /// Its `Debug` form, cut to 1 KiB, where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debug: Option<String>,
+}
+
+/// All dead letters of a kernel.
+#[derive(Debug)]
+pub struct DeadLetters {
+    clock: Clock,
+    kept: Mutex<VecDeque<DeadLetter>>,
+    next: AtomicU64,
+}
+
+impl DeadLetters {
+    pub(crate) fn new(clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            kept: Mutex::default(),
+            next: AtomicU64::new(1),
+        })
+    }
+
+    /// How many there ever were.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.next.load(Ordering::Relaxed) - 1
+    }
+
+    /// Those that are kept, oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<DeadLetter> {
+        self.kept.lock().iter().cloned().collect()
+    }
+
+    /// The one with this id, if it is kept.
+    #[must_use]
+    pub fn get(&self, id: u64) -> Option<DeadLetter> {
+        self.kept
+            .lock()
+            .iter()
+            .find(|letter| letter.id == id)
+            .cloned()
+    }
+}
+
+/// The dead letters of one slot.
+#[derive(Debug, Clone)]
+pub(crate) struct DeadLetterBox(Arc<BoxInner>);
+
+#[derive(Debug)]
+struct BoxInner {
+    all: Arc<DeadLetters>,
+    count: AtomicU64,
+    second: Mutex<(Option<Instant>, u32)>,
+}
+
+impl DeadLetterBox {
+    pub(crate) fn new(all: Arc<DeadLetters>) -> Self {
+        Self(Arc::new(BoxInner {
+            all,
+            count: AtomicU64::new(0),
+            second: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    /// Counts `message`, and keeps it unless the slot is flooded.
+    pub(crate) fn add<M: Message>(
+        &self,
+        path: &ActorPath,
+        message: &M,
+        reason: DeadReason,
+        exit: Option<&ExitReason>,
+    ) {
+        let inner = &*self.0;
+        inner.count.fetch_add(1, Ordering::Relaxed);
+        let id = inner.all.next.fetch_add(1, Ordering::Relaxed);
+        if !inner.is_kept() {
+            return;
+        }
+        // Printing a message runs code of its author, which may panic; the letter is then kept without a body.
+        let json = catch_unwind(AssertUnwindSafe(|| message.to_json())).unwrap_or_default();
+        let debug = match json {
+            Some(_) => None,
+            None => catch_unwind(AssertUnwindSafe(|| format!("{message:?}")))
+                .ok()
+                .map(cut),
+        };
+        let letter = DeadLetter {
+            id,
+            at: inner.all.clock.wall(),
+            path: path.clone(),
+            reason,
+            exit: exit.cloned(),
+            name: message.name(),
+            message: json,
+            debug,
+        };
+        let mut kept = inner.all.kept.lock();
+        if kept.len() >= KEPT_MAX {
+            kept.pop_front();
+        }
+        kept.push_back(letter);
+    }
+}
+
+impl BoxInner {
+    fn is_kept(&self) -> bool {
+        let now = Instant::now();
+        let mut second = self.second.lock();
+        let (since, count) = &mut *second;
+        if since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
+            *since = Some(now);
+            *count = 0;
+        }
+        *count += 1;
+        *count <= KEPT_PER_SECOND || *count % SAMPLE == 0
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > DEBUG_LEN_MAX {
+        let end = (0..=DEBUG_LEN_MAX)
+            .rev()
+            .find(|end| text.is_char_boundary(*end))
+            .unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,126 @@
+//! The restart budget: how many restarts within a sliding window.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Restarts within the last `period`. Costs the same however many there were before.
+///
+/// OTP's rule (`supervisor`, restart intensity): a restart is allowed while no more than `intensity`
+/// of them, itself included, lie within `period`. Time is monotonic, so a wall clock that is set does not
+/// matter.
+#[derive(Debug, Clone)]
+pub struct Window {
+    intensity: u32,
+    period: Duration,
+    charges: VecDeque<Instant>,
+}
+
+impl Window {
+    /// An empty window.
+    #[must_use]
+    pub fn new(intensity: u32, period: Duration) -> Self {
+        Self {
+            intensity,
+            period,
+            charges: VecDeque::new(),
+        }
+    }
+
+    /// Counts a restart at `now`; whether it is allowed.
+    pub fn charge(&mut self, now: Instant) -> bool {
+        self.forget(now);
+        self.charges.push_back(now);
+        let allowed = self.charges.len() <= self.intensity as usize;
+        if !allowed {
+            // Only the last `intensity` can ever matter again.
+            self.charges.pop_front();
+        }
+        allowed
+    }
+
+    /// How many restarts count at `now`.
+    #[must_use]
+    pub fn used(&self, now: Instant) -> u32 {
+        let used = self
+            .charges
+            .iter()
+            .filter(|at| !self.is_past(**at, now))
+            .count();
+        u32::try_from(used).unwrap_or(u32::MAX)
+    }
+
+    /// How many restarts are allowed.
+    #[must_use]
+    pub fn intensity(&self) -> u32 {
+        self.intensity
+    }
+
+    /// Within how long.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// Forgets all restarts.
+    pub fn clear(&mut self) {
+        self.charges.clear();
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self
+            .charges
+            .front()
+            .is_some_and(|at| self.is_past(*at, now))
+        {
+            self.charges.pop_front();
+        }
+    }
+
+    fn is_past(&self, at: Instant, now: Instant) -> bool {
+        now.duration_since(at) > self.period
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn s102_restarts_spaced_wider_than_the_period_never_trip() {
+        let mut window = Window::new(1, Duration::from_secs(1));
+        let start = Instant::now();
+
+        for crash in 0..4 {
+            assert!(window.charge(start + Duration::from_millis(2_100) * crash));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn intensity_zero_allows_nothing() {
+        assert!(!Window::new(0, Duration::from_secs(5)).charge(Instant::now()));
+    }
+
+    proptest! {
+        /// Against the naive model: keep every charge and filter the list.
+        #[test]
+        fn the_window_agrees_with_a_list_of_all_charges(
+            intensity in 0_u32..6,
+            period_ms in 1_u64..5_000,
+            gaps_ms in prop::collection::vec(0_u64..3_000, 0..60),
+        ) {
+            let period = Duration::from_millis(period_ms);
+            let mut window = Window::new(intensity, period);
+            let mut all = Vec::new();
+            let mut now = Instant::now();
+            for gap in gaps_ms {
+                now += Duration::from_millis(gap);
+                all.push(now);
+                let within = all.iter().filter(|at| now.duration_since(**at) <= period).count();
+                prop_assert_eq!(window.charge(now), within <= intensity as usize);
+            }
+        }
+    }
+}

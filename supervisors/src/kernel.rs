@@ -1,0 +1,959 @@
+//! The kernel: one running tree in one process. A value, never a global.
+//!
+//! It holds what all actors share (clock, chance, runtimes, registry, dead letters) and is the way in for
+//! everybody outside: requests by path, messages as JSON, the tree as it is. Above the root and the
+//! services stands one hidden supervisor that brings both back whatever happens.
+
+use std::any::{Any, TypeId};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::address::Address;
+use crate::clock::Clock;
+use crate::dead_letter::{DeadLetterBox, DeadLetters, DeadReason};
+use crate::exit::{ExitKind, ExitReason};
+use crate::kind::{BodySeed, Kinds, SettingsError, Undelivered};
+use crate::life::Life;
+use crate::mailbox::Mailbox;
+use crate::message::{Message, MessageError, NoAnswer};
+use crate::path::{ActorPath, ChildId};
+use crate::registry::Registry;
+use crate::report::Fact;
+use crate::slot::{Body, ExitRecord, Slot, SupervisorBody};
+use crate::spec::{ChildKind, ChildSpec, SupervisorSpec, TreeSpec};
+use crate::supervisor::core::{Done, Request, RequestError, Role};
+use crate::supervisor::{SupervisorMessage, facts, register, role, start_supervisor};
+
+/// Where the kernel's own services live.
+pub const SYSTEM: &str = "/system";
+/// The hidden supervisor above the root and the services. No id has this form.
+pub(crate) const TOP: &str = "";
+/// How many deleted slots leave their history behind.
+const TOMBSTONES_MAX: usize = 64;
+
+/// How the kernel is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Mode {
+    /// The first start of the tree is under way.
+    Booting,
+    /// All is well, as far as the root is concerned.
+    Normal,
+    /// The root used up its budget: essential children run, the rest is quarantined.
+    Safe,
+    /// It is shutting down, or is down.
+    Stopping,
+}
+
+impl Mode {
+    const ALL: [Self; 4] = [Self::Booting, Self::Normal, Self::Safe, Self::Stopping];
+
+    /// The word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Booting => "booting",
+            Self::Normal => "normal",
+            Self::Safe => "safe",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// Where actors run: supervisors and services on one runtime, workers on the other.
+#[derive(Debug, Clone)]
+pub struct Runtimes {
+    /// For supervisors, control and the kernel's services.
+    pub control: Handle,
+    /// For workers.
+    pub work: Handle,
+}
+
+impl Runtimes {
+    /// Both on the runtime of the caller: for tests and simulation.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn current() -> Self {
+        Self {
+            control: Handle::current(),
+            work: Handle::current(),
+        }
+    }
+}
+
+/// Hears of each [`Fact`].
+pub type Observer = Arc<dyn Fn(&Fact) + Send + Sync>;
+
+/// What a kernel is made of.
+#[derive(Clone)]
+pub struct KernelConfig {
+    /// Where actors run.
+    pub runtimes: Runtimes,
+    /// The kinds that tree files name.
+    pub kinds: Kinds,
+    /// The kinds of the kernel's services.
+    pub service_kinds: Kinds,
+    /// The children of `/system`.
+    pub services: Vec<ChildSpec>,
+    /// The wall clock.
+    pub clock: Clock,
+    /// What chance begins with.
+    pub seed: u64,
+    /// Hears of what happens.
+    pub observer: Option<Observer>,
+    /// Whether a root that used up its budget ends the kernel, as OTP's does, instead of entering safe mode.
+    pub exit_on_give_up: bool,
+    /// What [`Kernel::shared`] holds from the start; add to it with [`with_shared`](Self::with_shared).
+    pub shared: Shared,
+    /// A fault planted on purpose.
+    #[cfg(test)]
+    pub(crate) bug: Option<crate::bug::Bug>,
+}
+
+impl fmt::Debug for KernelConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KernelConfig")
+            .field("kinds", &self.kinds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KernelConfig {
+    /// No services, no observer, the machine's clock.
+    #[must_use]
+    pub fn new(runtimes: Runtimes, kinds: Kinds, seed: u64) -> Self {
+        Self {
+            runtimes,
+            kinds,
+            service_kinds: Kinds::new(),
+            services: Vec::new(),
+            clock: Clock::real(),
+            seed,
+            observer: None,
+            exit_on_give_up: false,
+            shared: Shared::new(),
+            #[cfg(test)]
+            bug: None,
+        }
+    }
+}
+
+impl KernelConfig {
+    /// Gives the actors of the kernel something to share, found by its type with [`Kernel::shared`].
+    #[must_use]
+    pub fn with_shared<T: Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+        self.shared.insert(TypeId::of::<T>(), value);
+        self
+    }
+}
+
+/// Values by type.
+pub type Shared = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
+
+/// Why a slot cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// There is no such kind.
+    #[error("`{path}`: there is no kind `{kind}`")]
+    UnknownKind {
+        /// Where.
+        path: ActorPath,
+        /// Which.
+        kind: String,
+    },
+    /// The settings do not fit the kind.
+    #[error("`{path}`: settings do not fit kind `{kind}`: {error}")]
+    Settings {
+        /// Where.
+        path: ActorPath,
+        /// Which.
+        kind: String,
+        /// What is wrong.
+        error: SettingsError,
+    },
+}
+
+/// Why something asked of the kernel was not done.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum KernelError {
+    /// Nothing is at that path.
+    #[error("there is no `{0}`")]
+    NotFound(ActorPath),
+    /// The supervisor refused.
+    #[error("`{path}`: {error}")]
+    Refused {
+        /// Where.
+        path: ActorPath,
+        /// Why.
+        error: RequestError,
+    },
+    /// The root and `/system` cannot be asked this.
+    #[error(
+        "`{0}` cannot be stopped, started, restarted or deleted: use `shutdown` to stop the kernel"
+    )]
+    Fixed(ActorPath),
+    /// A worker has no children.
+    #[error("`{0}` is a worker, not a supervisor: it has no children")]
+    NotASupervisor(ActorPath),
+    /// A supervisor takes no messages.
+    #[error("`{0}` is a supervisor: it takes no messages")]
+    NotAWorker(ActorPath),
+    /// The child cannot be made.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The message does not fit the actor.
+    #[error("`{path}`: {error}")]
+    Message {
+        /// Where.
+        path: ActorPath,
+        /// What is wrong, and what would fit.
+        error: MessageError,
+    },
+    /// The message was not delivered.
+    #[error("`{path}`: {error}")]
+    Undelivered {
+        /// Where.
+        path: ActorPath,
+        /// Why.
+        error: Undelivered,
+    },
+    /// No answer came.
+    #[error("`{path}`: {error}")]
+    NoAnswer {
+        /// Where.
+        path: ActorPath,
+        /// Why.
+        error: NoAnswer,
+    },
+}
+
+/// A slot that was deleted, and what it remembered.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tombstone {
+    /// Where it was.
+    pub path: ActorPath,
+    /// Its last exits, oldest first.
+    pub history: Vec<ExitRecord>,
+}
+
+struct Inner {
+    name: String,
+    test: bool,
+    config: KernelConfig,
+    rng: Mutex<fastrand::Rng>,
+    registry: Registry,
+    dead_letters: Arc<DeadLetters>,
+    mode: AtomicU8,
+    safe_reason: Mutex<Option<String>>,
+    started: Instant,
+    parts: RwLock<Option<Parts>>,
+    tombstones: Mutex<VecDeque<Tombstone>>,
+    life: Arc<Life>,
+    mode_changed: Notify,
+    serials: AtomicU64,
+    shared: Mutex<Shared>,
+}
+
+/// What makes a kernel and its slots hold each other; dropped at the end.
+struct Parts {
+    top: Arc<Slot>,
+    root: Arc<Slot>,
+    system: Arc<Slot>,
+}
+
+/// One running tree. Cheap to clone.
+#[derive(Clone)]
+pub struct Kernel(Arc<Inner>);
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kernel({} {})", self.0.name, self.mode().as_str())
+    }
+}
+
+impl Kernel {
+    /// Makes the slots of `tree` and begins to boot it. [`booted`](Self::booted) waits for the end of the boot.
+    ///
+    /// # Errors
+    /// [`BuildError`] if a child cannot be made; nothing runs then.
+    pub async fn start(config: KernelConfig, tree: TreeSpec) -> Result<Self, BuildError> {
+        let path = ActorPath::top();
+        let kernel = Self(Arc::new(Inner {
+            name: tree.name,
+            test: tree.test,
+            rng: Mutex::new(fastrand::Rng::with_seed(config.seed)),
+            registry: Registry::default(),
+            dead_letters: DeadLetters::new(config.clock),
+            mode: AtomicU8::new(Mode::Booting as u8),
+            safe_reason: Mutex::default(),
+            started: Instant::now(),
+            parts: RwLock::new(None),
+            tombstones: Mutex::default(),
+            life: Life::new(path.clone(), 1),
+            mode_changed: Notify::new(),
+            serials: AtomicU64::new(0),
+            shared: Mutex::new(config.shared.clone()),
+            config,
+        }));
+        let top = kernel.build_top(path, tree.root)?;
+        let boot = start_supervisor(top, Arc::clone(&kernel.0.life), None);
+        let booting = kernel.clone();
+        let spawned = kernel.on_control(boot.spawn).await;
+        kernel.spawn_control(async move {
+            if let Err(reason) = spawned {
+                booting.0.life.finish(reason);
+            } else if matches!(boot.began.await, Ok(Ok(()))) {
+                booting.change_mode(Mode::Booting, Mode::Normal);
+            }
+            booting.0.life.ended().await;
+            booting.close();
+        });
+        Ok(kernel)
+    }
+
+    fn build_top(&self, path: ActorPath, root: SupervisorSpec) -> Result<Arc<Slot>, BuildError> {
+        let services = SupervisorSpec {
+            children: self
+                .0
+                .config
+                .services
+                .iter()
+                .cloned()
+                .map(Arc::new)
+                .collect(),
+            ..SupervisorSpec::default()
+        };
+        let system = Arc::new(ChildSpec::supervisor(ChildId::known("system"), services));
+        let root = Arc::new(ChildSpec::supervisor(ChildId::known("root"), root));
+        let spec = SupervisorSpec {
+            children: vec![Arc::clone(&system), Arc::clone(&root)],
+            ..SupervisorSpec::default()
+        };
+        let system = self.build(ActorPath::root().child(&system.id), &system)?;
+        let root = self.build(ActorPath::root(), &root)?;
+        let spec = Arc::new(ChildSpec::supervisor(ChildId::known("top"), spec));
+        let top = self.build_slot(path, &spec)?;
+        register(&system);
+        register(&root);
+        if let Some(body) = top.supervisor() {
+            *body.children.write() = vec![Arc::clone(&system), Arc::clone(&root)];
+        }
+        *self.0.parts.write() = Some(Parts {
+            top: Arc::clone(&top),
+            root,
+            system,
+        });
+        Ok(top)
+    }
+
+    /// Makes a slot, and the slots of all below.
+    pub(crate) fn build(
+        &self,
+        path: ActorPath,
+        spec: &Arc<ChildSpec>,
+    ) -> Result<Arc<Slot>, BuildError> {
+        let slot = self.build_slot(path, spec)?;
+        if let Some(supervisor) = spec.as_supervisor()
+            && let Some(body) = slot.supervisor()
+        {
+            let mut children = Vec::with_capacity(supervisor.children.len());
+            for child in &supervisor.children {
+                children.push(self.build(slot.path().child(&child.id), child)?);
+            }
+            *body.children.write() = children;
+        }
+        Ok(slot)
+    }
+
+    fn build_slot(&self, path: ActorPath, spec: &Arc<ChildSpec>) -> Result<Arc<Slot>, BuildError> {
+        let body = match &spec.what {
+            ChildKind::Supervisor(supervisor) => Body::Supervisor(SupervisorBody {
+                children: RwLock::default(),
+                window: Mutex::new(crate::intensity::Window::new(
+                    supervisor.intensity,
+                    supervisor.period,
+                )),
+                port: Mutex::default(),
+            }),
+            ChildKind::Worker(worker) => {
+                let config = &self.0.config;
+                let is_system = path.as_str().starts_with("/system/");
+                let kinds = if is_system {
+                    &config.service_kinds
+                } else {
+                    &config.kinds
+                };
+                let kind = kinds
+                    .get(&worker.kind)
+                    .ok_or_else(|| BuildError::UnknownKind {
+                        path: path.clone(),
+                        kind: worker.kind.clone(),
+                    })?;
+                let dead_letters = DeadLetterBox::new(Arc::clone(&self.0.dead_letters));
+                let seed = BodySeed {
+                    path: &path,
+                    spec: worker,
+                    dead_letters,
+                    #[cfg(test)]
+                    bug: config.bug,
+                };
+                let body = kind.make(seed).map_err(|error| BuildError::Settings {
+                    path: path.clone(),
+                    kind: worker.kind.clone(),
+                    error,
+                })?;
+                Body::Worker(body.0)
+            }
+        };
+        Ok(Slot::new(path, self.clone(), Arc::clone(spec), body))
+    }
+
+    // --- what it is ---
+
+    /// The node's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Whether it is a test kernel, on which chaos asks no questions.
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        self.0.test
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        let mode = usize::from(self.0.mode.load(Ordering::Acquire));
+        Mode::ALL.get(mode).copied().unwrap_or(Mode::Stopping)
+    }
+
+    /// Why it is in safe mode, if it is.
+    #[must_use]
+    pub fn safe_reason(&self) -> Option<String> {
+        self.0.safe_reason.lock().clone()
+    }
+
+    /// How long it has run.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    /// Its wall clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.0.config.clock
+    }
+
+    /// Its kinds.
+    #[must_use]
+    pub fn kinds(&self) -> &Kinds {
+        &self.0.config.kinds
+    }
+
+    /// What all actors of this kernel share of a type: made by the first that asks.
+    #[must_use]
+    pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut shared = self.0.shared.lock();
+        let entry = shared
+            .entry(TypeId::of::<T>())
+            .or_insert_with(|| Arc::new(T::default()));
+        // The type is the key, so it is the type of the entry.
+        Arc::clone(entry).downcast().unwrap_or_default()
+    }
+
+    /// All slots by path.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// Messages that nobody will handle.
+    #[must_use]
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.0.dead_letters
+    }
+
+    /// The slot of the root supervisor; `None` once the kernel has ended.
+    #[must_use]
+    pub fn root(&self) -> Option<Arc<Slot>> {
+        self.0
+            .parts
+            .read()
+            .as_ref()
+            .map(|parts| Arc::clone(&parts.root))
+    }
+
+    /// The slot of `/system`; `None` once the kernel has ended.
+    #[must_use]
+    pub fn system(&self) -> Option<Arc<Slot>> {
+        self.0
+            .parts
+            .read()
+            .as_ref()
+            .map(|parts| Arc::clone(&parts.system))
+    }
+
+    /// The histories of the last slots that were deleted, oldest first.
+    #[must_use]
+    pub fn tombstones(&self) -> Vec<Tombstone> {
+        self.0.tombstones.lock().iter().cloned().collect()
+    }
+
+    /// The typed address of the actor at `path`, if there is one that receives `M`.
+    #[must_use]
+    pub fn address<M: Message>(&self, path: &ActorPath) -> Option<Address<M>> {
+        let slot = self.0.registry.get(path)?;
+        let mailbox = slot.worker()?.mailbox();
+        mailbox.downcast::<Mailbox<M>>().ok().map(Address::new)
+    }
+
+    // --- what it does ---
+
+    /// Waits until the first start of the tree is over; returns the mode then.
+    pub async fn booted(&self) -> Mode {
+        loop {
+            let changed = self.0.mode_changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            match self.mode() {
+                Mode::Booting => changed.await,
+                mode => return mode,
+            }
+        }
+    }
+
+    /// Waits until it has ended; returns why: `shutdown`, or `gave_up`.
+    pub async fn ended(&self) -> ExitReason {
+        self.0.life.ended().await;
+        self.0.life.exit().unwrap_or_else(ExitReason::shutdown)
+    }
+
+    /// Stops everything in reverse start order, each as its `shutdown` says, and waits for the end.
+    pub async fn shutdown(&self) -> ExitReason {
+        self.end(false);
+        self.ended().await
+    }
+
+    /// Kills everything that still runs. For those whose patience with [`shutdown`](Self::shutdown) is over.
+    pub fn kill_all(&self) {
+        self.end(true);
+    }
+
+    fn end(&self, brutal: bool) {
+        self.set_mode(Mode::Stopping);
+        let top = self
+            .0
+            .parts
+            .read()
+            .as_ref()
+            .map(|parts| Arc::clone(&parts.top));
+        if let Some(body) = top.as_ref().and_then(|top| top.supervisor()) {
+            body.send(SupervisorMessage::End {
+                reason: ExitReason::shutdown(),
+                brutal,
+            });
+        }
+    }
+
+    /// Kills the actor or supervisor at `path`: an exit like any other, counted and restarted by the rules.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there or does not run.
+    pub async fn kill(&self, path: &ActorPath, why: Option<String>) -> Result<Done, KernelError> {
+        let reason = ExitReason {
+            kind: ExitKind::Killed,
+            text: why,
+            location: None,
+        };
+        self.ask_parent(path, true, |id| Request::Kill { id, reason })
+            .await
+    }
+
+    /// Stops it; it stays down until it is started, or until a group restart takes it in.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there.
+    pub async fn stop(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, false, |id| Request::Stop { id })
+            .await
+    }
+
+    /// Starts what is down.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there, runs, or fails to start.
+    pub async fn start_child(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, false, |id| Request::Start { id })
+            .await
+    }
+
+    /// Stops and starts it, uncounted.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there or fails to start.
+    pub async fn restart(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, false, |id| Request::Restart { id })
+            .await
+    }
+
+    /// Removes what is down.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there or runs.
+    pub async fn delete(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, false, |id| Request::Delete { id })
+            .await
+    }
+
+    /// Ends the quarantine of one child.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there, not in quarantine, or fails to start.
+    pub async fn release(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, false, |id| Request::Release { id: Some(id) })
+            .await
+    }
+
+    /// Ends all quarantines of the root's children, and safe mode.
+    ///
+    /// # Errors
+    /// [`KernelError`] if the kernel is ending.
+    pub async fn release_all(&self) -> Result<Done, KernelError> {
+        let root = self
+            .root()
+            .ok_or_else(|| KernelError::NotFound(ActorPath::root()))?;
+        self.ask_supervisor(&root, Request::Release { id: None }, None)
+            .await
+    }
+
+    /// Adds a child as the last of the supervisor at `parent`, and starts it.
+    ///
+    /// # Errors
+    /// [`KernelError`] if there is no such supervisor, the child cannot be made, its id is taken, or it fails to start;
+    /// nothing is added then.
+    pub async fn spawn(&self, parent: &ActorPath, spec: ChildSpec) -> Result<Done, KernelError> {
+        let supervisor = self.slot(parent)?;
+        if !supervisor.is_supervisor() {
+            return Err(KernelError::NotASupervisor(parent.clone()));
+        }
+        if parent.as_str() == SYSTEM {
+            return Err(KernelError::Fixed(parent.clone()));
+        }
+        let slot = self.build(parent.child(&spec.id), &Arc::new(spec))?;
+        let request = Request::Spawn {
+            facts: facts(&slot),
+        };
+        self.ask_supervisor(&supervisor, request, Some(slot)).await
+    }
+
+    fn slot(&self, path: &ActorPath) -> Result<Arc<Slot>, KernelError> {
+        self.0
+            .registry
+            .get(path)
+            .ok_or_else(|| KernelError::NotFound(path.clone()))
+    }
+
+    async fn ask_parent(
+        &self,
+        path: &ActorPath,
+        fixed_too: bool,
+        request: impl FnOnce(ChildId) -> Request,
+    ) -> Result<Done, KernelError> {
+        let slot = self.slot(path)?;
+        let is_fixed = path.is_root() || path.as_str() == SYSTEM;
+        let parent = if is_fixed {
+            self.0
+                .parts
+                .read()
+                .as_ref()
+                .map(|parts| Arc::clone(&parts.top))
+        } else {
+            path.parent()
+                .and_then(|parent| self.0.registry.get(&parent))
+        };
+        if is_fixed && !fixed_too {
+            return Err(KernelError::Fixed(path.clone()));
+        }
+        let parent = parent.ok_or_else(|| KernelError::NotFound(path.clone()))?;
+        let request = request(slot.id().clone());
+        self.ask_supervisor(&parent, request, None)
+            .await
+            .map_err(|error| match error {
+                KernelError::Refused { error, .. } => KernelError::Refused {
+                    path: path.clone(),
+                    error,
+                },
+                other => other,
+            })
+    }
+
+    async fn ask_supervisor(
+        &self,
+        supervisor: &Slot,
+        request: Request,
+        slot: Option<Arc<Slot>>,
+    ) -> Result<Done, KernelError> {
+        let path = slot
+            .as_ref()
+            .map_or(supervisor.path(), |slot| slot.path())
+            .clone();
+        let refused = |error| KernelError::Refused {
+            path: path.clone(),
+            error,
+        };
+        let Some(body) = supervisor.supervisor() else {
+            return Err(KernelError::NotASupervisor(supervisor.path().clone()));
+        };
+        let (reply, answer) = oneshot::channel();
+        if !body.send(SupervisorMessage::Ask {
+            request,
+            slot,
+            reply,
+        }) {
+            return Err(refused(RequestError::Ending));
+        }
+        match answer.await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(refused(error)),
+            Err(_ended) => Err(refused(RequestError::Ending)),
+        }
+    }
+
+    /// Sends a message in its JSON form.
+    ///
+    /// # Errors
+    /// [`KernelError`] if there is no such worker, the message does not fit, or was not delivered.
+    pub async fn tell(&self, path: &ActorPath, message: Value) -> Result<(), KernelError> {
+        let slot = self.slot(path)?;
+        let worker = slot
+            .worker()
+            .ok_or_else(|| KernelError::NotAWorker(path.clone()))?;
+        let sent = worker
+            .tell_json(message)
+            .map_err(|error| KernelError::Message {
+                path: path.clone(),
+                error,
+            })?;
+        sent.await.map_err(|error| KernelError::Undelivered {
+            path: path.clone(),
+            error,
+        })
+    }
+
+    /// Sends a message in its JSON form and awaits the answer for at most `timeout`.
+    ///
+    /// # Errors
+    /// [`KernelError`] if there is no such worker, the message does not fit, was not delivered, or brought no answer.
+    pub async fn ask(
+        &self,
+        path: &ActorPath,
+        message: Value,
+        timeout: Duration,
+    ) -> Result<Value, KernelError> {
+        let slot = self.slot(path)?;
+        let worker = slot
+            .worker()
+            .ok_or_else(|| KernelError::NotAWorker(path.clone()))?;
+        let sent = worker
+            .ask_json(message)
+            .map_err(|error| KernelError::Message {
+                path: path.clone(),
+                error,
+            })?;
+        let no_answer = |error| KernelError::NoAnswer {
+            path: path.clone(),
+            error,
+        };
+        let asked = async {
+            let answer = sent.await.map_err(|error| KernelError::Undelivered {
+                path: path.clone(),
+                error,
+            })?;
+            match answer.await {
+                Ok(answered) => answered.map_err(no_answer),
+                Err(_dropped) => Err(no_answer(NoAnswer::Unanswered)),
+            }
+        };
+        match tokio::time::timeout(timeout, asked).await {
+            Ok(answered) => answered,
+            Err(_elapsed) => Err(no_answer(NoAnswer::Timeout(timeout))),
+        }
+    }
+
+    /// What the actor at `path` says of itself; answered between two of its messages.
+    ///
+    /// # Errors
+    /// [`KernelError`] if there is no such worker, it does not run, or does not answer within `timeout`.
+    pub async fn observe(&self, path: &ActorPath, timeout: Duration) -> Result<Value, KernelError> {
+        let slot = self.slot(path)?;
+        if slot.is_supervisor() {
+            return Err(KernelError::NotAWorker(path.clone()));
+        }
+        let refused = || KernelError::Refused {
+            path: path.clone(),
+            error: RequestError::NotRunning,
+        };
+        let life = slot
+            .life()
+            .filter(|life| !life.has_ended())
+            .ok_or_else(refused)?;
+        let (asker, answer) = oneshot::channel();
+        life.request(|requests| requests.observe.push(asker));
+        slot.wake();
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_ended)) => Err(refused()),
+            Err(_elapsed) => Err(KernelError::NoAnswer {
+                path: path.clone(),
+                error: NoAnswer::Timeout(timeout),
+            }),
+        }
+    }
+
+    // --- for the crate ---
+
+    pub(crate) fn role_of(&self, path: &ActorPath) -> Role {
+        role(path, self.0.config.exit_on_give_up)
+    }
+
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.0.serials.fetch_add(1, Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bug(&self) -> Option<crate::bug::Bug> {
+        self.0.config.bug
+    }
+
+    pub(crate) fn with_rng<T>(&self, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
+        draw(&mut self.0.rng.lock())
+    }
+
+    pub(crate) fn report(&self, fact: Fact) {
+        fact.log();
+        if let Some(observer) = &self.0.config.observer {
+            observer(&fact);
+        }
+    }
+
+    pub(crate) fn set_safe(&self, why: Option<String>) {
+        let mode = if why.is_some() {
+            Mode::Safe
+        } else {
+            Mode::Normal
+        };
+        self.0.safe_reason.lock().clone_from(&why);
+        self.report(Fact::Safe { why });
+        if self.mode() != Mode::Stopping {
+            self.set_mode(mode);
+        }
+    }
+
+    fn set_mode(&self, mode: Mode) {
+        self.0.mode.store(mode as u8, Ordering::Release);
+        self.0.mode_changed.notify_waiters();
+    }
+
+    fn change_mode(&self, from: Mode, to: Mode) {
+        let changed =
+            self.0
+                .mode
+                .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire);
+        if changed.is_ok() {
+            self.0.mode_changed.notify_waiters();
+        }
+    }
+
+    /// Keeps the history of a slot that is deleted.
+    pub(crate) fn bury(&self, slot: &Slot) {
+        let history = slot.history();
+        if history.is_empty() {
+            return;
+        }
+        let mut tombstones = self.0.tombstones.lock();
+        if tombstones.len() >= TOMBSTONES_MAX {
+            tombstones.pop_front();
+        }
+        tombstones.push_back(Tombstone {
+            path: slot.path().clone(),
+            history,
+        });
+    }
+
+    /// Lets go of all slots, so that the kernel and they can be freed.
+    fn close(&self) {
+        self.set_mode(Mode::Stopping);
+        let parts = self.0.parts.write().take();
+        if let Some(parts) = parts {
+            parts.root.delete(DeadReason::Stopped);
+            parts.system.delete(DeadReason::Stopped);
+        }
+    }
+
+    pub(crate) fn spawn_task(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> AbortHandle {
+        match Handle::try_current() {
+            Ok(runtime) => runtime.spawn(work).abort_handle(),
+            Err(_outside) => self.0.config.runtimes.work.spawn(work).abort_handle(),
+        }
+    }
+
+    pub(crate) fn spawn_work(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.config.runtimes.work.spawn(work);
+    }
+
+    pub(crate) fn spawn_control(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> AbortHandle {
+        self.0.config.runtimes.control.spawn(work).abort_handle()
+    }
+
+    /// Runs `work` on the control runtime and waits for it; dropping the wait drops the work.
+    pub(crate) async fn on_control<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ExitReason>> + Send + 'static,
+    ) -> Result<T, ExitReason> {
+        let task = self.0.config.runtimes.control.spawn(work);
+        let _guard = AbortOnDrop(task.abort_handle());
+        match task.await {
+            Ok(done) => done,
+            Err(error) => Err(ExitReason::error(error.to_string())),
+        }
+    }
+}
+
+/// A task of simulation and tests, which no life owns.
+pub(crate) fn spawn_detached(
+    work: impl Future<Output = ()> + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
+    Handle::current().spawn(work)
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

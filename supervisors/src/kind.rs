@@ -1,0 +1,333 @@
+//! The table of kinds: what a name in a tree file is made from.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use ractor::ActorCell;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::actor::Actor;
+use crate::context::Context;
+use crate::dead_letter::{DeadLetterBox, DeadReason};
+use crate::exit::ExitReason;
+use crate::life::Life;
+use crate::mailbox::{Gate, Mailbox, SendError};
+use crate::message::{Message, MessageError, NoAnswer};
+use crate::path::ActorPath;
+use crate::shell::{Spawned, spawn};
+use crate::slot::Slot;
+use crate::spec::{MailboxSpec, WorkerSpec};
+
+/// Settings that do not fit their kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{what}", if path.is_empty() { String::new() } else { format!("`{path}`: ") })]
+pub struct SettingsError {
+    /// Where in the settings, as `backoff.min` or `command[1]`; empty for the whole.
+    pub path: String,
+    /// What is wrong.
+    pub what: String,
+    /// The names that the settings may have at the top.
+    pub expected: Vec<String>,
+}
+
+/// One kind: its name, its documentation, how a child is made of it.
+pub trait Kind: Send + Sync {
+    /// What it is, in one line.
+    fn about(&self) -> &'static str;
+    /// The JSON Schema of its settings.
+    fn settings_schema(&self) -> Value;
+    /// The JSON Schema of its messages, if they have a JSON form.
+    fn message_schema(&self) -> Option<Value>;
+    /// Whether `settings` fit.
+    ///
+    /// # Errors
+    /// [`SettingsError`] says where they do not.
+    fn check(&self, settings: &Value) -> Result<(), SettingsError>;
+    #[doc(hidden)]
+    fn make(&self, seed: BodySeed<'_>) -> Result<BodyBox, SettingsError>;
+}
+
+/// What a body is made of.
+#[doc(hidden)]
+pub struct BodySeed<'a> {
+    pub(crate) path: &'a ActorPath,
+    pub(crate) spec: &'a WorkerSpec,
+    pub(crate) dead_letters: DeadLetterBox,
+    #[cfg(test)]
+    pub(crate) bug: Option<crate::bug::Bug>,
+}
+
+impl fmt::Debug for BodySeed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BodySeed({})", self.path)
+    }
+}
+
+/// A worker's typed half, its type forgotten.
+#[doc(hidden)]
+pub struct BodyBox(pub(crate) Box<dyn WorkerBody>);
+
+impl fmt::Debug for BodyBox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BodyBox")
+    }
+}
+
+/// Why a JSON message was not delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undelivered {
+    /// The lane is full.
+    #[error("the mailbox is full")]
+    Full,
+    /// It is stopped or quarantined.
+    #[error("it is not running")]
+    NotRunning,
+    /// It is deleted.
+    #[error("it is gone")]
+    Gone,
+    /// The sender's life has ended.
+    #[error("the life that sends has ended")]
+    Revoked,
+}
+
+impl<M> From<SendError<M>> for Undelivered {
+    fn from(error: SendError<M>) -> Self {
+        match error {
+            SendError::Full(_) => Self::Full,
+            SendError::NotRunning(_) => Self::NotRunning,
+            SendError::Gone(_) => Self::Gone,
+            SendError::Revoked(_) => Self::Revoked,
+        }
+    }
+}
+
+/// The answer to a JSON ask.
+pub(crate) type JsonAnswer = oneshot::Receiver<Result<Value, NoAnswer>>;
+
+/// The typed half of a worker's slot, seen from the untyped half.
+pub(crate) trait WorkerBody: Send + Sync {
+    fn spawn(
+        &self,
+        slot: Arc<Slot>,
+        life: Arc<Life>,
+        supervisor: ActorCell,
+    ) -> BoxFuture<'static, Result<Spawned, ExitReason>>;
+    fn is_service(&self) -> bool;
+    fn set_gate(&self, gate: Gate, reason: DeadReason);
+    fn wake(&self);
+    fn depth(&self) -> usize;
+    fn capacity(&self) -> usize;
+    fn dead_letters(&self) -> u64;
+    fn tell_json(
+        &self,
+        message: Value,
+    ) -> Result<BoxFuture<'static, Result<(), Undelivered>>, MessageError>;
+    fn ask_json(
+        &self,
+        message: Value,
+    ) -> Result<BoxFuture<'static, Result<JsonAnswer, Undelivered>>, MessageError>;
+    fn mailbox(&self) -> Arc<dyn Any + Send + Sync>;
+}
+
+struct Typed<A: Actor> {
+    settings: Arc<A::Settings>,
+    mailbox: Arc<Mailbox<A::Message>>,
+    is_service: bool,
+}
+
+impl<A: Actor> WorkerBody for Typed<A> {
+    fn spawn(
+        &self,
+        slot: Arc<Slot>,
+        life: Arc<Life>,
+        supervisor: ActorCell,
+    ) -> BoxFuture<'static, Result<Spawned, ExitReason>> {
+        let ctx = Context::<A> {
+            slot,
+            life,
+            mailbox: Arc::clone(&self.mailbox),
+        };
+        spawn(ctx, Arc::clone(&self.settings), supervisor).boxed()
+    }
+
+    fn is_service(&self) -> bool {
+        self.is_service
+    }
+
+    fn set_gate(&self, gate: Gate, reason: DeadReason) {
+        self.mailbox.set_gate(gate, reason);
+    }
+
+    fn wake(&self) {
+        self.mailbox.wake();
+    }
+
+    fn depth(&self) -> usize {
+        self.mailbox.depth()
+    }
+
+    fn capacity(&self) -> usize {
+        self.mailbox.capacity()
+    }
+
+    fn dead_letters(&self) -> u64 {
+        self.mailbox.dead_letter_count()
+    }
+
+    fn tell_json(
+        &self,
+        message: Value,
+    ) -> Result<BoxFuture<'static, Result<(), Undelivered>>, MessageError> {
+        let message = A::Message::from_json(message)?;
+        let mailbox = Arc::clone(&self.mailbox);
+        Ok(async move { Ok(mailbox.send(message).await?) }.boxed())
+    }
+
+    fn ask_json(
+        &self,
+        message: Value,
+    ) -> Result<BoxFuture<'static, Result<JsonAnswer, Undelivered>>, MessageError> {
+        let mut message = A::Message::from_json(message)?;
+        let (sender, answer) = oneshot::channel();
+        match message.reply() {
+            Some(reply) => reply.attach(sender),
+            None => {
+                return Err(MessageError::Shape {
+                    what: format!("`{}` has no answer", message.name()),
+                    expected: "a message that is answered; use `tell` for this one".to_owned(),
+                });
+            }
+        }
+        let mailbox = Arc::clone(&self.mailbox);
+        Ok(async move {
+            mailbox.send(message).await?;
+            Ok(answer)
+        }
+        .boxed())
+    }
+
+    fn mailbox(&self) -> Arc<dyn Any + Send + Sync> {
+        Arc::clone(&self.mailbox) as Arc<dyn Any + Send + Sync>
+    }
+}
+
+struct KindOf<A> {
+    about: &'static str,
+    is_service: bool,
+    actor: PhantomData<fn() -> A>,
+}
+
+impl<A: Actor> KindOf<A> {
+    fn parse(settings: &Value) -> Result<A::Settings, SettingsError> {
+        serde_path_to_error::deserialize(settings).map_err(|error| {
+            let path = error.path().to_string();
+            SettingsError {
+                path: if path == "." { String::new() } else { path },
+                what: error.inner().to_string(),
+                expected: field_names(&settings_schema::<A>()),
+            }
+        })
+    }
+}
+
+impl<A: Actor> Kind for KindOf<A> {
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn settings_schema(&self) -> Value {
+        settings_schema::<A>()
+    }
+
+    fn message_schema(&self) -> Option<Value> {
+        A::Message::schema()
+    }
+
+    fn check(&self, settings: &Value) -> Result<(), SettingsError> {
+        Self::parse(settings).map(drop)
+    }
+
+    fn make(&self, seed: BodySeed<'_>) -> Result<BodyBox, SettingsError> {
+        let settings = Arc::new(Self::parse(&seed.spec.settings)?);
+        let spec: Arc<MailboxSpec> = Arc::new(seed.spec.mailbox.clone());
+        let mailbox = Mailbox::new(seed.path.clone(), spec, seed.dead_letters);
+        #[cfg(test)]
+        let mailbox = mailbox.with_bug(seed.bug);
+        let mailbox = Arc::new(mailbox);
+        Ok(BodyBox(Box::new(Typed::<A> {
+            settings,
+            mailbox,
+            is_service: self.is_service,
+        })))
+    }
+}
+
+fn settings_schema<A: Actor>() -> Value {
+    schemars::schema_for!(A::Settings).to_value()
+}
+
+fn field_names(schema: &Value) -> Vec<String> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties
+        .map(|properties| properties.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+/// The table of kinds.
+#[derive(Clone, Default)]
+pub struct Kinds {
+    table: BTreeMap<String, Arc<dyn Kind>>,
+}
+
+impl fmt::Debug for Kinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.table.keys()).finish()
+    }
+}
+
+impl Kinds {
+    /// An empty table.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a kind whose children are made of `A`. A name that is there is replaced.
+    #[must_use]
+    pub fn with<A: Actor>(self, name: &str, about: &'static str) -> Self {
+        self.add::<A>(name, about, false)
+    }
+
+    /// Adds a kind for the kernel's own services, which run on the control runtime.
+    #[must_use]
+    pub fn with_service<A: Actor>(self, name: &str, about: &'static str) -> Self {
+        self.add::<A>(name, about, true)
+    }
+
+    fn add<A: Actor>(mut self, name: &str, about: &'static str, is_service: bool) -> Self {
+        let kind = KindOf::<A> {
+            about,
+            is_service,
+            actor: PhantomData,
+        };
+        self.table.insert(name.to_owned(), Arc::new(kind));
+        self
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Kind>> {
+        self.table.get(name)
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.table.keys().map(String::as_str)
+    }
+}

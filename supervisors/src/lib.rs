@@ -1,0 +1,66 @@
+//! Supervised actors in an Erlang-style tree, with typed mailboxes and priority lanes.
+//!
+//! # Map
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`actor`], [`context`], [`message`] | what an author writes and has at hand |
+//! | [`spec`] | what a tree is made of: plain values with all defaults |
+//! | [`kernel`] | one running tree; the way in for everybody outside |
+//! | [`slot`], [`registry`], [`view`] | a child's place, found by path, shown as JSON |
+//! | `life`, `shell` | one life of an actor, and the loop that runs it on ractor |
+//! | `mailbox`, [`address`], [`dead_letter`] | where messages wait, how they are sent, where they end |
+//! | [`planner`], [`intensity`], `supervisor::core` | what is decided, as pure functions |
+//! | `supervisor`, `supervisor::job` | the thin actor and the jobs that carry the decisions out |
+//! | [`kind`] | the table of kinds |
+//! | [`sim`] | whole kernels simulated from a seed, and what must be true of them |
+//! | [`report`] | what happened, one fact at a time |
+//!
+//! # Invariants
+//!
+//! - No global state but the panic hook: two kernels live in one process.
+//! - A supervisor never awaits in a handler. All that takes time is a job.
+//! - A message is in exactly one place: a lane, in hand, handled, or among the dead letters.
+//! - Once a life's successor may start, nothing the old life does has an effect.
+//! - Nobody asks a supervisor what its children are doing: slots are read.
+
+pub mod actor;
+pub mod address;
+#[cfg(test)]
+mod bug;
+pub mod clock;
+pub mod context;
+pub mod dead_letter;
+pub mod exit;
+pub mod intensity;
+pub mod kernel;
+pub mod kind;
+mod life;
+mod mailbox;
+pub mod message;
+pub mod path;
+pub mod planner;
+pub mod priority;
+pub mod registry;
+pub mod report;
+mod shell;
+pub mod sim;
+pub mod slot;
+pub mod spec;
+mod supervisor;
+pub mod view;
+
+pub use actor::{Actor, Apply, Next, Settings, Start};
+pub use address::{Address, AskError};
+pub use context::Context;
+pub use exit::{Exit, ExitKind, ExitReason};
+pub use kernel::{Kernel, KernelConfig, KernelError, Mode, Runtimes};
+pub use kind::Kinds;
+pub use life::Life;
+pub use mailbox::SendError;
+pub use message::{Message, MessageError, NoAnswer, NoMessage, Reply};
+pub use path::{ActorPath, ChildId};
+pub use priority::Priority;
+pub use slot::{Slot, SlotState};
+pub use supervisor::core::{Done, RequestError};
+pub use unity_supervisors_derive::Message;

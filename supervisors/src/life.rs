@@ -1,0 +1,328 @@
+//! One life of a child in its slot: the token that its effects go through.
+//!
+//! A [`Life`] is made for each start attempt. It is revoked before the next one begins; from then on
+//! every send made from its handler, its tasks and its timers fails, wherever that code still runs.
+//! The life that a thread is working for is known to the thread (see [`guarded`]), which also lets the
+//! panic hook keep the place of a panic for the one actor that it belongs to.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+
+use crate::exit::{ExitKind, ExitReason};
+use crate::path::ActorPath;
+
+thread_local! {
+    /// The life this thread is polling for.
+    static CURRENT: RefCell<Option<Arc<Life>>> = const { RefCell::new(None) };
+    /// Where the last panic of a life on this thread was.
+    static PANIC_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// What is done with the message in hand once the reason of the end is known.
+pub(crate) type LastRites = Box<dyn FnOnce(&ExitReason) + Send>;
+
+/// One life of a child in its slot.
+pub struct Life {
+    path: ActorPath,
+    incarnation: u64,
+    /// Tells the mailbox of this slot from others.
+    mailbox: AtomicUsize,
+    revoked: AtomicBool,
+    /// Whether a request waits: the one thing looked at between any two messages.
+    called: AtomicBool,
+    requests: Mutex<Requests>,
+    tasks: Mutex<Vec<AbortHandle>>,
+    exit: Mutex<Option<ExitReason>>,
+    ended: AtomicBool,
+    end: Notify,
+    pub(crate) handled: AtomicU64,
+    rites: Mutex<Option<LastRites>>,
+    in_hand: Mutex<Option<&'static str>>,
+    traps_exit: AtomicBool,
+}
+
+impl fmt::Debug for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Life({} incarnation {})", self.path, self.incarnation)
+    }
+}
+
+/// What the shell is asked to do between two messages.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    pub(crate) stop: Option<ExitReason>,
+    pub(crate) kill: Option<ExitReason>,
+    pub(crate) observe: Vec<oneshot::Sender<serde_json::Value>>,
+    pub(crate) suspended: bool,
+}
+
+impl Life {
+    pub(crate) fn new(path: ActorPath, incarnation: u64) -> Arc<Self> {
+        Arc::new(Self {
+            path,
+            incarnation,
+            mailbox: AtomicUsize::new(0),
+            revoked: AtomicBool::new(false),
+            called: AtomicBool::new(false),
+            requests: Mutex::default(),
+            tasks: Mutex::default(),
+            exit: Mutex::default(),
+            ended: AtomicBool::new(false),
+            end: Notify::new(),
+            handled: AtomicU64::new(0),
+            rites: Mutex::default(),
+            in_hand: Mutex::default(),
+            traps_exit: AtomicBool::new(true),
+        })
+    }
+
+    /// Where its slot is.
+    #[must_use]
+    pub fn path(&self) -> &ActorPath {
+        &self.path
+    }
+
+    /// Which life of its slot it is; the first is 1.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::Acquire)
+    }
+
+    /// From here on nothing this life does has an effect.
+    pub(crate) fn revoke(&self) {
+        self.revoked.store(true, Ordering::Release);
+    }
+
+    /// Leaves a request; the caller then wakes the mailbox.
+    pub(crate) fn request(&self, ask: impl FnOnce(&mut Requests)) {
+        ask(&mut self.requests.lock());
+        self.called.store(true, Ordering::Release);
+    }
+
+    /// Whether a request waits.
+    #[inline]
+    pub(crate) fn is_called(&self) -> bool {
+        self.called.load(Ordering::Acquire)
+    }
+
+    /// Takes the requests; whether it is suspended stays.
+    pub(crate) fn take_requests(&self) -> Requests {
+        self.called.store(false, Ordering::Release);
+        let mut requests = self.requests.lock();
+        let suspended = requests.suspended;
+        std::mem::replace(
+            &mut *requests,
+            Requests {
+                suspended,
+                ..Requests::default()
+            },
+        )
+    }
+
+    /// Remembers a task that dies with this life.
+    pub(crate) fn adopt(&self, task: AbortHandle) {
+        let mut tasks = self.tasks.lock();
+        if self.ended.load(Ordering::Acquire) {
+            task.abort();
+        } else {
+            tasks.retain(|task| !task.is_finished());
+            tasks.push(task);
+        }
+    }
+
+    /// Ends this life: revoked, its tasks aborted, whoever waits for the end woken. The first reason stays.
+    pub(crate) fn finish(&self, reason: ExitReason) {
+        self.revoke();
+        let reason = self.exit.lock().get_or_insert(reason).clone();
+        if let Some(rites) = self.rites.lock().take() {
+            rites(&reason);
+        }
+        let tasks = {
+            let mut tasks = self.tasks.lock();
+            self.ended.store(true, Ordering::Release);
+            std::mem::take(&mut *tasks)
+        };
+        for task in tasks {
+            task.abort();
+        }
+        self.end.notify_waiters();
+    }
+
+    /// Keeps what is to be done with the message in hand.
+    pub(crate) fn park_in_hand(&self, rites: LastRites) {
+        *self.rites.lock() = Some(rites);
+    }
+
+    /// Remembers the name of the message that was in hand at the end.
+    pub(crate) fn note_in_hand(&self, name: &'static str) {
+        *self.in_hand.lock() = Some(name);
+    }
+
+    /// The name of the message that was in hand at the end.
+    pub(crate) fn in_hand(&self) -> Option<&'static str> {
+        *self.in_hand.lock()
+    }
+
+    /// Whether a stop request lets the message in hand be finished and `stop` be called.
+    pub(crate) fn traps_exit(&self) -> bool {
+        self.traps_exit.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_traps_exit(&self, traps: bool) {
+        self.traps_exit.store(traps, Ordering::Release);
+    }
+
+    /// Says beforehand what the reason will be; a reason that is there stays.
+    pub(crate) fn set_exit(&self, reason: ExitReason) {
+        self.exit.lock().get_or_insert(reason);
+    }
+
+    /// Why it ended, once it has.
+    pub(crate) fn exit(&self) -> Option<ExitReason> {
+        self.exit.lock().clone()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let notified = self.end.notified();
+            if self.has_ended() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    pub(crate) fn set_mailbox(&self, key: usize) {
+        self.mailbox.store(key, Ordering::Relaxed);
+    }
+}
+
+/// What the thread knows of the life that it works for.
+pub(crate) enum Sender {
+    /// No life: a person, a test, another program.
+    Outside,
+    /// A life that may act.
+    Alive,
+    /// A life that may act, sending to its own mailbox.
+    Myself,
+    /// A life that may not act any more.
+    Dead,
+}
+
+/// Who sends to the mailbox `key` on this thread right now.
+#[inline]
+pub(crate) fn sender(key: usize) -> Sender {
+    CURRENT.with_borrow(|current| match current {
+        None => Sender::Outside,
+        Some(life) if life.is_revoked() => Sender::Dead,
+        Some(life) if life.mailbox.load(Ordering::Relaxed) == key => Sender::Myself,
+        Some(_) => Sender::Alive,
+    })
+}
+
+/// A panic of a life.
+#[derive(Debug)]
+pub(crate) struct Panicked {
+    text: String,
+    location: Option<String>,
+}
+
+impl Panicked {
+    fn new(payload: &(dyn Any + Send)) -> Self {
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic without a text".to_owned());
+        Self {
+            text,
+            location: PANIC_PLACE.with_borrow_mut(Option::take),
+        }
+    }
+}
+
+impl From<Panicked> for ExitReason {
+    fn from(panic: Panicked) -> Self {
+        Self {
+            kind: ExitKind::Panic,
+            text: Some(panic.text),
+            location: panic.location,
+        }
+    }
+}
+
+/// Sets the thread's life for as long as it lives. Swaps, so that no reference count changes.
+struct Working<'a>(&'a mut Option<Arc<Life>>);
+
+impl<'a> Working<'a> {
+    fn begin(life: &'a mut Option<Arc<Life>>) -> Self {
+        CURRENT.with_borrow_mut(|current| std::mem::swap(current, life));
+        Self(life)
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        CURRENT.with_borrow_mut(|current| std::mem::swap(current, self.0));
+    }
+}
+
+/// Polls `future` in the name of `life`, and catches what it panics with.
+pub(crate) async fn guarded<F: Future>(life: &Arc<Life>, future: F) -> Result<F::Output, Panicked> {
+    install_panic_hook();
+    let mut life = Some(Arc::clone(life));
+    let mut future = pin!(future);
+    poll_fn(move |cx| {
+        let _working = Working::begin(&mut life);
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(payload) => std::task::Poll::Ready(Err(Panicked::new(payload.as_ref()))),
+        }
+    })
+    .await
+}
+
+/// Calls `act` in the name of `life`, and catches what it panics with.
+pub(crate) fn guarded_call<T>(life: &Arc<Life>, act: impl FnOnce() -> T) -> Result<T, Panicked> {
+    let mut life = Some(Arc::clone(life));
+    let _working = Working::begin(&mut life);
+    catch_unwind(AssertUnwindSafe(act)).map_err(|payload| Panicked::new(payload.as_ref()))
+}
+
+/// The panic hook is the one thing a process has only one of: ours keeps the place of a life's panic for
+/// its exit reason, and leaves every other panic to the hook that was there before.
+fn install_panic_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+            let of_a_life = CURRENT
+                .try_with(|current| current.try_borrow().is_ok_and(|current| current.is_some()));
+            if of_a_life.unwrap_or(false) {
+                let place = info.location().map(ToString::to_string);
+                PANIC_PLACE.with_borrow_mut(|slot| *slot = place);
+            } else {
+                before(info);
+            }
+        }));
+    });
+}

@@ -1,0 +1,78 @@
+//! What happened, one fact at a time: for the log, for tests, for simulation.
+
+use serde::Serialize;
+use tracing::{debug, error, info, warn};
+
+use crate::path::ActorPath;
+use crate::slot::{ExitRecord, Response, SlotState};
+
+/// Something that happened in a tree. Each is reported once, by the one that decided or did it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case", tag = "fact")]
+pub enum Fact {
+    /// A life began.
+    Started {
+        /// Whose.
+        path: ActorPath,
+        /// Which.
+        incarnation: u64,
+    },
+    /// A life ended, or a start failed.
+    Exited {
+        /// Whose.
+        path: ActorPath,
+        /// All of it.
+        record: ExitRecord,
+    },
+    /// A supervisor set the state of a child that does not run.
+    State {
+        /// Whose.
+        path: ActorPath,
+        /// Which.
+        state: SlotState,
+    },
+    /// A slot was deleted.
+    Deleted {
+        /// Which.
+        path: ActorPath,
+    },
+    /// The kernel entered safe mode, and why, or left it.
+    Safe {
+        /// Why, or `None` when it left it.
+        why: Option<String>,
+    },
+}
+
+impl Fact {
+    /// Writes it to the log.
+    pub(crate) fn log(&self) {
+        match self {
+            Self::Started { path, incarnation } => debug!(%path, incarnation, "child started"),
+            Self::Exited { path, record } => log_exit(path, record),
+            Self::State { path, state } => debug!(%path, state = state.as_str(), "child is down"),
+            Self::Deleted { path } => debug!(%path, "child deleted"),
+            Self::Safe { why: Some(why) } => error!(%why, "safe mode"),
+            Self::Safe { why: None } => info!("safe mode ended"),
+        }
+    }
+}
+
+fn log_exit(path: &ActorPath, record: &ExitRecord) {
+    let (incarnation, reason) = (record.incarnation, &record.reason);
+    let what = if record.failed_start {
+        "start failed"
+    } else {
+        "child exited"
+    };
+    match &record.response {
+        Response::GaveUp => error!(%path, incarnation, %reason, "{what}; its supervisor gives up"),
+        Response::Quarantined => error!(%path, incarnation, %reason, "{what}; quarantined"),
+        Response::Restarted => warn!(%path, incarnation, %reason, "{what}; restarting"),
+        Response::Backoff { pause_ms } => {
+            warn!(%path, incarnation, %reason, pause_ms, "{what}; restarting after a pause");
+        }
+        Response::LeftDown => info!(%path, incarnation, %reason, "{what}; left down"),
+        Response::Stopped => debug!(%path, incarnation, %reason, "child stopped"),
+        Response::Deleted => info!(%path, incarnation, %reason, "{what}; deleted"),
+    }
+}

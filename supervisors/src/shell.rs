@@ -1,0 +1,240 @@
+//! The shell around an actor: one life from its start to its end, run on ractor.
+//!
+//! The whole life is ractor's `post_start` of one ractor actor: from there its kill signal interrupts
+//! at any await point, its link reports the end to the supervisor, and its four ports cost nothing while
+//! messages travel through our own mailbox. (DESIGN sketched a wake token through ractor's message port;
+//! parking on the mailbox itself saves that hop on every wake.)
+//!
+//! Between any two messages the shell looks at its requests first, then at the lanes in order.
+
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::Poll;
+
+use ractor::{ActorCell, ActorProcessingErr, ActorRef};
+
+use crate::actor::{Actor, Next, Start};
+use crate::context::Context;
+use crate::exit::{Exit, ExitReason};
+use crate::life::{Life, guarded, guarded_call};
+use crate::mailbox::Mailbox;
+
+/// How many messages a life handles before it lets others on its thread have a turn.
+const TURN: u32 = 128;
+
+/// What a start came to.
+pub(crate) enum Spawned {
+    /// It runs.
+    Running(ActorCell),
+    /// There is nothing to do.
+    Ignored,
+}
+
+/// Starts a life: the actor's own `start` first, then a ractor actor for what follows.
+///
+/// Dropping the future ends the attempt.
+pub(crate) async fn spawn<A: Actor>(
+    mut ctx: Context<A>,
+    settings: Arc<A::Settings>,
+    supervisor: ActorCell,
+) -> Result<Spawned, ExitReason> {
+    let life = Arc::clone(&ctx.life);
+    life.set_mailbox(ctx.mailbox.key());
+    ctx.mailbox.begin_life();
+    let attempt = Attempt(&life);
+    let started = guarded(&life, A::start(&settings, &mut ctx)).await;
+    let actor = match started {
+        Ok(Ok(Start::Running(actor))) => actor,
+        Ok(Ok(Start::Ignore)) => return Ok(Spawned::Ignored),
+        Ok(Err(Exit(reason))) => return Err(reason),
+        Err(panic) => return Err(panic.into()),
+    };
+    let spawned =
+        ractor::Actor::spawn_linked(None, Shell(PhantomData), Begun { actor, ctx }, supervisor)
+            .await;
+    match spawned {
+        Ok((cell, _task)) => {
+            attempt.worked();
+            Ok(Spawned::Running(cell.get_cell()))
+        }
+        Err(error) => Err(ExitReason::error(error.to_string())),
+    }
+}
+
+/// Ends the life of a start attempt that came to nothing.
+struct Attempt<'a>(&'a Life);
+
+impl Attempt<'_> {
+    fn worked(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.0.finish(ExitReason::killed());
+    }
+}
+
+/// The ractor actor. Its state is what a life begins with; its messages are none.
+struct Shell<A>(PhantomData<fn() -> A>);
+
+/// ractor's message type: never sent.
+pub(crate) enum NoSignal {}
+
+impl ractor::Message for NoSignal {}
+
+struct Begun<A: Actor> {
+    actor: A,
+    ctx: Context<A>,
+}
+
+/// What ractor is told at every end; the reason is in the life.
+#[derive(Debug, thiserror::Error)]
+#[error("the life is over")]
+struct LifeOver;
+
+impl<A: Actor> ractor::Actor for Shell<A> {
+    type Msg = NoSignal;
+    type State = Option<Begun<A>>;
+    type Arguments = Begun<A>;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<NoSignal>,
+        begun: Begun<A>,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        Ok(Some(begun))
+    }
+
+    async fn post_start(
+        &self,
+        _myself: ActorRef<NoSignal>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Some(begun) = state.take() {
+            live(begun.actor, begun.ctx).await;
+        }
+        Err(Box::new(LifeOver))
+    }
+}
+
+/// Ends the life however its future ends: returned, or dropped by a kill.
+struct LastBreath(Arc<Life>);
+
+impl Drop for LastBreath {
+    fn drop(&mut self) {
+        self.0.finish(ExitReason::killed());
+    }
+}
+
+/// How a run ended.
+enum End {
+    /// In order: `stop` follows.
+    Stop(ExitReason),
+    /// Not in order.
+    Crash(ExitReason),
+}
+
+/// One life. The actor is dropped before the life counts as ended, whatever happens.
+async fn live<A: Actor>(actor: A, mut ctx: Context<A>) {
+    let life = Arc::clone(&ctx.life);
+    let _last = LastBreath(Arc::clone(&life));
+    let mut actor = actor;
+    let end = guarded(&life, run(&mut actor, &mut ctx)).await;
+    let reason = match end {
+        Ok(End::Stop(reason)) => match guarded(&life, actor.stop(&reason, &mut ctx)).await {
+            Ok(()) => reason,
+            Err(panic) => panic.into(),
+        },
+        Ok(End::Crash(reason)) => bury(&life, actor, reason),
+        Err(panic) => bury(&life, actor, panic.into()),
+    };
+    life.finish(reason);
+}
+
+/// Drops the actor of a crashed life; a panic in its `Drop` changes nothing.
+fn bury<A>(life: &Arc<Life>, actor: A, reason: ExitReason) -> ExitReason {
+    if let Err(panic) = guarded_call(life, || drop(actor)) {
+        tracing::warn!(path = %life.path(), panic = %ExitReason::from(panic), "panic while an actor was dropped");
+    }
+    reason
+}
+
+/// Handles messages until there is a reason to end.
+async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
+    let life = Arc::clone(&ctx.life);
+    let mailbox = Arc::clone(&ctx.mailbox);
+    let mut left = TURN;
+    let mut suspended = false;
+    loop {
+        if life.is_called() {
+            match serve(actor, &life, &mailbox) {
+                Served::End(end) => return end,
+                Served::GoOn { suspended: now } => suspended = now,
+            }
+        }
+        let taken = if suspended { None } else { mailbox.take(&life) };
+        let Some(mut in_hand) = taken else {
+            sleep(&mailbox, &life).await;
+            continue;
+        };
+        let Some(message) = in_hand.message() else {
+            continue;
+        };
+        match actor.handle(message, ctx).await {
+            Ok(Next::Continue) => in_hand.finish(),
+            Ok(Next::Stop) => {
+                in_hand.finish();
+                return End::Stop(ExitReason::normal());
+            }
+            Ok(Next::StopWith(reason)) => {
+                in_hand.finish();
+                return End::Stop(reason);
+            }
+            Err(Exit(reason)) => return End::Crash(reason),
+        }
+        left -= 1;
+        if left == 0 {
+            left = TURN;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+enum Served {
+    End(End),
+    GoOn { suspended: bool },
+}
+
+/// Does what was asked of the shell.
+fn serve<A: Actor>(actor: &A, life: &Life, mailbox: &Mailbox<A::Message>) -> Served {
+    let requests = life.take_requests();
+    if let Some(reason) = requests.kill {
+        return Served::End(End::Crash(reason));
+    }
+    if let Some(reason) = requests.stop {
+        return Served::End(End::Stop(reason));
+    }
+    for asker in requests.observe {
+        // Whoever asked may have gone away; the answer is then of no use to anybody.
+        drop(asker.send(actor.observe()));
+    }
+    mailbox.suspend(requests.suspended);
+    Served::GoOn {
+        suspended: requests.suspended,
+    }
+}
+
+/// Sleeps until there is a message or a request.
+async fn sleep<M: crate::message::Message>(mailbox: &Mailbox<M>, life: &Life) {
+    poll_fn(|cx| {
+        if mailbox.sleep(cx.waker(), || life.is_called()) {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+}

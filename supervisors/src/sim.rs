@@ -1,0 +1,201 @@
+//! Simulation: a whole kernel on one thread and a paused clock, driven by chance from a seed.
+//!
+//! [`simulate`] grows a random tree, lets senders talk to its actors while chance crashes, kills, stops,
+//! starts, spawns and deletes them, waits until all is quiet, shuts down, and has the checkers look at
+//! what was written down. The same seed gives the same event log, to the byte: both runtimes are one
+//! current-thread runtime, every `select!` is biased, nothing decides by iterating a hash map, and the
+//! clock moves only when nothing else can.
+//!
+//! What the checkers know is in [`Violation`]. Not simulated: files, processes and links, which are no part of
+//! this crate.
+
+mod actor;
+mod check;
+mod driver;
+mod tree;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+
+use self::actor::SimActor;
+use self::world::World;
+use crate::clock::{Clock, Timestamp};
+use crate::kernel::{Kernel, KernelConfig, Runtimes};
+use crate::kind::Kinds;
+use crate::path::ActorPath;
+
+/// How large and how rough a simulation is.
+#[derive(Debug, Clone)]
+pub struct SimConfig {
+    /// How many actors the tree begins with, at most.
+    pub actors_max: usize,
+    /// How many acts of chance there are.
+    pub acts: usize,
+    /// How many messages each sender sends.
+    pub messages: u64,
+    /// How many senders there are.
+    pub senders: u64,
+    /// A fault of the kernel itself, to see whether the checkers find it.
+    #[cfg(test)]
+    pub bug: Option<crate::bug::Bug>,
+}
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        Self {
+            actors_max: 16,
+            acts: 40,
+            messages: 60,
+            senders: 3,
+            #[cfg(test)]
+            bug: None,
+        }
+    }
+}
+
+/// What a simulation came to.
+#[derive(Debug)]
+pub struct SimReport {
+    /// What chance began with.
+    pub seed: u64,
+    /// All that happened, in order, a line each.
+    pub log: Vec<String>,
+    /// A hash of the log.
+    pub hash: u64,
+    /// What the checkers found; empty if all is well.
+    pub violations: Vec<Violation>,
+}
+
+/// A broken promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Violation {
+    /// Two lives of one slot at a time.
+    TwoLives {
+        /// Where.
+        path: ActorPath,
+    },
+    /// An actor that still lived after the kernel had ended.
+    Orphan {
+        /// Where.
+        path: ActorPath,
+    },
+    /// Siblings that did not stop in the reverse of their start order.
+    StopOrder {
+        /// The one that stopped too early.
+        path: ActorPath,
+        /// The one that was started after it and stopped after it.
+        later: ActorPath,
+    },
+    /// A temporary child that came back.
+    TemporaryRestarted {
+        /// Where.
+        path: ActorPath,
+    },
+    /// Messages that were accepted, and neither handled nor among the dead letters.
+    Lost {
+        /// How many.
+        count: i64,
+    },
+    /// A message that was handled twice.
+    Doubled {
+        /// Where.
+        path: ActorPath,
+        /// Of which sender.
+        sender: u64,
+        /// Which one.
+        number: u64,
+    },
+    /// A message that overtook an earlier one of the same sender in the same lane.
+    OutOfOrder {
+        /// Where.
+        path: ActorPath,
+        /// Of which sender.
+        sender: u64,
+        /// Which one.
+        number: u64,
+    },
+    /// A child that was still on its way long after everything had become quiet.
+    NotSettled {
+        /// Where.
+        path: ActorPath,
+        /// In which state.
+        state: &'static str,
+    },
+    /// A child that ran though a sibling it needs did not.
+    NeedNotMet {
+        /// Where.
+        path: ActorPath,
+    },
+    /// The kernel did not come up, or did not end.
+    Stuck {
+        /// In what.
+        step: &'static str,
+    },
+}
+
+/// Runs one simulation. Takes no real time to speak of, whatever the virtual time.
+///
+/// # Panics
+/// Inside of a tokio runtime, or when the system refuses to make one.
+#[must_use]
+pub fn simulate(seed: u64, config: &SimConfig) -> SimReport {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without IO needs nothing that could be missing");
+    let (log, violations) = runtime.block_on(run(seed, config));
+    let mut hasher = DefaultHasher::new();
+    log.hash(&mut hasher);
+    SimReport {
+        seed,
+        hash: hasher.finish(),
+        log,
+        violations,
+    }
+}
+
+/// How long a step may take in virtual time.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let world = Arc::new(World::new());
+    let tree = tree::grow(&mut rng, config.actors_max);
+    let kinds = Kinds::new().with::<SimActor>("sim", "an actor of the simulation");
+    let observed = Arc::clone(&world);
+    let kernel_config = KernelConfig {
+        clock: Clock::simulated(Timestamp::from_secs(1_767_225_600)),
+        observer: Some(Arc::new(move |fact| observed.note(fact))),
+        #[cfg(test)]
+        bug: config.bug,
+        ..KernelConfig::new(Runtimes::current(), kinds, rng.u64(..))
+    }
+    .with_shared(Arc::new(actor::Link::new(Arc::clone(&world))));
+    let Ok(kernel) = Kernel::start(kernel_config, tree).await else {
+        return (Vec::new(), vec![Violation::Stuck { step: "build" }]);
+    };
+    let mut violations = Vec::new();
+    let steps = async {
+        kernel.booted().await;
+        driver::drive(&kernel, &world, &mut rng, config).await;
+        driver::quieten().await;
+        check::quiet(&kernel, &mut violations);
+        world.begin_shutdown();
+        kernel.shutdown().await;
+    };
+    if tokio::time::timeout(PATIENCE, steps).await.is_err() {
+        violations.push(Violation::Stuck { step: "the run" });
+    }
+    // Drops of the last actors and tasks are under way.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    check::history(&world, &kernel, &mut violations);
+    (world.log(), violations)
+}

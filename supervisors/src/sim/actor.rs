@@ -1,0 +1,175 @@
+//! The actor of the simulation: handles numbered work, and crashes when it is told to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::world::{Event, World};
+use crate::actor::{Actor, Next, Start};
+use crate::context::Context;
+use crate::exit::{Exit, ExitReason};
+use crate::message::Message;
+use crate::path::ActorPath;
+use crate::priority::Priority;
+
+/// Leads an actor to the world of its kernel.
+#[derive(Debug, Default)]
+pub(super) struct Link(Option<Arc<World>>);
+
+impl Link {
+    pub(super) fn new(world: Arc<World>) -> Self {
+        Self(Some(world))
+    }
+}
+
+/// How a simulated actor behaves.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SimSettings {
+    /// How many starts in a hundred fail, but for the first.
+    pub(super) fails_percent: u8,
+    /// How long a start takes.
+    pub(super) start_ms: u64,
+    /// How long a stop takes.
+    pub(super) stop_ms: u64,
+    /// Whether a stop is handled in order.
+    pub(super) traps: bool,
+}
+
+/// What a simulated actor is told.
+#[derive(Debug)]
+pub(super) enum SimMessage {
+    /// A numbered piece of work.
+    Work {
+        sender: u64,
+        number: u64,
+        lane: Priority,
+        takes_ms: u64,
+    },
+    /// Return an error.
+    Crash,
+    /// Panic.
+    Panic,
+    /// End in order.
+    Finish,
+}
+
+impl Message for SimMessage {
+    fn priority(&self) -> Priority {
+        match self {
+            Self::Work { lane, .. } => *lane,
+            _ => Priority::Normal,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Work { .. } => "work",
+            Self::Crash => "crash",
+            Self::Panic => "panic",
+            Self::Finish => "finish",
+        }
+    }
+}
+
+/// A simulated actor. Its birth and death are written down.
+#[derive(Debug)]
+pub(super) struct SimActor {
+    world: Option<Arc<World>>,
+    path: ActorPath,
+    incarnation: u64,
+    slot: u64,
+    stop_ms: u64,
+}
+
+impl SimActor {
+    fn event(&self, event: Event) {
+        if let Some(world) = &self.world {
+            world.event(event);
+        }
+    }
+
+    fn handled(&self) {
+        self.world.iter().for_each(|world| world.handled());
+    }
+}
+
+impl Drop for SimActor {
+    fn drop(&mut self) {
+        self.event(Event::Died {
+            path: self.path.clone(),
+            incarnation: self.incarnation,
+        });
+    }
+}
+
+impl Actor for SimActor {
+    type Message = SimMessage;
+    type Settings = SimSettings;
+
+    async fn start(settings: &SimSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
+        ctx.trap_exit(settings.traps);
+        tokio::time::sleep(Duration::from_millis(settings.start_ms)).await;
+        let unlucky = ctx.with_rng(|rng| rng.u8(0..100)) < settings.fails_percent;
+        if unlucky && ctx.starts_before() > 0 {
+            return Err(Exit::error("no luck"));
+        }
+        let actor = Self {
+            world: ctx.kernel().shared::<Link>().0.clone(),
+            path: ctx.path().clone(),
+            incarnation: ctx.incarnation(),
+            slot: ctx.slot_serial(),
+            stop_ms: settings.stop_ms,
+        };
+        let restart = ctx.spec().restart;
+        let (path, incarnation) = (actor.path.clone(), actor.incarnation);
+        actor.event(Event::Born {
+            path,
+            incarnation,
+            restart,
+        });
+        Ok(Start::Running(actor))
+    }
+
+    async fn handle(
+        &mut self,
+        message: &mut SimMessage,
+        _: &mut Context<Self>,
+    ) -> Result<Next, Exit> {
+        match message {
+            SimMessage::Work {
+                sender,
+                number,
+                lane,
+                takes_ms,
+            } => {
+                if *takes_ms > 0 {
+                    tokio::time::sleep(Duration::from_millis(*takes_ms)).await;
+                }
+                let (path, slot) = (self.path.clone(), self.slot);
+                let (sender, number, lane) = (*sender, *number, *lane as u8);
+                self.event(Event::Handled {
+                    path,
+                    slot,
+                    sender,
+                    lane,
+                    number,
+                });
+                Ok(Next::Continue)
+            }
+            SimMessage::Crash => Err(Exit::error("told to crash")),
+            #[expect(clippy::panic, reason = "it was asked for")]
+            SimMessage::Panic => panic!("told to panic"),
+            SimMessage::Finish => {
+                self.handled();
+                Ok(Next::Stop)
+            }
+        }
+    }
+
+    async fn stop(self, _: &ExitReason, _: &mut Context<Self>) {
+        tokio::time::sleep(Duration::from_millis(self.stop_ms)).await;
+    }
+}

@@ -1,0 +1,175 @@
+//! The checkers: what must be true of what was written down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Violation;
+use super::world::{Event, World};
+use crate::kernel::{Kernel, Mode};
+use crate::path::ActorPath;
+use crate::slot::{Slot, SlotState};
+use crate::spec::Restart;
+
+/// Looks at a kernel in which nothing has happened for a long time.
+pub(super) fn quiet(kernel: &Kernel, violations: &mut Vec<Violation>) {
+    if let Some(root) = kernel.root() {
+        settled(&root, violations);
+    }
+    if !matches!(kernel.mode(), Mode::Normal | Mode::Safe) {
+        violations.push(Violation::Stuck { step: "the boot" });
+    }
+}
+
+fn settled(slot: &Slot, violations: &mut Vec<Violation>) {
+    let children = slot.children();
+    for child in &children {
+        let state = child.state();
+        let is_met = |need| {
+            children
+                .iter()
+                .any(|other| other.id() == need && other.state() == SlotState::Running)
+        };
+        let has_unmet_need = !child.spec().needs.iter().all(is_met);
+        let on_its_way = match state {
+            // What fails to start now and then may be between two attempts; what waits for a need may wait.
+            SlotState::Backoff => false,
+            SlotState::Starting => !has_unmet_need,
+            SlotState::Restarting | SlotState::Stopping => true,
+            _ => false,
+        };
+        if on_its_way {
+            let path = child.path().clone();
+            violations.push(Violation::NotSettled {
+                path,
+                state: state.as_str(),
+            });
+        }
+        let need_is_down = child.spec().needs.iter().any(|need| {
+            children.iter().any(|other| {
+                other.id() == need
+                    && matches!(other.state(), SlotState::Stopped | SlotState::Quarantined)
+            })
+        });
+        if state == SlotState::Running && need_is_down {
+            violations.push(Violation::NeedNotMet {
+                path: child.path().clone(),
+            });
+        }
+        if state == SlotState::Running {
+            settled(child, violations);
+        }
+    }
+}
+
+/// Looks at all that happened, once the kernel has ended.
+pub(super) fn history(world: &World, kernel: &Kernel, violations: &mut Vec<Violation>) {
+    let events = world.events();
+    lives(&events, violations);
+    stop_order(&events, violations);
+    messages(&events, violations);
+    let (accepted, handled) = world.counts();
+    let dead = i64::try_from(kernel.dead_letters().total()).unwrap_or(i64::MAX);
+    let lost = accepted - handled - dead;
+    if lost != 0 {
+        violations.push(Violation::Lost { count: lost });
+    }
+}
+
+/// One life at a time, none after the end, none of a temporary child after its first.
+fn lives(events: &[Event], violations: &mut Vec<Violation>) {
+    let mut alive = BTreeSet::new();
+    for event in events {
+        match event {
+            Event::Born {
+                path,
+                incarnation,
+                restart,
+            } => {
+                if !alive.insert(path.clone()) {
+                    violations.push(Violation::TwoLives { path: path.clone() });
+                }
+                if *restart == Restart::Temporary && *incarnation > 1 {
+                    violations.push(Violation::TemporaryRestarted { path: path.clone() });
+                }
+            }
+            Event::Died { path, .. } => {
+                alive.remove(path);
+            }
+            Event::Handled { .. } | Event::Shutdown => {}
+        }
+    }
+    violations.extend(alive.into_iter().map(|path| Violation::Orphan { path }));
+}
+
+/// At the shutdown the living end in the reverse of the order in which they were born, seen from each pair of
+/// siblings that was not restarted in between: a later position never outlives an earlier one.
+fn stop_order(events: &[Event], violations: &mut Vec<Violation>) {
+    let Some(shutdown) = events.iter().position(|event| *event == Event::Shutdown) else {
+        return;
+    };
+    let deaths: Vec<&ActorPath> = events
+        .iter()
+        .skip(shutdown)
+        .filter_map(|event| match event {
+            Event::Died { path, .. } => Some(path),
+            _ => None,
+        })
+        .collect();
+    for (index, earlier) in deaths.iter().enumerate() {
+        for later in deaths.iter().skip(index + 1) {
+            if comes_after(later, earlier) {
+                violations.push(Violation::StopOrder {
+                    path: (*earlier).clone(),
+                    later: (*later).clone(),
+                });
+            }
+        }
+    }
+}
+
+/// Whether `one` stands after `other` in start order: their first different ids are numbers given in that order.
+fn comes_after(one: &ActorPath, other: &ActorPath) -> bool {
+    let differing = one
+        .segments()
+        .zip(other.segments())
+        .find(|(one, other)| one != other);
+    differing.is_some_and(|(one, other)| number(one) > number(other))
+}
+
+fn number(id: &str) -> u64 {
+    id.trim_start_matches('n').parse().unwrap_or(u64::MAX)
+}
+
+/// Each message at most once, and in the order of its sender within a lane.
+fn messages(events: &[Event], violations: &mut Vec<Violation>) {
+    let mut last: BTreeMap<(u64, u64, u8), u64> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for event in events {
+        let Event::Handled {
+            path,
+            slot,
+            sender,
+            lane,
+            number,
+        } = event
+        else {
+            continue;
+        };
+        let (path, sender, number) = (path.clone(), *sender, *number);
+        if !seen.insert((sender, number)) {
+            violations.push(Violation::Doubled {
+                path,
+                sender,
+                number,
+            });
+            continue;
+        }
+        let before = last.insert((*slot, sender, *lane), number);
+        if before.is_some_and(|before| before > number) {
+            violations.push(Violation::OutOfOrder {
+                path,
+                sender,
+                number,
+            });
+        }
+    }
+}

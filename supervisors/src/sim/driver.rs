@@ -1,0 +1,192 @@
+//! Chance at work: senders that send, and acts that crash, kill, stop, start, spawn and delete.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::actor::SimMessage;
+use super::world::World;
+use super::{SimConfig, tree};
+use crate::address::Address;
+use crate::kernel::{Kernel, SYSTEM};
+use crate::mailbox::SendError;
+use crate::message::Message;
+use crate::path::{ActorPath, ChildId};
+use crate::priority::Priority;
+use crate::slot::Slot;
+use crate::spec::Restart;
+
+/// Lets chance act, and the senders send, until both are through.
+pub(super) async fn drive(
+    kernel: &Kernel,
+    world: &Arc<World>,
+    rng: &mut fastrand::Rng,
+    config: &SimConfig,
+) {
+    let senders: Vec<_> = (0..config.senders)
+        .map(|sender| {
+            let (kernel, world, rng) = (kernel.clone(), Arc::clone(world), rng.fork());
+            crate::kernel::spawn_detached(send(kernel, world, rng, sender, config.messages))
+        })
+        .collect();
+    for number in 0..config.acts {
+        tokio::time::sleep(Duration::from_millis(rng.u64(0..120))).await;
+        act(kernel, world, rng, number).await;
+    }
+    for sender in senders {
+        if let Err(error) = sender.await {
+            world.act(&format!("a sender failed: {error}"));
+        }
+    }
+}
+
+/// Gives everything the time to come to rest.
+pub(super) async fn quieten() {
+    tokio::time::sleep(Duration::from_secs(120)).await;
+}
+
+/// All workers, in tree order.
+fn workers(slot: &Arc<Slot>, found: &mut Vec<Arc<Slot>>) {
+    for child in slot.children() {
+        if child.is_supervisor() {
+            workers(&child, found);
+        } else {
+            found.push(child);
+        }
+    }
+}
+
+fn supervisors(slot: &Arc<Slot>, found: &mut Vec<Arc<Slot>>) {
+    found.push(Arc::clone(slot));
+    for child in slot.children().iter().filter(|child| child.is_supervisor()) {
+        supervisors(child, found);
+    }
+}
+
+fn any_worker(kernel: &Kernel, rng: &mut fastrand::Rng) -> Option<Arc<Slot>> {
+    let mut found = Vec::new();
+    workers(&kernel.root()?, &mut found);
+    rng.choice(found)
+}
+
+fn any_supervisor(kernel: &Kernel, rng: &mut fastrand::Rng) -> Option<Arc<Slot>> {
+    let mut found = Vec::new();
+    supervisors(&kernel.root()?, &mut found);
+    rng.choice(found)
+}
+
+async fn send(kernel: Kernel, world: Arc<World>, mut rng: fastrand::Rng, sender: u64, count: u64) {
+    for number in 0..count {
+        if rng.u8(0..3) == 0 {
+            tokio::time::sleep(Duration::from_millis(rng.u64(0..60))).await;
+        }
+        let Some(slot) = any_worker(&kernel, &mut rng) else {
+            continue;
+        };
+        let Some(address) = kernel.address::<SimMessage>(slot.path()) else {
+            continue;
+        };
+        let lane = if rng.u8(0..4) == 0 {
+            Priority::High
+        } else {
+            Priority::Normal
+        };
+        let takes_ms = if rng.u8(0..8) == 0 { rng.u64(0..40) } else { 0 };
+        let message = SimMessage::Work {
+            sender,
+            number,
+            lane,
+            takes_ms,
+        };
+        tell(&world, &address, message, rng.bool()).await;
+    }
+}
+
+async fn tell(world: &World, address: &Address<SimMessage>, message: SimMessage, wait: bool) {
+    let sent = if wait {
+        address.tell(message).await
+    } else {
+        address.try_tell(message)
+    };
+    match sent {
+        Ok(()) => world.accepted(),
+        Err(SendError::Full(_) | SendError::NotRunning(_) | SendError::Gone(_)) => {}
+        Err(SendError::Revoked(_)) => world.act("a sender outside was taken for a dead life"),
+    }
+}
+
+async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: usize) {
+    let dice = rng.u8(0..20);
+    let target = if rng.u8(0..6) == 0 {
+        any_supervisor(kernel, rng)
+    } else {
+        any_worker(kernel, rng)
+    };
+    let Some(slot) = target else { return };
+    let path = slot.path().clone();
+    match dice {
+        0..=6 => {
+            let message = match rng.u8(0..4) {
+                0 => SimMessage::Panic,
+                1 => SimMessage::Finish,
+                _ => SimMessage::Crash,
+            };
+            world.act(&format!("tell {path} {}", message.name()));
+            if let Some(address) = kernel.address::<SimMessage>(&path) {
+                tell(world, &address, message, false).await;
+            }
+        }
+        7..=10 => note(world, "kill", &path, kernel.kill(&path, None).await),
+        11..=12 => in_background(kernel, world, path, "stop"),
+        13..=14 => in_background(kernel, world, path, "start"),
+        // A person may restart a temporary child; the checker takes a second life of one for a fault.
+        15 if slot.spec().restart != Restart::Temporary => {
+            in_background(kernel, world, path, "restart");
+        }
+        16 => note(world, "delete", &path, kernel.delete(&path).await),
+        17 => note(
+            world,
+            "release all",
+            &ActorPath::root(),
+            kernel.release_all().await,
+        ),
+        _ => spawn(kernel, world, rng, number),
+    }
+}
+
+/// Requests that may take long: chance does not wait for them.
+fn in_background(kernel: &Kernel, world: &Arc<World>, path: ActorPath, what: &'static str) {
+    let (kernel, world) = (kernel.clone(), Arc::clone(world));
+    drop(crate::kernel::spawn_detached(async move {
+        let result = match what {
+            "stop" => kernel.stop(&path).await,
+            "start" => kernel.start_child(&path).await,
+            _ => kernel.restart(&path).await,
+        };
+        note(&world, what, &path, result);
+    }));
+}
+
+fn spawn(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: usize) {
+    let Some(parent) = any_supervisor(kernel, rng).filter(|slot| slot.path().as_str() != SYSTEM)
+    else {
+        return;
+    };
+    let spec = tree::worker(rng, ChildId::known_number(1_000 + number));
+    let (kernel, world) = (kernel.clone(), Arc::clone(world));
+    drop(crate::kernel::spawn_detached(async move {
+        let result = kernel.spawn(parent.path(), spec).await;
+        note(&world, "spawn under", parent.path(), result);
+    }));
+}
+
+fn note<T: std::fmt::Debug, E: std::fmt::Display>(
+    world: &World,
+    what: &str,
+    path: &ActorPath,
+    result: Result<T, E>,
+) {
+    match result {
+        Ok(done) => world.act(&format!("{what} {path}: {done:?}")),
+        Err(error) => world.act(&format!("{what} {path}: {error}")),
+    }
+}

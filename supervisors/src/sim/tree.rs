@@ -1,0 +1,135 @@
+//! Random trees.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::actor::SimSettings;
+use crate::path::ChildId;
+use crate::spec::{
+    Backoff, ChildSpec, MailboxSpec, OnRestart, Overflow, Restart, Shutdown, Strategy,
+    SupervisorSpec, TreeSpec,
+};
+
+/// How deep supervisors nest below the root.
+const DEPTH_MAX: usize = 3;
+
+/// Grows a tree of at most `actors_max` workers, and at least one.
+pub(super) fn grow(rng: &mut fastrand::Rng, actors_max: usize) -> TreeSpec {
+    let mut left = rng.usize(1..=actors_max.max(1));
+    let mut root = supervisor(rng, 0, &mut left);
+    root.intensity = rng.u32(1..30);
+    TreeSpec {
+        name: "simulation".to_owned(),
+        test: true,
+        root,
+    }
+}
+
+fn supervisor(rng: &mut fastrand::Rng, depth: usize, left: &mut usize) -> SupervisorSpec {
+    let mut children: Vec<Arc<ChildSpec>> = Vec::new();
+    let wanted = rng.usize(1..=5);
+    while children.len() < wanted && *left > 0 {
+        let id = ChildId::known_number(children.len());
+        let mut child = if depth < DEPTH_MAX && rng.u8(0..4) == 0 {
+            let mut child = ChildSpec::supervisor(id, supervisor(rng, depth + 1, left));
+            if rng.u8(0..8) == 0 {
+                child.shutdown = Shutdown::Timeout(Duration::from_millis(rng.u64(0..200)));
+            }
+            child
+        } else {
+            *left -= 1;
+            worker(rng, id)
+        };
+        child.essential = depth == 0 && rng.u8(0..4) == 0;
+        if rng.u8(0..6) == 0
+            && let Some(need) = rng.choice(&children)
+        {
+            child.needs = vec![need.id.clone()];
+        }
+        children.push(Arc::new(child));
+    }
+    SupervisorSpec {
+        strategy: pick(
+            rng,
+            [
+                Strategy::OneForOne,
+                Strategy::OneForAll,
+                Strategy::RestForOne,
+            ],
+        ),
+        intensity: rng.u32(0..8),
+        period: Duration::from_millis(rng.u64(100..5_000)),
+        children,
+        ..SupervisorSpec::default()
+    }
+}
+
+/// A random worker with this id.
+pub(super) fn worker(rng: &mut fastrand::Rng, id: ChildId) -> ChildSpec {
+    let mut child = ChildSpec::worker(id, "sim");
+    child.restart = pick(
+        rng,
+        [
+            Restart::Permanent,
+            Restart::Permanent,
+            Restart::Transient,
+            Restart::Temporary,
+        ],
+    );
+    child.shutdown = match rng.u8(0..6) {
+        0 => Shutdown::BrutalKill,
+        1 => Shutdown::Infinity,
+        _ => Shutdown::Timeout(Duration::from_millis(rng.u64(0..400))),
+    };
+    if rng.u8(0..3) == 0 {
+        child.backoff = Some(Backoff {
+            min: Duration::from_millis(rng.u64(1..100)),
+            max: Duration::from_millis(rng.u64(100..1_000)),
+            ..Backoff::default()
+        });
+    }
+    let settings = SimSettings {
+        fails_percent: pick(rng, [0, 0, 10, 50]),
+        start_ms: pick(rng, [0, 0, 1, 20]),
+        stop_ms: pick(rng, [0, 0, 5, 300]),
+        traps: rng.bool(),
+    };
+    if let crate::spec::ChildKind::Worker(worker) = &mut child.what {
+        worker.settings = json!(settings);
+        worker.mailbox = mailbox(rng);
+    }
+    child
+}
+
+fn mailbox(rng: &mut fastrand::Rng) -> MailboxSpec {
+    MailboxSpec {
+        capacity: pick(rng, [1, 4, 64, 1_024]),
+        overflow: pick(
+            rng,
+            [
+                Overflow::Block,
+                Overflow::Block,
+                Overflow::Reject,
+                Overflow::DropOldest,
+                Overflow::DropNewest,
+            ],
+        ),
+        send_timeout: Duration::from_millis(rng.u64(0..500)),
+        on_restart: pick(rng, [OnRestart::Keep, OnRestart::Keep, OnRestart::Drop]),
+        retry: pick(rng, [0, 0, 1, 3]),
+        fairness: rng.u32(1..65),
+        ttl: (rng.u8(0..5) == 0).then(|| Duration::from_millis(rng.u64(1..500))),
+        ..MailboxSpec::default()
+    }
+}
+
+fn pick<T, const N: usize>(rng: &mut fastrand::Rng, from: [T; N]) -> T {
+    let index = rng.usize(0..N);
+    let mut from = from.into_iter();
+    match from.nth(index) {
+        Some(picked) => picked,
+        None => unreachable!("an index below the length"),
+    }
+}

@@ -1,0 +1,119 @@
+//! What a simulation writes down: a log for people and hashes, and the facts that the checkers read.
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::path::ActorPath;
+use crate::report::Fact;
+use crate::spec::Restart;
+
+/// One fact of a simulation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A value of an actor was made.
+    Born {
+        path: ActorPath,
+        incarnation: u64,
+        restart: Restart,
+    },
+    /// It was dropped.
+    Died { path: ActorPath, incarnation: u64 },
+    /// A message was handled to its end.
+    Handled {
+        path: ActorPath,
+        slot: u64,
+        sender: u64,
+        lane: u8,
+        number: u64,
+    },
+    /// The shutdown of the kernel began.
+    Shutdown,
+}
+
+/// All that happened.
+#[derive(Debug)]
+pub(super) struct World {
+    start: Instant,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    log: Vec<String>,
+    events: Vec<Event>,
+    accepted: i64,
+    handled: i64,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            notes: Mutex::default(),
+        }
+    }
+
+    fn line(&self, text: &str) -> String {
+        format!("{:>9} {text}", self.start.elapsed().as_micros())
+    }
+
+    /// Writes down what the kernel reports.
+    pub(super) fn note(&self, fact: &Fact) {
+        let text = match fact {
+            Fact::Exited { path, record } => format!(
+                "exited {path} {} {} {:?}",
+                record.incarnation, record.reason, record.response
+            ),
+            Fact::Started { path, incarnation } => format!("started {path} {incarnation}"),
+            Fact::State { path, state } => format!("state {path} {}", state.as_str()),
+            Fact::Deleted { path } => format!("deleted {path}"),
+            Fact::Safe { why } => format!("safe {why:?}"),
+        };
+        let line = self.line(&text);
+        self.notes.lock().log.push(line);
+    }
+
+    /// Writes down an act of chance and what it came to.
+    pub(super) fn act(&self, text: &str) {
+        let line = self.line(text);
+        self.notes.lock().log.push(line);
+    }
+
+    pub(super) fn event(&self, event: Event) {
+        let line = self.line(&format!("{event:?}"));
+        let mut notes = self.notes.lock();
+        if matches!(event, Event::Handled { .. }) {
+            notes.handled += 1;
+        }
+        notes.log.push(line);
+        notes.events.push(event);
+    }
+
+    /// A message that is not numbered was handled.
+    pub(super) fn handled(&self) {
+        self.notes.lock().handled += 1;
+    }
+
+    /// A message was accepted by a mailbox.
+    pub(super) fn accepted(&self) {
+        self.notes.lock().accepted += 1;
+    }
+
+    pub(super) fn begin_shutdown(&self) {
+        self.event(Event::Shutdown);
+    }
+
+    pub(super) fn log(&self) -> Vec<String> {
+        self.notes.lock().log.clone()
+    }
+
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.notes.lock().events.clone()
+    }
+
+    /// Messages accepted, and messages handled.
+    pub(super) fn counts(&self) -> (i64, i64) {
+        let notes = self.notes.lock();
+        (notes.accepted, notes.handled)
+    }
+}

@@ -1,0 +1,404 @@
+//! A child's place in its supervisor: path, spec, mailbox, history. Outlives restarts.
+//!
+//! Whoever wants to know something of a child reads its slot; nobody asks a supervisor. A slot is made
+//! when its supervisor begins a life and deleted when that life ends: a restarted supervisor's children
+//! get new ones.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use ractor::{ActorCell, ActorRef};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::clock::Timestamp;
+use crate::dead_letter::DeadReason;
+use crate::exit::ExitReason;
+use crate::intensity::Window;
+use crate::kernel::Kernel;
+use crate::kind::WorkerBody;
+use crate::life::Life;
+use crate::mailbox::Gate;
+use crate::path::{ActorPath, ChildId};
+use crate::spec::ChildSpec;
+use crate::supervisor::SupervisorMessage;
+
+/// How many exits a slot remembers.
+pub const HISTORY_LEN_MAX: usize = 32;
+
+/// What a slot is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum SlotState {
+    /// Its start is under way, or it waits for a sibling that it needs.
+    Starting,
+    /// It runs.
+    Running,
+    /// It crashed; it is being started again, or its start failed and is tried again.
+    Restarting,
+    /// It crashed; its next start waits for the backoff to pass.
+    Backoff,
+    /// It was asked to stop.
+    Stopping,
+    /// It is down until somebody starts it.
+    Stopped,
+    /// Its start said that there is nothing to do.
+    Ignored,
+    /// It is kept down so that the rest goes on, until it is released.
+    Quarantined,
+    /// It takes no messages until it is resumed.
+    Suspended,
+}
+
+impl SlotState {
+    /// All of them, as numbered.
+    pub const ALL: [Self; 9] = [
+        Self::Starting,
+        Self::Running,
+        Self::Restarting,
+        Self::Backoff,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Ignored,
+        Self::Quarantined,
+        Self::Suspended,
+    ];
+
+    /// The word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::Backoff => "backoff",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Ignored => "ignored",
+            Self::Quarantined => "quarantined",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// What becomes of messages sent in this state.
+    fn gate(self) -> (Gate, DeadReason) {
+        match self {
+            Self::Stopped | Self::Ignored => (Gate::NotRunning, DeadReason::Stopped),
+            Self::Quarantined => (Gate::NotRunning, DeadReason::Quarantined),
+            _ => (Gate::Open, DeadReason::Stopped),
+        }
+    }
+}
+
+/// What was done about an exit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+pub enum Response {
+    /// Started again at once.
+    Restarted,
+    /// Started again after a pause.
+    Backoff {
+        /// The pause.
+        pause_ms: u64,
+    },
+    /// Left down: its restart type and this exit ask for that.
+    LeftDown,
+    /// Left down: a person or its group's restart stopped it.
+    Stopped,
+    /// Its slot was deleted: it is temporary.
+    Deleted,
+    /// Put into quarantine.
+    Quarantined,
+    /// Its supervisor gave up.
+    GaveUp,
+}
+
+/// One exit, or failed start, of a slot.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExitRecord {
+    /// When.
+    pub at: Timestamp,
+    /// On the monotonic clock.
+    #[serde(skip)]
+    pub when: Instant,
+    /// Which life.
+    pub incarnation: u64,
+    /// Whether it never came to run.
+    pub failed_start: bool,
+    /// Why.
+    pub reason: ExitReason,
+    /// The name of the message it had in hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_hand: Option<&'static str>,
+    /// What was done about it.
+    #[serde(flatten)]
+    pub response: Response,
+}
+
+/// What a slot holds.
+pub(crate) enum Body {
+    Worker(Box<dyn WorkerBody>),
+    Supervisor(SupervisorBody),
+}
+
+/// A supervisor's part of its slot.
+pub(crate) struct SupervisorBody {
+    /// In start order.
+    pub(crate) children: RwLock<Vec<Arc<Slot>>>,
+    pub(crate) window: Mutex<Window>,
+    /// The actor behind it, while it lives.
+    pub(crate) port: Mutex<Option<ActorRef<SupervisorMessage>>>,
+}
+
+impl SupervisorBody {
+    /// Deletes the slots of all children: addresses into them say `Gone`.
+    pub(crate) fn forget_children(&self, reason: DeadReason) {
+        let children = std::mem::take(&mut *self.children.write());
+        for child in children.iter().rev() {
+            child.delete(reason);
+        }
+    }
+}
+
+/// A child's place in its supervisor.
+pub struct Slot {
+    path: ActorPath,
+    serial: u64,
+    kernel: Kernel,
+    spec: Arc<ChildSpec>,
+    state: AtomicU8,
+    incarnation: AtomicU64,
+    starts: AtomicU64,
+    restarts: AtomicU64,
+    abandoned: AtomicU64,
+    current: Mutex<Current>,
+    history: Mutex<VecDeque<ExitRecord>>,
+    body: Body,
+}
+
+/// The life a slot has now, and ractor's handle on it.
+#[derive(Default)]
+struct Current {
+    life: Option<Arc<Life>>,
+    cell: Option<ActorCell>,
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slot({} {})", self.path, self.state().as_str())
+    }
+}
+
+impl Slot {
+    pub(crate) fn new(
+        path: ActorPath,
+        kernel: Kernel,
+        spec: Arc<ChildSpec>,
+        body: Body,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            path,
+            serial: kernel.next_serial(),
+            kernel,
+            spec,
+            state: AtomicU8::new(SlotState::Starting as u8),
+            incarnation: AtomicU64::new(0),
+            starts: AtomicU64::new(0),
+            restarts: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+            current: Mutex::default(),
+            history: Mutex::default(),
+            body,
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &ActorPath {
+        &self.path
+    }
+
+    /// What tells it from all other slots of the kernel, earlier ones of the same path included.
+    #[must_use]
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Its id in its supervisor.
+    #[must_use]
+    pub fn id(&self) -> &ChildId {
+        &self.spec.id
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn spec(&self) -> &Arc<ChildSpec> {
+        &self.spec
+    }
+
+    /// The kernel it belongs to.
+    #[must_use]
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn state(&self) -> SlotState {
+        let state = usize::from(self.state.load(Ordering::Acquire));
+        SlotState::ALL
+            .get(state)
+            .copied()
+            .unwrap_or(SlotState::Stopped)
+    }
+
+    /// Its current life, or the last one; 0 before the first.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Acquire)
+    }
+
+    /// How many times it was started, failed starts included.
+    #[must_use]
+    pub fn starts(&self) -> u64 {
+        self.starts.load(Ordering::Relaxed)
+    }
+
+    /// How many times it was restarted by its supervisor.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// How many of its lives are stuck on a thread and cut off.
+    #[must_use]
+    pub fn abandoned(&self) -> u64 {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Its last exits, oldest first.
+    #[must_use]
+    pub fn history(&self) -> Vec<ExitRecord> {
+        self.history.lock().iter().cloned().collect()
+    }
+
+    /// Its last exit.
+    #[must_use]
+    pub fn last_exit(&self) -> Option<ExitRecord> {
+        self.history.lock().back().cloned()
+    }
+
+    /// Its children in start order, if it is a supervisor.
+    #[must_use]
+    pub fn children(&self) -> Vec<Arc<Self>> {
+        match &self.body {
+            Body::Worker(_) => Vec::new(),
+            Body::Supervisor(supervisor) => supervisor.children.read().clone(),
+        }
+    }
+
+    /// Whether it is a supervisor.
+    #[must_use]
+    pub fn is_supervisor(&self) -> bool {
+        matches!(self.body, Body::Supervisor(_))
+    }
+
+    pub(crate) fn body(&self) -> &Body {
+        &self.body
+    }
+
+    pub(crate) fn worker(&self) -> Option<&dyn WorkerBody> {
+        match &self.body {
+            Body::Worker(worker) => Some(&**worker),
+            Body::Supervisor(_) => None,
+        }
+    }
+
+    pub(crate) fn supervisor(&self) -> Option<&SupervisorBody> {
+        match &self.body {
+            Body::Worker(_) => None,
+            Body::Supervisor(supervisor) => Some(supervisor),
+        }
+    }
+
+    /// Sets the state, and opens or closes the mailbox with it.
+    pub(crate) fn set_state(&self, state: SlotState) {
+        self.state.store(state as u8, Ordering::Release);
+        let (gate, reason) = state.gate();
+        match &self.body {
+            Body::Worker(worker) => worker.set_gate(gate, reason),
+            // A supervisor that is down has no children; one that never came up still has their slots.
+            Body::Supervisor(supervisor) if gate != Gate::Open => {
+                supervisor.forget_children(reason)
+            }
+            Body::Supervisor(_) => {}
+        }
+    }
+
+    /// Deletes it and all below: addresses into it say `Gone`, what waits becomes dead letters.
+    pub(crate) fn delete(&self, reason: DeadReason) {
+        match &self.body {
+            Body::Worker(worker) => worker.set_gate(Gate::Gone, reason),
+            Body::Supervisor(supervisor) => supervisor.forget_children(reason),
+        }
+        self.kernel.registry().remove(&self.path, self);
+    }
+
+    /// Begins a start attempt: a new life, the old one's effects cut off.
+    pub(crate) fn begin_life(&self) -> Arc<Life> {
+        self.starts.fetch_add(1, Ordering::Relaxed);
+        let life = Life::new(self.path.clone(), self.incarnation() + 1);
+        let before = std::mem::replace(
+            &mut *self.current.lock(),
+            Current {
+                life: Some(Arc::clone(&life)),
+                cell: None,
+            },
+        );
+        if let Some(before) = before.life {
+            before.revoke();
+        }
+        life
+    }
+
+    /// The attempt worked: this is the life now.
+    pub(crate) fn commit_life(&self, life: &Life, cell: ActorCell) {
+        self.current.lock().cell = Some(cell);
+        if life.incarnation() > 1 {
+            self.restarts.fetch_add(1, Ordering::Relaxed);
+        }
+        self.incarnation
+            .store(life.incarnation(), Ordering::Release);
+    }
+
+    pub(crate) fn life(&self) -> Option<Arc<Life>> {
+        self.current.lock().life.clone()
+    }
+
+    pub(crate) fn cell(&self) -> Option<ActorCell> {
+        self.current.lock().cell.clone()
+    }
+
+    pub(crate) fn note_abandoned(&self) {
+        self.abandoned.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Wakes the reader of the mailbox, so that it looks at its requests.
+    pub(crate) fn wake(&self) {
+        if let Body::Worker(worker) = &self.body {
+            worker.wake();
+        }
+    }
+
+    pub(crate) fn record(&self, record: ExitRecord) {
+        let mut history = self.history.lock();
+        if history.len() >= HISTORY_LEN_MAX {
+            history.pop_front();
+        }
+        history.push_back(record);
+    }
+}

@@ -1,0 +1,353 @@
+//! What a tree is made of: the specs that a tree file is lowered to.
+//!
+//! Plain values, no behaviour but their defaults. Every default stands here and nowhere else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::path::ChildId;
+use crate::priority::{LANES, Priority};
+
+/// What a supervisor does about its other children when one of them fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// Only the failed child is restarted.
+    #[default]
+    OneForOne,
+    /// All children are stopped in reverse order and started in order.
+    OneForAll,
+    /// The failed child and those started after it are.
+    RestForOne,
+}
+
+impl Strategy {
+    /// The word in YAML.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OneForOne => "one_for_one",
+            Self::OneForAll => "one_for_all",
+            Self::RestForOne => "rest_for_one",
+        }
+    }
+}
+
+/// When a child that exited is restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Restart {
+    /// Always.
+    #[default]
+    Permanent,
+    /// When it did not exit `normal`, `shutdown` or `gave_up`.
+    Transient,
+    /// Never; its slot is deleted.
+    Temporary,
+}
+
+impl Restart {
+    /// The word in YAML.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Permanent => "permanent",
+            Self::Transient => "transient",
+            Self::Temporary => "temporary",
+        }
+    }
+}
+
+/// How long a child may take to stop before it is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// It is killed without being asked.
+    BrutalKill,
+    /// It is asked, and killed after this long.
+    Timeout(Duration),
+    /// It is asked, and may take as long as it likes.
+    Infinity,
+}
+
+/// When a supervisor ends because of its significant children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AutoShutdown {
+    /// Never.
+    #[default]
+    Never,
+    /// When any of them has ended by itself and stays down.
+    AnySignificant,
+    /// When all of them have.
+    AllSignificant,
+}
+
+/// Pauses before restart attempts: `min`, `min * factor`, … up to `max`, each spread by `jitter`.
+///
+/// The count begins anew once the child has run for `max` without an exit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    /// The first pause.
+    pub min: Duration,
+    /// The longest pause.
+    pub max: Duration,
+    /// What a pause is multiplied by for the next. At least 1.
+    pub factor: f64,
+    /// The share of a pause that chance may add or take away, 0 to 1.
+    pub jitter: f64,
+}
+
+impl Default for Backoff {
+    /// 100 ms to 10 s, doubling, spread by a fifth.
+    fn default() -> Self {
+        Self {
+            min: Duration::from_millis(100),
+            max: Duration::from_secs(10),
+            factor: 2.0,
+            jitter: 0.2,
+        }
+    }
+}
+
+/// What happens to a message for which there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overflow {
+    /// The sender waits, at most `send_timeout`.
+    #[default]
+    Block,
+    /// The sender gets it back.
+    Reject,
+    /// The oldest message of its lane becomes a dead letter.
+    DropOldest,
+    /// It becomes a dead letter itself.
+    DropNewest,
+}
+
+/// What happens to the messages that wait when the child is restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnRestart {
+    /// They go to the next incarnation.
+    #[default]
+    Keep,
+    /// They become dead letters, as good as what OTP does.
+    Drop,
+}
+
+/// The bounds of a child's mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxSpec {
+    /// Messages per lane. At least 1.
+    pub capacity: usize,
+    /// Lanes with a capacity of their own.
+    pub lanes: BTreeMap<Priority, usize>,
+    /// What happens when a lane is full.
+    pub overflow: Overflow,
+    /// How long a sender waits for room.
+    pub send_timeout: Duration,
+    /// What a restart does to what waits.
+    pub on_restart: OnRestart,
+    /// How many times a message in hand at a crash is tried again.
+    pub retry: u32,
+    /// After how many messages taken above it a waiting lane has its turn. At least 1.
+    pub fairness: u32,
+    /// How long a message may wait; then it becomes a dead letter.
+    pub ttl: Option<Duration>,
+}
+
+impl Default for MailboxSpec {
+    fn default() -> Self {
+        Self {
+            capacity: 1024,
+            lanes: BTreeMap::new(),
+            overflow: Overflow::default(),
+            send_timeout: Duration::from_secs(5),
+            on_restart: OnRestart::default(),
+            retry: 0,
+            fairness: 64,
+            ttl: None,
+        }
+    }
+}
+
+impl MailboxSpec {
+    /// The capacity of each lane, most urgent first.
+    #[must_use]
+    pub fn capacities(&self) -> [usize; LANES] {
+        Priority::ALL.map(|lane| self.lanes.get(&lane).copied().unwrap_or(self.capacity))
+    }
+}
+
+/// How often a child is asked for its health, and when it counts as stalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthSpec {
+    /// Time between two questions.
+    pub every: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// How many answers may fail in a row.
+    pub fails: u32,
+}
+
+impl Default for HealthSpec {
+    /// Every 10 s, 5 s for an answer, three in a row.
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            fails: 3,
+        }
+    }
+}
+
+/// One child of a supervisor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChildSpec {
+    /// Unique in its supervisor.
+    pub id: ChildId,
+    /// What people mark it with.
+    pub labels: BTreeMap<String, String>,
+    /// When it is restarted.
+    pub restart: Restart,
+    /// How it is stopped.
+    pub shutdown: Shutdown,
+    /// Whether its end can end its supervisor.
+    pub significant: bool,
+    /// Whether it stays up in safe mode (children of the root only).
+    pub essential: bool,
+    /// How long its start may take; `None` is for ever.
+    pub start_timeout: Option<Duration>,
+    /// Pauses before restarts; `None` restarts at once.
+    pub backoff: Option<Backoff>,
+    /// How long it must run after a change of settings to count as good.
+    pub probation: Duration,
+    /// Earlier siblings that must run for this one to run.
+    pub needs: Vec<ChildId>,
+    /// Worker or supervisor.
+    pub what: ChildKind,
+}
+
+/// What a child is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChildKind {
+    /// An actor of a kind.
+    Worker(WorkerSpec),
+    /// A supervisor of its own children.
+    Supervisor(SupervisorSpec),
+}
+
+/// What is particular to a worker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerSpec {
+    /// The name in the table of kinds.
+    pub kind: String,
+    /// A JSON object that fits the kind's settings.
+    pub settings: Value,
+    /// Its mailbox.
+    pub mailbox: MailboxSpec,
+    /// Health questions, if it is asked any.
+    pub health: Option<HealthSpec>,
+}
+
+/// What is particular to a supervisor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SupervisorSpec {
+    /// What it does when a child fails.
+    pub strategy: Strategy,
+    /// How many restarts it allows within `period`.
+    pub intensity: u32,
+    /// The window in which restarts are counted. Above zero.
+    pub period: Duration,
+    /// Whether significant children end it.
+    pub auto_shutdown: AutoShutdown,
+    /// In start order.
+    pub children: Vec<Arc<ChildSpec>>,
+}
+
+impl Default for SupervisorSpec {
+    /// OTP's: one_for_one, one restart in five seconds, no children.
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::default(),
+            intensity: 1,
+            period: Duration::from_secs(5),
+            auto_shutdown: AutoShutdown::default(),
+            children: Vec::new(),
+        }
+    }
+}
+
+impl ChildSpec {
+    /// How long a worker may take to stop unless it says otherwise.
+    pub const SHUTDOWN: Duration = Duration::from_secs(5);
+    /// How long a worker may take to start unless it says otherwise.
+    pub const START_TIMEOUT: Duration = Duration::from_secs(30);
+    /// How long new settings are on probation unless the child says otherwise.
+    pub const PROBATION: Duration = Duration::from_secs(30);
+
+    /// A permanent worker of `kind` with all defaults and empty settings.
+    #[must_use]
+    pub fn worker(id: ChildId, kind: impl Into<String>) -> Self {
+        let what = ChildKind::Worker(WorkerSpec {
+            kind: kind.into(),
+            settings: Value::Object(Map::new()),
+            mailbox: MailboxSpec::default(),
+            health: None,
+        });
+        Self {
+            shutdown: Shutdown::Timeout(Self::SHUTDOWN),
+            start_timeout: Some(Self::START_TIMEOUT),
+            ..Self::bare(id, what)
+        }
+    }
+
+    /// A permanent supervisor with all defaults: it may take for ever to start and to stop.
+    #[must_use]
+    pub fn supervisor(id: ChildId, spec: SupervisorSpec) -> Self {
+        Self::bare(id, ChildKind::Supervisor(spec))
+    }
+
+    fn bare(id: ChildId, what: ChildKind) -> Self {
+        Self {
+            id,
+            labels: BTreeMap::new(),
+            restart: Restart::default(),
+            shutdown: Shutdown::Infinity,
+            significant: false,
+            essential: false,
+            start_timeout: None,
+            backoff: None,
+            probation: Self::PROBATION,
+            needs: Vec::new(),
+            what,
+        }
+    }
+
+    /// The worker's part, if it is one.
+    #[must_use]
+    pub fn as_worker(&self) -> Option<&WorkerSpec> {
+        match &self.what {
+            ChildKind::Worker(worker) => Some(worker),
+            ChildKind::Supervisor(_) => None,
+        }
+    }
+
+    /// The supervisor's part, if it is one.
+    #[must_use]
+    pub fn as_supervisor(&self) -> Option<&SupervisorSpec> {
+        match &self.what {
+            ChildKind::Worker(_) => None,
+            ChildKind::Supervisor(supervisor) => Some(supervisor),
+        }
+    }
+}
+
+/// A whole tree: what a tree file is lowered to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TreeSpec {
+    /// The node's name.
+    pub name: String,
+    /// Whether this is a test kernel, on which chaos asks no questions.
+    pub test: bool,
+    /// The root supervisor.
+    pub root: SupervisorSpec,
+}

@@ -1,0 +1,544 @@
+//! The supervisor: a thin actor around [`core`], which decides.
+//!
+//! It turns ractor's exit events, finished jobs, pauses and requests into inputs of the core, and carries
+//! out the effects. It never awaits anything itself.
+
+mod backoff;
+pub(crate) mod core;
+pub(crate) mod job;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use ractor::{ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use self::core::{
+    Core, Done, Effect, Facts, Input, JobId, Key, Request, RequestError, Role, Step, Ticket,
+};
+use self::job::{Job, JobControl, Report};
+use crate::dead_letter::DeadReason;
+use crate::exit::{ExitKind, ExitReason};
+use crate::kernel::Kernel;
+use crate::life::Life;
+use crate::path::ActorPath;
+use crate::report::Fact;
+use crate::slot::{ExitRecord, Slot, SupervisorBody};
+
+/// What a supervisor is told.
+pub(crate) enum SupervisorMessage {
+    Begin,
+    JobDone {
+        job: JobId,
+        reports: Vec<Report>,
+    },
+    Due {
+        key: Key,
+        generation: u64,
+    },
+    Ask {
+        request: Request,
+        slot: Option<Arc<Slot>>,
+        reply: oneshot::Sender<Result<Done, RequestError>>,
+    },
+    End {
+        reason: ExitReason,
+        brutal: bool,
+    },
+}
+
+impl ractor::Message for SupervisorMessage {}
+
+impl SupervisorBody {
+    /// Sends to the actor behind the slot; whether there is one.
+    pub(crate) fn send(&self, message: SupervisorMessage) -> bool {
+        let port = self.port.lock().clone();
+        port.is_some_and(|port| port.send_message(message).is_ok())
+    }
+}
+
+/// A supervisor whose life begins.
+pub(crate) struct Starting {
+    /// Spawns it; to be awaited on the control runtime.
+    pub(crate) spawn: BoxFuture<'static, Result<ActorCell, ExitReason>>,
+    /// Says when all its children are up, or why they are not.
+    pub(crate) began: oneshot::Receiver<Result<(), ExitReason>>,
+}
+
+/// Begins a life of the supervisor in `slot`.
+pub(crate) fn start_supervisor(
+    slot: Arc<Slot>,
+    life: Arc<Life>,
+    parent: Option<ActorCell>,
+) -> Starting {
+    let (began_sender, began) = oneshot::channel();
+    let spawn = async move {
+        let begun = Begun {
+            slot,
+            life,
+            began: began_sender,
+        };
+        let spawned = match parent {
+            Some(parent) => ractor::Actor::spawn_linked(None, Supervisor, begun, parent).await,
+            None => ractor::Actor::spawn(None, Supervisor, begun).await,
+        };
+        match spawned {
+            Ok((supervisor, _task)) => Ok(supervisor.get_cell()),
+            Err(error) => Err(ExitReason::error(error.to_string())),
+        }
+    }
+    .boxed();
+    Starting { spawn, began }
+}
+
+struct Supervisor;
+
+/// What the core says of a job.
+struct Plan {
+    steps: Vec<Step>,
+    brutal: bool,
+    first: bool,
+}
+
+struct Begun {
+    slot: Arc<Slot>,
+    life: Arc<Life>,
+    began: oneshot::Sender<Result<(), ExitReason>>,
+}
+
+struct State {
+    core: Core,
+    slot: Arc<Slot>,
+    life: Arc<Life>,
+    kernel: Kernel,
+    began: Option<oneshot::Sender<Result<(), ExitReason>>>,
+    slots: BTreeMap<Key, Arc<Slot>>,
+    lives: HashMap<ActorId, (Key, Arc<Life>)>,
+    /// Ends that were heard of before the job said which child it had started.
+    early: HashSet<ActorId>,
+    jobs: BTreeMap<JobId, Arc<JobControl>>,
+    tickets: BTreeMap<Ticket, oneshot::Sender<Result<Done, RequestError>>>,
+    spawning: BTreeMap<Ticket, Arc<Slot>>,
+    next_ticket: Ticket,
+}
+
+impl ractor::Actor for Supervisor {
+    type Msg = SupervisorMessage;
+    type State = State;
+    type Arguments = Begun;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        begun: Begun,
+    ) -> Result<State, ActorProcessingErr> {
+        let state = State::new(begun, &myself)?;
+        myself.send_message(SupervisorMessage::Begin)?;
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        message: SupervisorMessage,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            SupervisorMessage::Begin => state.feed(Input::Begin, &myself),
+            SupervisorMessage::Due { key, generation } => {
+                state.feed(Input::Due { key, generation }, &myself);
+            }
+            SupervisorMessage::End { reason, brutal } => {
+                state.feed(Input::End { reason, brutal }, &myself);
+            }
+            SupervisorMessage::JobDone { job, reports } => state.job_done(job, reports, &myself),
+            SupervisorMessage::Ask {
+                request,
+                slot,
+                reply,
+            } => {
+                let ticket = state.next_ticket;
+                state.next_ticket += 1;
+                state.tickets.insert(ticket, reply);
+                if let Some(slot) = slot {
+                    state.spawning.insert(ticket, slot);
+                }
+                state.feed(Input::Ask { ticket, request }, &myself);
+                state.spawning.remove(&ticket);
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(cell, _, text) => {
+                let text = text.unwrap_or_else(|| "ended without a reason".to_owned());
+                state.ended(
+                    &cell,
+                    ExitReason::with_text(ExitKind::Killed, text),
+                    &myself,
+                );
+            }
+            SupervisionEvent::ActorFailed(cell, error) => {
+                state.ended(&cell, ExitReason::error(error.to_string()), &myself);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn new(begun: Begun, myself: &ActorRef<SupervisorMessage>) -> Result<Self, ActorProcessingErr> {
+        let Begun { slot, life, began } = begun;
+        let kernel = slot.kernel().clone();
+        let (Some(spec), Some(body)) = (slot.spec().as_supervisor(), slot.supervisor()) else {
+            return Err("a supervisor's slot holds a supervisor".into());
+        };
+        if body.children.read().is_empty() {
+            populate(&slot)?;
+        }
+        #[cfg_attr(not(test), expect(unused_mut, reason = "planted bugs change it"))]
+        let mut core = Core::new(kernel.role_of(slot.path()), spec, Instant::now());
+        #[cfg(test)]
+        {
+            core.bug = kernel.bug();
+        }
+        *body.window.lock() = core.window().clone();
+        *body.port.lock() = Some(myself.clone());
+        let slots = (0..).zip(body.children.read().iter().cloned()).collect();
+        Ok(Self {
+            core,
+            kernel,
+            began: Some(began),
+            slots,
+            slot,
+            life,
+            lives: HashMap::new(),
+            early: HashSet::new(),
+            jobs: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            spawning: BTreeMap::new(),
+            next_ticket: 0,
+        })
+    }
+
+    fn feed(&mut self, input: Input, myself: &ActorRef<SupervisorMessage>) {
+        let effects = self
+            .kernel
+            .with_rng(|rng| self.core.handle(input, Instant::now(), rng));
+        if let Some(body) = self.slot.supervisor() {
+            body.window.lock().clone_from(self.core.window());
+        }
+        for effect in effects {
+            self.act(effect, myself);
+        }
+    }
+
+    /// A child's ractor actor is over. The reason is in its life; `fallback` is what ractor says.
+    fn ended(
+        &mut self,
+        cell: &ActorCell,
+        fallback: ExitReason,
+        myself: &ActorRef<SupervisorMessage>,
+    ) {
+        let Some((key, life)) = self.lives.remove(&cell.get_id()) else {
+            if !self.jobs.is_empty() {
+                self.early.insert(cell.get_id());
+            }
+            return;
+        };
+        self.exited(key, &life, fallback, myself);
+    }
+
+    fn exited(
+        &mut self,
+        key: Key,
+        life: &Life,
+        fallback: ExitReason,
+        myself: &ActorRef<SupervisorMessage>,
+    ) {
+        if !life.has_ended() {
+            // Only a fault of ours ends a ractor actor without ending its life first.
+            life.finish(fallback);
+            if let Some(body) = self.slots.get(&key).and_then(|slot| slot.supervisor()) {
+                body.forget_children(DeadReason::GaveUp);
+            }
+        }
+        let reason = life.exit().unwrap_or_else(ExitReason::killed);
+        self.feed(
+            Input::Exited {
+                key,
+                incarnation: life.incarnation(),
+                reason,
+            },
+            myself,
+        );
+    }
+
+    fn job_done(&mut self, job: JobId, reports: Vec<Report>, myself: &ActorRef<SupervisorMessage>) {
+        self.jobs.remove(&job);
+        let mut gone = Vec::new();
+        let mut outcomes = Vec::with_capacity(reports.len());
+        for report in reports {
+            if let Some((cell, life)) = report.started {
+                self.note(report.key, |path| Fact::Started {
+                    path,
+                    incarnation: life.incarnation(),
+                });
+                if self.early.remove(&cell.get_id()) {
+                    gone.push((report.key, life));
+                } else {
+                    self.lives.insert(cell.get_id(), (report.key, life));
+                }
+            }
+            outcomes.push((report.key, report.outcome));
+        }
+        if self.jobs.is_empty() {
+            self.early.clear();
+        }
+        self.feed(Input::JobDone { job, outcomes }, myself);
+        for (key, life) in gone {
+            self.exited(key, &life, ExitReason::killed(), myself);
+        }
+    }
+
+    fn act(&mut self, effect: Effect, myself: &ActorRef<SupervisorMessage>) {
+        match effect {
+            Effect::Run {
+                job,
+                steps,
+                brutal,
+                first,
+            } => {
+                let plan = Plan {
+                    steps,
+                    brutal,
+                    first,
+                };
+                self.launch(job, plan, myself);
+            }
+            Effect::Cancel { job, brutal } => {
+                if let Some(control) = self.jobs.get(&job) {
+                    control.cancel(brutal);
+                }
+            }
+            Effect::Skip { key } => self.jobs.values().for_each(|control| control.skip(key)),
+            Effect::Kill { key, reason } => self.kill(key, reason),
+            Effect::Wait {
+                key,
+                generation,
+                pause,
+            } => self.wait(key, generation, pause, myself),
+            Effect::State { key, state } => {
+                if let Some(slot) = self.slots.get(&key) {
+                    slot.set_state(state);
+                }
+                self.note(key, |path| Fact::State { path, state });
+            }
+            Effect::Record {
+                key,
+                incarnation,
+                failed_start,
+                reason,
+                response,
+            } => {
+                self.record(key, |slot| ExitRecord {
+                    at: slot.kernel().clock().wall(),
+                    when: Instant::now(),
+                    incarnation,
+                    failed_start,
+                    in_hand: slot.life().and_then(|life| life.in_hand()),
+                    reason,
+                    response,
+                });
+            }
+            Effect::Delete { key } => self.delete(key),
+            Effect::Adopt { key, ticket } => self.adopt(key, ticket),
+            Effect::Answer { ticket, result } => {
+                if let Some(reply) = self.tickets.remove(&ticket) {
+                    // Whoever asked may have gone away.
+                    drop(reply.send(result));
+                }
+            }
+            Effect::Safe(why) => self.kernel.set_safe(why),
+            Effect::Began(result) => {
+                if let Some(began) = self.began.take() {
+                    drop(began.send(result));
+                }
+            }
+            Effect::End(reason) => self.end(reason, myself),
+        }
+    }
+
+    fn launch(&mut self, id: JobId, plan: Plan, myself: &ActorRef<SupervisorMessage>) {
+        let steps = plan
+            .steps
+            .into_iter()
+            .filter_map(|step| Some((self.slots.get(&step.key())?.clone(), step)))
+            .map(|(slot, step)| (step, slot))
+            .collect();
+        let control = Arc::new(JobControl::default());
+        self.jobs.insert(id, Arc::clone(&control));
+        let job = Job {
+            steps,
+            supervisor: myself.get_cell(),
+            control,
+            brutal: plan.brutal,
+            first: plan.first,
+        };
+        let supervisor = myself.clone();
+        self.kernel.spawn_work(async move {
+            let reports = job.run().await;
+            // A supervisor that was killed meanwhile has no use for them: its life ended with all below.
+            drop(supervisor.send_message(SupervisorMessage::JobDone { job: id, reports }));
+        });
+    }
+
+    fn kill(&self, key: Key, reason: ExitReason) {
+        let Some(slot) = self.slots.get(&key) else {
+            return;
+        };
+        match slot
+            .life()
+            .filter(|life| !life.has_ended() && life.incarnation() == slot.incarnation())
+        {
+            Some(life) => job::kill(slot, &life, reason),
+            None => self
+                .jobs
+                .values()
+                .for_each(|control| control.kill(key, reason.clone())),
+        }
+    }
+
+    fn wait(
+        &self,
+        key: Key,
+        generation: u64,
+        pause: std::time::Duration,
+        myself: &ActorRef<SupervisorMessage>,
+    ) {
+        let message = SupervisorMessage::Due { key, generation };
+        let myself = myself.clone();
+        if pause.is_zero() {
+            drop(myself.send_message(message));
+            return;
+        }
+        let task = self.kernel.spawn_control(async move {
+            tokio::time::sleep(pause).await;
+            drop(myself.send_message(message));
+        });
+        self.life.adopt(task);
+    }
+
+    fn note(&self, key: Key, fact: impl FnOnce(ActorPath) -> Fact) {
+        if let Some(slot) = self.slots.get(&key) {
+            self.kernel.report(fact(slot.path().clone()));
+        }
+    }
+
+    fn record(&self, key: Key, record: impl FnOnce(&Slot) -> ExitRecord) {
+        let Some(slot) = self.slots.get(&key) else {
+            return;
+        };
+        let record = record(slot);
+        slot.record(record.clone());
+        self.kernel.report(Fact::Exited {
+            path: slot.path().clone(),
+            record,
+        });
+    }
+
+    fn delete(&mut self, key: Key) {
+        let Some(slot) = self.slots.remove(&key) else {
+            return;
+        };
+        if let Some(body) = self.slot.supervisor() {
+            body.children
+                .write()
+                .retain(|child| !Arc::ptr_eq(child, &slot));
+        }
+        self.kernel.bury(&slot);
+        slot.delete(DeadReason::Deleted);
+        self.kernel.report(Fact::Deleted {
+            path: slot.path().clone(),
+        });
+    }
+
+    fn adopt(&mut self, key: Key, ticket: Ticket) {
+        let Some(slot) = self.spawning.remove(&ticket) else {
+            return;
+        };
+        if let Some(body) = self.slot.supervisor() {
+            body.children.write().push(Arc::clone(&slot));
+        }
+        register(&slot);
+        self.slots.insert(key, slot);
+    }
+
+    fn end(&mut self, reason: ExitReason, myself: &ActorRef<SupervisorMessage>) {
+        if let Some(body) = self.slot.supervisor() {
+            *body.port.lock() = None;
+            let why = match reason.kind {
+                ExitKind::GaveUp => DeadReason::GaveUp,
+                _ => DeadReason::Stopped,
+            };
+            body.forget_children(why);
+        }
+        for (_, reply) in std::mem::take(&mut self.tickets) {
+            drop(reply.send(Err(RequestError::Ending)));
+        }
+        self.life.finish(reason);
+        myself.stop(None);
+    }
+}
+
+/// Makes the slots of all children of `slot`, and of all below.
+pub(crate) fn populate(slot: &Arc<Slot>) -> Result<(), crate::kernel::BuildError> {
+    let (Some(spec), Some(body)) = (slot.spec().as_supervisor(), slot.supervisor()) else {
+        return Ok(());
+    };
+    let mut children = Vec::with_capacity(spec.children.len());
+    for child in &spec.children {
+        children.push(slot.kernel().build(slot.path().child(&child.id), child)?);
+    }
+    for child in &children {
+        register(child);
+    }
+    *body.children.write() = children;
+    Ok(())
+}
+
+/// Enters `slot`, and all below, into the registry.
+pub(crate) fn register(slot: &Arc<Slot>) {
+    slot.kernel().registry().insert(slot);
+    for child in slot.children() {
+        register(&child);
+    }
+}
+
+/// The facts of a spec to be spawned.
+pub(crate) fn facts(slot: &Slot) -> Facts {
+    Facts::from(&**slot.spec())
+}
+
+/// The role of the supervisor at `path`.
+pub(crate) fn role(path: &ActorPath, exit_on_give_up: bool) -> Role {
+    match path.as_str() {
+        "/" if exit_on_give_up => Role::MortalRoot,
+        "/" => Role::Root,
+        crate::kernel::TOP if exit_on_give_up => Role::MortalTop,
+        crate::kernel::TOP => Role::Top,
+        crate::kernel::SYSTEM => Role::Services,
+        _ => Role::Sub,
+    }
+}

@@ -1,0 +1,328 @@
+//! A job: an ordered list of stops and starts, carried out beside the supervisor.
+//!
+//! It runs on the work runtime, where most of what it stops and starts lives, so that a plan crosses between
+//! the runtimes once and not once a step. Supervisors and the kernel's services are started on the control
+//! runtime.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use ractor::ActorCell;
+use tokio::sync::Notify;
+
+use super::core::{Key, Outcome, Step};
+use super::{SupervisorMessage, start_supervisor};
+use crate::exit::{ExitKind, ExitReason};
+use crate::life::Life;
+use crate::shell::Spawned;
+use crate::slot::{Body, Slot, SlotState};
+use crate::spec::Shutdown;
+
+/// How long a killed life may hold its thread before it is cut off.
+const KILL_GRACE: Duration = Duration::from_secs(5);
+/// How many steps a job takes before it lets others have a turn.
+const TURN: usize = 64;
+
+/// How a job is cut short while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct JobControl {
+    level: AtomicU8,
+    interrupts: Mutex<Interrupts>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Interrupts {
+    skipped: BTreeSet<Key>,
+    killed: BTreeMap<Key, ExitReason>,
+}
+
+const CANCELLED: u8 = 1;
+const BRUTAL: u8 = 2;
+
+impl JobControl {
+    pub(crate) fn cancel(&self, brutal: bool) {
+        self.level
+            .fetch_max(if brutal { BRUTAL } else { CANCELLED }, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn skip(&self, key: Key) {
+        self.interrupts.lock().skipped.insert(key);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn kill(&self, key: Key, reason: ExitReason) {
+        self.interrupts.lock().killed.insert(key, reason);
+        self.changed.notify_waiters();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.level.load(Ordering::Acquire) >= CANCELLED
+    }
+
+    /// Waits until `look` finds what it looks for.
+    async fn until<T>(&self, look: impl Fn(&Self) -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(found) = look(self) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// Why the start of `key` is to be given up, if it is.
+    fn start_interrupt(&self, key: Key) -> Option<Outcome> {
+        if self.is_cancelled() {
+            return Some(Outcome::NotReached);
+        }
+        let mut interrupts = self.interrupts.lock();
+        if interrupts.skipped.contains(&key) {
+            return Some(Outcome::Skipped);
+        }
+        interrupts.killed.remove(&key).map(Outcome::Failed)
+    }
+
+    fn is_brutal(&self) -> Option<()> {
+        (self.level.load(Ordering::Acquire) >= BRUTAL).then_some(())
+    }
+}
+
+/// What a job is made of.
+pub(crate) struct Job {
+    pub(crate) steps: Vec<(Step, Arc<Slot>)>,
+    pub(crate) supervisor: ActorCell,
+    pub(crate) control: Arc<JobControl>,
+    pub(crate) brutal: bool,
+    pub(crate) first: bool,
+}
+
+/// What a step came to, with ractor's handle on what it started.
+pub(crate) struct Report {
+    pub(crate) key: Key,
+    pub(crate) outcome: Outcome,
+    pub(crate) started: Option<(ActorCell, Arc<Life>)>,
+}
+
+impl Job {
+    /// Takes the steps in order. A failed start that is not tolerated leaves the rest out.
+    pub(crate) async fn run(self) -> Vec<Report> {
+        let mut reports = Vec::with_capacity(self.steps.len());
+        let mut down = BTreeSet::new();
+        let mut over = false;
+        for (count, (step, slot)) in self.steps.iter().enumerate() {
+            let key = step.key();
+            let (outcome, started) = match step {
+                Step::Stop { .. } => (Outcome::Stopped(self.stop(slot).await), None),
+                Step::Start { .. } if over || self.control.is_cancelled() => {
+                    (Outcome::NotReached, None)
+                }
+                Step::Start { needs, .. } if needs.iter().any(|need| down.contains(need)) => {
+                    (Outcome::NeedMissing, None)
+                }
+                Step::Start { .. } => self.start(key, slot).await,
+            };
+            if let Step::Start { tolerate, .. } = step
+                && !matches!(outcome, Outcome::Started { .. })
+            {
+                down.insert(key);
+                over |= matches!(outcome, Outcome::Failed(_)) && !tolerate;
+            }
+            reports.push(Report {
+                key,
+                outcome,
+                started,
+            });
+            if count % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        reports
+    }
+
+    async fn start(&self, key: Key, slot: &Arc<Slot>) -> (Outcome, Option<(ActorCell, Arc<Life>)>) {
+        slot.set_state(if self.first {
+            SlotState::Starting
+        } else {
+            SlotState::Restarting
+        });
+        let life = slot.begin_life();
+        let outcome = tokio::select! {
+            biased;
+            interrupt = self.control.until(|control| control.start_interrupt(key)) => Err(interrupt),
+            spawned = spawn(slot, &life, &self.supervisor) => spawned.map_err(Outcome::Failed),
+        };
+        match outcome {
+            Ok(Spawned::Running(cell)) => {
+                slot.commit_life(&life, cell.clone());
+                slot.set_state(SlotState::Running);
+                (
+                    Outcome::Started {
+                        incarnation: life.incarnation(),
+                    },
+                    Some((cell, life)),
+                )
+            }
+            Ok(Spawned::Ignored) => (Outcome::Ignored, None),
+            Err(outcome) => {
+                end_attempt(slot, &life).await;
+                (outcome, None)
+            }
+        }
+    }
+
+    /// Stops a child as its spec says; returns when it has ended, or is cut off.
+    async fn stop(&self, slot: &Slot) -> ExitReason {
+        let Some(life) = slot.life().filter(|life| !life.has_ended()) else {
+            return slot
+                .life()
+                .and_then(|life| life.exit())
+                .unwrap_or_else(ExitReason::shutdown);
+        };
+        slot.set_state(SlotState::Stopping);
+        let patience = match slot.spec().shutdown {
+            _ if self.brutal => None,
+            Shutdown::BrutalKill => None,
+            Shutdown::Timeout(timeout) => Some(Some(timeout)),
+            Shutdown::Infinity => Some(None),
+        };
+        if let Some(patience) = patience {
+            ask_to_stop(slot, &life);
+            tokio::select! {
+                biased;
+                () = life.ended() => {}
+                () = self.control.until(JobControl::is_brutal) => {}
+                () = sleep(patience) => {}
+            }
+        }
+        if !life.has_ended() {
+            kill(slot, &life, ExitReason::killed());
+            wait_for_killed(slot, &life).await;
+        }
+        life.exit().unwrap_or_else(ExitReason::killed)
+    }
+}
+
+/// Sleeps for so long, or for ever.
+async fn sleep(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Starts the body of a slot within its `start_timeout`.
+async fn spawn(
+    slot: &Arc<Slot>,
+    life: &Arc<Life>,
+    supervisor: &ActorCell,
+) -> Result<Spawned, ExitReason> {
+    let spawned = spawn_body(slot, life, supervisor);
+    let Some(limit) = slot.spec().start_timeout else {
+        return spawned.await;
+    };
+    match tokio::time::timeout(limit, spawned).await {
+        Ok(spawned) => spawned,
+        Err(_elapsed) => Err(ExitReason::with_text(
+            ExitKind::Killed,
+            format!("it did not start within {limit:?}"),
+        )),
+    }
+}
+
+async fn spawn_body(
+    slot: &Arc<Slot>,
+    life: &Arc<Life>,
+    supervisor: &ActorCell,
+) -> Result<Spawned, ExitReason> {
+    let kernel = slot.kernel();
+    match slot.body() {
+        Body::Worker(worker) => {
+            let spawned = worker.spawn(Arc::clone(slot), Arc::clone(life), supervisor.clone());
+            if worker.is_service() {
+                kernel.on_control(spawned).await
+            } else {
+                spawned.await
+            }
+        }
+        Body::Supervisor(_) => {
+            let started =
+                start_supervisor(Arc::clone(slot), Arc::clone(life), Some(supervisor.clone()));
+            let cell = kernel.on_control(started.spawn).await?;
+            match started.began.await {
+                Ok(Ok(())) => Ok(Spawned::Running(cell)),
+                Ok(Err(reason)) => Err(reason),
+                Err(_dropped) => Err(ExitReason::error("the supervisor ended while it started")),
+            }
+        }
+    }
+}
+
+/// Makes sure that a start attempt that came to nothing leaves nothing behind.
+async fn end_attempt(slot: &Slot, life: &Life) {
+    if slot.is_supervisor() {
+        kill(slot, life, ExitReason::killed());
+        life.ended().await;
+    } else {
+        life.finish(ExitReason::killed());
+    }
+}
+
+fn ask_to_stop(slot: &Slot, life: &Life) {
+    match slot.body() {
+        Body::Supervisor(supervisor) => {
+            supervisor.send(SupervisorMessage::End {
+                reason: ExitReason::shutdown(),
+                brutal: false,
+            });
+        }
+        Body::Worker(_) if !life.traps_exit() => kill(slot, life, ExitReason::shutdown()),
+        Body::Worker(_) => {
+            life.request(|requests| requests.stop = Some(ExitReason::shutdown()));
+            slot.wake();
+        }
+    }
+}
+
+/// Ends a life at its next await point, or between two messages, whichever comes first.
+pub(crate) fn kill(slot: &Slot, life: &Life, reason: ExitReason) {
+    match slot.body() {
+        Body::Supervisor(supervisor) => {
+            if !supervisor.send(SupervisorMessage::End {
+                reason,
+                brutal: true,
+            }) {
+                // It never came to run, or is gone: nothing of it is left to end.
+                life.finish(ExitReason::killed());
+            }
+        }
+        Body::Worker(_) => {
+            life.set_exit(reason.clone());
+            life.request(|requests| requests.kill = Some(reason));
+            slot.wake();
+            if let Some(cell) = slot.cell() {
+                cell.kill();
+            }
+        }
+    }
+}
+
+/// Waits for a killed life; a worker that holds its thread for longer than [`KILL_GRACE`] is cut off.
+async fn wait_for_killed(slot: &Slot, life: &Life) {
+    if slot.is_supervisor() {
+        life.ended().await;
+    } else if tokio::time::timeout(KILL_GRACE, life.ended())
+        .await
+        .is_err()
+    {
+        life.revoke();
+        slot.note_abandoned();
+        tracing::error!(path = %slot.path(), "a killed life holds its thread; it is cut off and left behind");
+    }
+}

@@ -1,0 +1,186 @@
+//! The tree as people and programs see it: read from slots, never asked of supervisors.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::clock::Timestamp;
+use crate::exit::ExitReason;
+use crate::kernel::{Kernel, Mode};
+use crate::path::{ActorPath, ChildId};
+use crate::slot::{ExitRecord, Response, Slot, SlotState};
+
+/// The whole: what `uk tree --json` prints.
+#[derive(Debug, Clone, Serialize)]
+pub struct TreeView {
+    /// The form of this document.
+    pub version: u32,
+    /// The node's name.
+    pub node: String,
+    /// How the kernel is.
+    pub mode: Mode,
+    /// The part that was asked for; the root unless a path was given.
+    pub tree: Option<NodeView>,
+    /// The kernel's own services; left out when a path was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<NodeView>,
+}
+
+/// One slot.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeView {
+    /// Where it is.
+    pub path: ActorPath,
+    /// Its id.
+    pub id: ChildId,
+    /// Its kind; none for a supervisor.
+    pub kind: Option<String>,
+    /// `worker` or `supervisor`.
+    #[serde(rename = "type")]
+    pub node_type: &'static str,
+    /// What it is doing.
+    pub state: SlotState,
+    /// Lives that are stuck on a thread and cut off.
+    pub abandoned: u64,
+    /// Its current life, or the last one.
+    pub incarnation: u64,
+    /// Its restart type.
+    pub restart: &'static str,
+    /// Its strategy; none for a worker.
+    pub strategy: Option<&'static str>,
+    /// Its restarts.
+    pub restarts: RestartsView,
+    /// Its mailbox; none for a supervisor.
+    pub mailbox: Option<MailboxView>,
+    /// Its last exit.
+    pub last_exit: Option<LastExitView>,
+    /// In start order.
+    pub children: Vec<Self>,
+}
+
+/// Restarts and the budget they come out of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RestartsView {
+    /// For a supervisor what its children have used of its budget; for a worker its own share of its supervisor's.
+    pub used: u32,
+    /// How many the budget allows.
+    pub intensity: u32,
+    /// Within how long.
+    pub period_ms: u64,
+    /// How many times this slot was restarted.
+    pub total: u64,
+}
+
+/// A mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MailboxView {
+    /// Messages that wait.
+    pub depth: usize,
+    /// Messages that may wait in each lane, unless the lane has a capacity of its own.
+    pub capacity: usize,
+    /// Dead letters of this slot.
+    pub dead_letters: u64,
+}
+
+/// The last exit.
+#[derive(Debug, Clone, Serialize)]
+pub struct LastExitView {
+    /// Why.
+    pub reason: ExitReason,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Kernel {
+    /// The tree as it is, or the part below `path`; `None` if nothing is there.
+    #[must_use]
+    pub fn tree(&self, path: Option<&ActorPath>) -> Option<TreeView> {
+        let now = Instant::now();
+        let top = match path {
+            Some(path) => self.registry().get(path)?,
+            None => self.root()?,
+        };
+        let parent = path
+            .and_then(ActorPath::parent)
+            .and_then(|path| self.registry().get(&path));
+        let system = if path.is_some() { None } else { self.system() };
+        Some(TreeView {
+            version: 1,
+            node: self.name().to_owned(),
+            mode: self.mode(),
+            tree: Some(node(&top, parent.as_deref(), now)),
+            system: system.map(|system| node(&system, None, now)),
+        })
+    }
+}
+
+fn node(slot: &Arc<Slot>, parent: Option<&Slot>, now: Instant) -> NodeView {
+    let spec = slot.spec();
+    let supervisor = spec.as_supervisor();
+    NodeView {
+        path: slot.path().clone(),
+        id: slot.id().clone(),
+        kind: spec.as_worker().map(|worker| worker.kind.clone()),
+        node_type: if supervisor.is_some() {
+            "supervisor"
+        } else {
+            "worker"
+        },
+        state: slot.state(),
+        abandoned: slot.abandoned(),
+        incarnation: slot.incarnation(),
+        restart: spec.restart.as_str(),
+        strategy: supervisor.map(|supervisor| supervisor.strategy.as_str()),
+        restarts: restarts(slot, parent, now),
+        mailbox: slot.worker().map(|worker| MailboxView {
+            depth: worker.depth(),
+            capacity: worker.capacity(),
+            dead_letters: worker.dead_letters(),
+        }),
+        last_exit: slot.last_exit().map(|record| LastExitView {
+            reason: record.reason,
+            at: record.at,
+        }),
+        children: slot
+            .children()
+            .iter()
+            .map(|child| node(child, Some(slot), now))
+            .collect(),
+    }
+}
+
+fn restarts(slot: &Slot, parent: Option<&Slot>, now: Instant) -> RestartsView {
+    let own = slot.supervisor();
+    let Some(budget) = own.or_else(|| parent.and_then(|parent| parent.supervisor())) else {
+        return RestartsView {
+            used: 0,
+            intensity: 0,
+            period_ms: 0,
+            total: slot.restarts(),
+        };
+    };
+    let window = budget.window.lock();
+    let used = if own.is_some() {
+        window.used(now)
+    } else {
+        share(&slot.history(), now, window.period())
+    };
+    RestartsView {
+        used,
+        intensity: window.intensity(),
+        period_ms: u64::try_from(window.period().as_millis()).unwrap_or(u64::MAX),
+        total: slot.restarts(),
+    }
+}
+
+/// How many restarts of a history lie within the window.
+fn share(history: &[ExitRecord], now: Instant, period: std::time::Duration) -> u32 {
+    let charged = history.iter().filter(|record| {
+        matches!(
+            record.response,
+            Response::Restarted | Response::Backoff { .. }
+        ) && now.duration_since(record.when) <= period
+    });
+    u32::try_from(charged.count()).unwrap_or(u32::MAX)
+}
