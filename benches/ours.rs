@@ -50,7 +50,10 @@ impl Office {
             .enable_time()
             .build()
             .expect("a thread can be started");
-        let runtimes = Runtimes { control: control.handle().clone(), ..Runtimes::current() };
+        let runtimes = Runtimes {
+            control: control.handle().clone(),
+            ..Runtimes::current()
+        };
         let spec = |number| Arc::new(ChildSpec::worker(child_id(id, number), "worker"));
         let root = SupervisorSpec {
             // A budget that thousands of wanted crashes do not use up, and that is charged all the same.
@@ -59,13 +62,21 @@ impl Office {
             children: (0..children).map(|number| spec(number as u64)).collect(),
             ..SupervisorSpec::default()
         };
-        let tree = TreeSpec { name: "bench".to_owned(), test: true, root };
+        let tree = TreeSpec {
+            name: "bench".to_owned(),
+            test: true,
+            root,
+        };
         let kinds = Kinds::new().with::<Worker>("worker", "adds up, answers, panics");
         let kernel = Kernel::start(KernelConfig::new(runtimes, kinds, 1), tree)
             .await
             .expect("the tree can be built");
         kernel.booted().await;
-        Self { kernel, next: AtomicU64::new(0), control: Some(control) }
+        Self {
+            kernel,
+            next: AtomicU64::new(0),
+            control: Some(control),
+        }
     }
 
     fn address(&self, id: &str) -> Address<Task> {
@@ -135,11 +146,17 @@ impl Peer for Ours {
     }
 
     async fn tell((_, address): &Self::Consumer, value: u64) {
-        address.tell(Task::Add(value)).await.expect("the consumer runs");
+        address
+            .tell(Task::Add(value))
+            .await
+            .expect("the consumer runs");
     }
 
     async fn ask((_, address): &Self::Consumer) -> u64 {
-        address.ask(REPLY_TIMEOUT, Task::Count).await.expect("the consumer answers")
+        address
+            .ask(REPLY_TIMEOUT, Task::Count)
+            .await
+            .expect("the consumer answers")
     }
 
     async fn start_supervisor() -> Self::Supervisor {
@@ -150,12 +167,20 @@ impl Peer for Ours {
         let id = child_id("c", office.next.fetch_add(1, Ordering::Relaxed));
         let path = ActorPath::root().child(&id);
         let spec = ChildSpec::worker(id, "worker");
-        office.kernel.spawn(&ActorPath::root(), spec).await.expect("a child starts");
+        office
+            .kernel
+            .spawn(&ActorPath::root(), spec)
+            .await
+            .expect("a child starts");
         (Arc::clone(office), path)
     }
 
     async fn stop_child((office, path): Self::Child) {
-        office.kernel.stop(&path).await.expect("the child was running");
+        office
+            .kernel
+            .stop(&path)
+            .await
+            .expect("the child was running");
     }
 
     async fn start_and_stop(count: usize) -> (Duration, Duration) {
@@ -175,6 +200,9 @@ impl Peer for Ours {
 
     async fn crash_and_ask((_, address): &mut Self::Crashing) -> u64 {
         address.tell(Task::Crash).await.expect("the child runs");
-        address.ask(REPLY_TIMEOUT, Task::Incarnation).await.expect("the next incarnation answers")
+        address
+            .ask(REPLY_TIMEOUT, Task::Incarnation)
+            .await
+            .expect("the next incarnation answers")
     }
 }

@@ -38,7 +38,10 @@ struct Options {
 
 fn main() -> ExitCode {
     // `cargo bench` adds `--bench`; a peer's process never sees it.
-    let arguments: Vec<String> = env::args().skip(1).filter(|word| word != "--bench").collect();
+    let arguments: Vec<String> = env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
     if let Some((_, rest)) = arguments.split_first()
         && arguments.first().is_some_and(|word| word == "--ours")
     {
@@ -59,10 +62,20 @@ fn complain(text: &str) {
 }
 
 fn parse(arguments: &[String]) -> Result<Options> {
-    let mut options = Options { rounds: 5, seconds: "1".to_owned(), rows: None, json: false };
+    let mut options = Options {
+        rounds: 5,
+        seconds: "1".to_owned(),
+        rows: None,
+        json: false,
+    };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
-        let mut value = || words.next().cloned().with_context(|| format!("{word} needs a value"));
+        let mut value = || {
+            words
+                .next()
+                .cloned()
+                .with_context(|| format!("{word} needs a value"))
+        };
         match word.as_str() {
             "--json" => options.json = true,
             "--rounds" => options.rounds = value()?.parse().context("--rounds is a number")?,
@@ -83,7 +96,10 @@ fn bench(arguments: &[String]) -> Result<()> {
     let mut samples = Samples::new();
     let mut units = BTreeMap::new();
     let wanted = |rows: &[&str]| {
-        options.rows.as_ref().is_none_or(|only| rows.iter().any(|row| only.iter().any(|o| o == row)))
+        options
+            .rows
+            .as_ref()
+            .is_none_or(|only| rows.iter().any(|row| only.iter().any(|o| o == row)))
     };
     for round in 1..=options.rounds {
         for (group, rows) in GROUPS.iter().filter(|(_, rows)| wanted(rows)) {
@@ -91,7 +107,10 @@ fn bench(arguments: &[String]) -> Result<()> {
             for framework in FRAMEWORKS {
                 for line in measure(&programs, framework, group, &options.seconds)? {
                     let row = line.get("row").and_then(Value::as_str).unwrap_or_default();
-                    let value = line.get("value").and_then(Value::as_f64).unwrap_or(f64::NAN);
+                    let value = line
+                        .get("value")
+                        .and_then(Value::as_f64)
+                        .unwrap_or(f64::NAN);
                     let unit = line.get("unit").and_then(Value::as_str).unwrap_or_default();
                     if rows.contains(&row) {
                         units.insert(row.to_owned(), unit.to_owned());
@@ -102,7 +121,11 @@ fn bench(arguments: &[String]) -> Result<()> {
             }
         }
     }
-    let text = if options.json { document(&samples, &units) } else { table(&samples, &units) };
+    let text = if options.json {
+        document(&samples, &units)
+    } else {
+        table(&samples, &units)
+    };
     writeln!(io::stdout().lock(), "{text}").context("stdout")
 }
 
@@ -116,7 +139,13 @@ fn build_peers() -> Result<BTreeMap<&'static str, PathBuf>> {
         .map(|target| target.join("peers"))
         .context("a bench is built for release")?;
     let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--locked", "--bins", "--manifest-path"])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--bins",
+            "--manifest-path",
+        ])
         .arg(&manifest)
         .arg("--target-dir")
         .arg(&target)
@@ -199,9 +228,15 @@ fn table(samples: &Samples, units: &BTreeMap<String, String>) -> String {
     for (row, by_framework) in samples {
         let unit = units.get(row).map_or("", String::as_str);
         let cell = |framework: &str| {
-            by_framework.get(framework).map_or("–".to_owned(), |values| {
-                format!("{} ±{:.0} %", figure(median(values)), spread(values) * 100.0)
-            })
+            by_framework
+                .get(framework)
+                .map_or("–".to_owned(), |values| {
+                    format!(
+                        "{} ±{:.0} %",
+                        figure(median(values)),
+                        spread(values) * 100.0
+                    )
+                })
         };
         let ratio = |peer: &str| match (by_framework.get("ours"), by_framework.get(peer)) {
             (Some(ours), Some(peer)) => format!("{:.2} ×", median(ours) / median(peer)),

@@ -67,7 +67,10 @@ impl Reader<'_> {
         if let Some((Shutdown::Timeout(most), span)) = own {
             self.check_shutdowns(&lowered, most, span);
         }
-        spec.children = lowered.into_iter().map(|child| child.spec).collect();
+        spec.children = lowered
+            .into_iter()
+            .map(|child| std::sync::Arc::new(child.spec))
+            .collect();
         spec
     }
 

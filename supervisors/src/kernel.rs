@@ -722,19 +722,56 @@ impl Kernel {
         let Some(body) = supervisor.supervisor() else {
             return Err(KernelError::NotASupervisor(supervisor.path().clone()));
         };
-        let (reply, answer) = oneshot::channel();
-        if !body.send(SupervisorMessage::Ask {
+        if self.would_wait_for_itself(supervisor.path(), &request) {
+            return Err(refused(RequestError::WouldWaitForItself));
+        }
+        let (reply, mut answer) = oneshot::channel();
+        let ask = SupervisorMessage::Ask {
             request,
             slot,
             reply,
-        }) {
+        };
+        let Some(life) = body.send(ask) else {
             return Err(refused(RequestError::Ending));
+        };
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => answered.ok(),
+            // All that it looked at is answered by then.
+            () = life.ended() => answer.try_recv().ok(),
+        };
+        match answered {
+            Some(Ok(done)) => Ok(done),
+            Some(Err(error)) => Err(refused(error)),
+            None => Err(refused(RequestError::Ending)),
         }
-        match answer.await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(refused(error)),
-            Err(_ended) => Err(refused(RequestError::Ending)),
-        }
+    }
+
+    /// Whether the life that asks is part of what it wants stopped, or is being started by a supervisor that
+    /// may hold back the answer until that is done. A kill is answered at once.
+    fn would_wait_for_itself(&self, supervisor: &ActorPath, request: &Request) -> bool {
+        let Some(life) = crate::life::current() else {
+            return false;
+        };
+        let Some(slot) = self.0.registry.get(life.path()) else {
+            return false;
+        };
+        let is_above = |path: &ActorPath| {
+            let is_system = |path: &ActorPath| path.segments().next() == Some("system");
+            path.contains(life.path()) && is_system(path) == is_system(life.path())
+        };
+        let is_ours = slot
+            .life()
+            .is_some_and(|current| Arc::ptr_eq(&current, &life));
+        let is_starting = slot.incarnation() != life.incarnation();
+        is_ours
+            && match request {
+                Request::Kill { .. } => false,
+                Request::Stop { id } | Request::Restart { id } if !is_starting => {
+                    is_above(&supervisor.child(id))
+                }
+                _ => is_starting && is_above(supervisor),
+            }
     }
 
     /// Sends a message in its JSON form.

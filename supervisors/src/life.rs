@@ -11,7 +11,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Once};
 
 use parking_lot::Mutex;
@@ -43,6 +43,8 @@ pub struct Life {
     requests: Mutex<Requests>,
     tasks: Mutex<Vec<AbortHandle>>,
     exit: Mutex<Option<ExitReason>>,
+    /// Whether it has taken its first step: from then on its end ends its future, and drops its actor first.
+    lives: AtomicBool,
     ended: AtomicBool,
     end: Notify,
     pub(crate) handled: AtomicU64,
@@ -77,6 +79,7 @@ impl Life {
             requests: Mutex::default(),
             tasks: Mutex::default(),
             exit: Mutex::default(),
+            lives: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             end: Notify::new(),
             handled: AtomicU64::new(0),
@@ -111,6 +114,18 @@ impl Life {
     pub(crate) fn request(&self, ask: impl FnOnce(&mut Requests)) {
         ask(&mut self.requests.lock());
         self.called.store(true, Ordering::Release);
+    }
+
+    /// Takes the first step. Of this and a request, the one that comes second sees the other.
+    pub(crate) fn begin(&self) {
+        self.lives.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether it has taken its first step; to be asked after a request.
+    pub(crate) fn has_begun(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.lives.load(Ordering::Acquire)
     }
 
     /// Whether a request waits.
@@ -226,6 +241,11 @@ pub(crate) enum Sender {
     Myself,
     /// A life that may not act any more.
     Dead,
+}
+
+/// The life this thread works for right now, if it works for one.
+pub(crate) fn current() -> Option<Arc<Life>> {
+    CURRENT.with_borrow(Clone::clone)
 }
 
 /// Who sends to the mailbox `key` on this thread right now.

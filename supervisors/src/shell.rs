@@ -142,6 +142,7 @@ async fn live<A: Actor>(actor: A, mut ctx: Context<A>) {
     let life = Arc::clone(&ctx.life);
     let _last = LastBreath(Arc::clone(&life));
     let mut actor = actor;
+    life.begin();
     let end = guarded(&life, run(&mut actor, &mut ctx)).await;
     let reason = match end {
         Ok(End::Stop(reason)) => match guarded(&life, actor.stop(&reason, &mut ctx)).await {

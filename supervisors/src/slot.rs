@@ -151,7 +151,14 @@ pub(crate) struct SupervisorBody {
     pub(crate) children: RwLock<Vec<Arc<Slot>>>,
     pub(crate) window: Mutex<Window>,
     /// The actor behind it, while it lives.
-    pub(crate) port: Mutex<Option<ActorRef<SupervisorMessage>>>,
+    pub(crate) port: Mutex<Option<Port>>,
+}
+
+/// The actor behind a supervisor's slot, and the life that it is.
+#[derive(Clone)]
+pub(crate) struct Port {
+    pub(crate) actor: ActorRef<SupervisorMessage>,
+    pub(crate) life: Arc<Life>,
 }
 
 impl SupervisorBody {

@@ -26,7 +26,7 @@ use crate::kernel::Kernel;
 use crate::life::Life;
 use crate::path::ActorPath;
 use crate::report::Fact;
-use crate::slot::{ExitRecord, Slot, SupervisorBody};
+use crate::slot::{ExitRecord, Port, Slot, SupervisorBody};
 
 /// What a supervisor is told.
 pub(crate) enum SupervisorMessage {
@@ -53,10 +53,13 @@ pub(crate) enum SupervisorMessage {
 impl ractor::Message for SupervisorMessage {}
 
 impl SupervisorBody {
-    /// Sends to the actor behind the slot; whether there is one.
-    pub(crate) fn send(&self, message: SupervisorMessage) -> bool {
-        let port = self.port.lock().clone();
-        port.is_some_and(|port| port.send_message(message).is_ok())
+    /// Sends to the actor behind the slot, if there is one. What comes too late for its life is never looked at.
+    pub(crate) fn send(&self, message: SupervisorMessage) -> Option<Arc<Life>> {
+        let port = self.port.lock().clone()?;
+        port.actor
+            .send_message(message)
+            .is_ok()
+            .then_some(port.life)
     }
 }
 
@@ -135,9 +138,9 @@ impl ractor::Actor for Supervisor {
         myself: ActorRef<SupervisorMessage>,
         begun: Begun,
     ) -> Result<State, ActorProcessingErr> {
-        let state = State::new(begun, &myself)?;
+        // Before others can send to it: what they ask waits for the boot.
         myself.send_message(SupervisorMessage::Begin)?;
-        Ok(state)
+        State::new(begun, &myself)
     }
 
     async fn handle(
@@ -204,8 +207,19 @@ impl State {
         let (Some(spec), Some(body)) = (slot.spec().as_supervisor(), slot.supervisor()) else {
             return Err("a supervisor's slot holds a supervisor".into());
         };
-        if body.children.read().is_empty() {
-            populate(&slot)?;
+        {
+            // Under the lock: who ends a supervisor that has no port ends its life, and may delete its slot.
+            let mut port = body.port.lock();
+            if life.has_ended() {
+                return Err("its start was called off".into());
+            }
+            if body.children.read().is_empty() {
+                populate(&slot)?;
+            }
+            *port = Some(Port {
+                actor: myself.clone(),
+                life: Arc::clone(&life),
+            });
         }
         #[cfg_attr(not(test), expect(unused_mut, reason = "planted bugs change it"))]
         let mut core = Core::new(kernel.role_of(slot.path()), spec, Instant::now());
@@ -214,7 +228,6 @@ impl State {
             core.bug = kernel.bug();
         }
         *body.window.lock() = core.window().clone();
-        *body.port.lock() = Some(myself.clone());
         let slots = (0..).zip(body.children.read().iter().cloned()).collect();
         Ok(Self {
             core,
@@ -357,7 +370,10 @@ impl State {
                     when: Instant::now(),
                     incarnation,
                     failed_start,
-                    in_hand: slot.life().and_then(|life| life.in_hand()),
+                    in_hand: slot
+                        .life()
+                        .filter(|life| life.incarnation() == incarnation)
+                        .and_then(|life| life.in_hand()),
                     reason,
                     response,
                 });
@@ -408,15 +424,20 @@ impl State {
         let Some(slot) = self.slots.get(&key) else {
             return;
         };
-        match slot
-            .life()
-            .filter(|life| !life.has_ended() && life.incarnation() == slot.incarnation())
-        {
-            Some(life) => job::kill(slot, &life, reason),
-            None => self
-                .jobs
-                .values()
-                .for_each(|control| control.kill(key, reason.clone())),
+        let running = || {
+            slot.life()
+                .filter(|life| !life.has_ended() && life.incarnation() == slot.incarnation())
+        };
+        if let Some(life) = running() {
+            job::kill(slot, &life, reason);
+            return;
+        }
+        for control in self.jobs.values() {
+            control.kill(key, reason.clone());
+        }
+        // A start that was done in between has looked for this too early.
+        if let Some(life) = running() {
+            job::kill(slot, &life, reason);
         }
     }
 
@@ -487,7 +508,6 @@ impl State {
 
     fn end(&mut self, reason: ExitReason, myself: &ActorRef<SupervisorMessage>) {
         if let Some(body) = self.slot.supervisor() {
-            *body.port.lock() = None;
             let why = match reason.kind {
                 ExitKind::GaveUp => DeadReason::GaveUp,
                 _ => DeadReason::Stopped,
@@ -497,7 +517,12 @@ impl State {
         for (_, reply) in std::mem::take(&mut self.tickets) {
             drop(reply.send(Err(RequestError::Ending)));
         }
+        let mut port = self.slot.supervisor().map(|body| body.port.lock());
+        if let Some(port) = &mut port {
+            **port = None;
+        }
         self.life.finish(reason);
+        drop(port);
         myself.stop(None);
     }
 }
@@ -536,7 +561,6 @@ pub(crate) fn role(path: &ActorPath, exit_on_give_up: bool) -> Role {
     match path.as_str() {
         "/" if exit_on_give_up => Role::MortalRoot,
         "/" => Role::Root,
-        crate::kernel::TOP if exit_on_give_up => Role::MortalTop,
         crate::kernel::TOP => Role::Top,
         crate::kernel::SYSTEM => Role::Services,
         _ => Role::Sub,

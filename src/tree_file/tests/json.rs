@@ -28,7 +28,7 @@ fn a_child_of_json_is_the_child_of_a_file() {
     let made = child(&value).unwrap();
 
     let text = "version: 1\ntree:\n  children:\n    - { id: camera, kind: log }\n    - { id: host2, kind: sensor.host, settings: { every: 500ms }, needs: [camera], labels: { a: \"$${HOST}\" } }\n";
-    assert_eq!(made.spec, tree(text).root.children[1]);
+    assert_eq!(made.spec, *tree(text).root.children[1]);
     assert_eq!(made.warnings, Vec::<String>::new());
 }
 

@@ -25,7 +25,7 @@ fn what_is_not_said_has_the_defaults_of_the_specs() {
 
     let children = vec![ChildSpec::worker(id("x"), "log")];
     let below = SupervisorSpec {
-        children,
+        children: children.into_iter().map(std::sync::Arc::new).collect(),
         ..SupervisorSpec::default()
     };
     let children = vec![
@@ -33,7 +33,7 @@ fn what_is_not_said_has_the_defaults_of_the_specs() {
         ChildSpec::supervisor(id("s"), below),
     ];
     let root = SupervisorSpec {
-        children,
+        children: children.into_iter().map(std::sync::Arc::new).collect(),
         ..SupervisorSpec::default()
     };
     assert_eq!(
@@ -108,7 +108,7 @@ tree:
         ..ChildSpec::worker(id("w"), "probe")
     };
     assert_eq!((tree.name.as_str(), tree.test), ("edge-1", true));
-    assert_eq!(tree.root.children[1], expected);
+    assert_eq!(*tree.root.children[1], expected);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn json_with_tabs_a_byte_order_mark_or_dos_line_ends_is_read_as_well() {
     ] {
         assert_eq!(
             tree(text).root.children,
-            [ChildSpec::worker(id("a"), "log")],
+            [std::sync::Arc::new(ChildSpec::worker(id("a"), "log"))],
             "{text}"
         );
     }

@@ -31,8 +31,6 @@ pub(crate) type Ticket = u64;
 pub(crate) enum Role {
     /// Above the root and the services: brings both back whatever happens, uncounted.
     Top,
-    /// Above a root that is asked to do as OTP does: the kernel ends when the root does not come up or gives up.
-    MortalTop,
     /// `/system`: brings services back with backoff, uncounted.
     Services,
     /// `/`: never gives up, enters safe mode.
@@ -170,6 +168,11 @@ pub enum RequestError {
     /// Its start failed.
     #[error("its start failed ({0})")]
     StartFailed(ExitReason),
+    /// Whoever asks is part of what is to be stopped, or still starts below the supervisor that is asked.
+    #[error(
+        "whoever asks would wait for itself: it is part of what it wants stopped, or has not started yet"
+    )]
+    WouldWaitForItself,
     /// The supervisor is ending.
     #[error("its supervisor is stopping")]
     Ending,
@@ -315,7 +318,8 @@ enum Purpose {
     Restart,
     /// The group of a child that waits for its backoff goes down.
     GroupStop,
-    AskStart(Ticket, Key),
+    /// With what the child is again if its start fails.
+    AskStart(Ticket, Key, SlotState),
     AskRestart(Ticket, Key),
     AskSpawn(Ticket, Key),
     AskStop(Ticket, Key),
@@ -488,7 +492,25 @@ impl Core {
                 condemned: false,
             },
         );
+        self.answer_needs(key);
         key
+    }
+
+    /// A child that was deleted and is added again is what those need that named its id.
+    fn answer_needs(&mut self, key: Key) {
+        let Some(id) = self.children.get(&key).map(|child| child.facts.id.clone()) else {
+            return;
+        };
+        for watched in &self.watched {
+            let Some(child) = self.children.get_mut(watched) else {
+                continue;
+            };
+            for (need, named) in child.needs.iter_mut().zip(&child.facts.needs) {
+                if *named == id && *watched != key {
+                    *need = key;
+                }
+            }
+        }
     }
 
     fn remove(&mut self, key: Key) {
@@ -612,7 +634,7 @@ impl Core {
 
     fn boot_steps(&mut self, keys: &[Key]) -> Vec<Step> {
         let mut steps = self.start_steps(keys, true);
-        if self.is_tolerant() {
+        if matches!(self.role, Role::Top | Role::Services) {
             // The kernel's own parts come up one by one, whatever becomes of the others.
             for step in &mut steps {
                 if let Step::Start { tolerate, .. } = step {
@@ -621,11 +643,6 @@ impl Core {
             }
         }
         steps
-    }
-
-    /// Whether it brings its children back whatever happens, from their first start on.
-    fn is_tolerant(&self) -> bool {
-        matches!(self.role, Role::Top | Role::Services)
     }
 
     fn begun(&mut self, result: Result<(), ExitReason>) {
@@ -641,6 +658,9 @@ impl Core {
         };
         let failures = self.settle_outcomes(&purpose, &outcomes);
         if let Phase::Ending { .. } = self.phase {
+            for (key, _) in failures {
+                self.set(key, Status::Down(SlotState::Stopped));
+            }
             self.refuse(&purpose);
             self.end_when_idle();
             return;
@@ -649,14 +669,14 @@ impl Core {
             Purpose::Boot => self.booted(failures, rng),
             Purpose::Restart | Purpose::Settle => self.crash_all(failures, rng),
             Purpose::GroupStop | Purpose::Unsettle | Purpose::Quarantine | Purpose::Last => {}
-            Purpose::AskStart(ticket, key) => {
+            Purpose::AskStart(ticket, key, before) => {
                 // Its own failed start is for whoever asked; that of a member of its group is a crash.
                 let (own, others): (Vec<_>, Vec<_>) =
                     failures.into_iter().partition(|(failed, _)| *failed == key);
                 if own.is_empty() {
                     self.answer_start(ticket, key);
                 } else {
-                    self.set(key, Status::Down(SlotState::Stopped));
+                    self.set(key, Status::Down(before));
                     self.answer_failure(ticket, own);
                 }
                 self.crash_all(others, rng);
@@ -744,6 +764,10 @@ impl Core {
                 self.set(key, Status::Down(SlotState::Quarantined));
             }
             Purpose::Unsettle => self.set(key, Status::Waiting),
+            // Stopped with its group and not started with it: a need of it is not there.
+            Purpose::Restart | Purpose::AskStart(..) | Purpose::AskRestart(..) => {
+                self.set(key, Status::Waiting);
+            }
             Purpose::AskStop(_, asked) if *asked != key => self.set(key, Status::Waiting),
             Purpose::AskStop(..) | Purpose::Last => {
                 self.set(key, Status::Down(SlotState::Stopped));
@@ -798,17 +822,23 @@ impl Core {
             self.record(key, true, &reason, Response::Quarantined);
             self.set(key, Status::Member);
             self.enter_safe_mode(key, text, rng);
+            let others = failures.into_iter().filter(|(other, _)| *other != key);
+            self.crash_all(others.collect(), rng);
             self.begun(Ok(()));
         } else {
             self.record(key, true, &reason, Response::GaveUp);
             self.set(key, Status::Down(SlotState::Stopped));
-            self.end(ExitReason::error(text), false);
+            let kind = match self.role {
+                Role::MortalRoot => ExitKind::GaveUp,
+                _ => ExitKind::Error,
+            };
+            self.end(ExitReason::with_text(kind, text), false);
         }
     }
 
     /// Whether a failed first start of `key` lets the boot go on.
     fn is_tolerated(&self, key: Key) -> bool {
-        self.is_tolerant()
+        matches!(self.role, Role::Top | Role::Services)
             || self
                 .children
                 .get(&key)
@@ -838,11 +868,6 @@ impl Core {
         if matches!(self.phase, Phase::Ending { .. } | Phase::Ended) {
             self.record(key, false, &reason, Response::Stopped);
             self.set(key, Status::Down(SlotState::Stopped));
-        } else if self.role == Role::MortalTop && reason.kind == ExitKind::GaveUp {
-            // Only a mortal root gives up: the kernel ends with it.
-            self.record(key, false, &reason, Response::GaveUp);
-            self.set(key, Status::Down(SlotState::Stopped));
-            self.end(reason, false);
         } else if self.comes_back(key, reason.kind) {
             self.crashed(key, &reason, false, rng);
         } else if self.restart_type(key) == Restart::Temporary {
@@ -880,7 +905,19 @@ impl Core {
         failed_start: bool,
         rng: &mut fastrand::Rng,
     ) {
-        let uncounted = self.safe || self.is_tolerant() || self.role == Role::MortalTop;
+        if self.role == Role::Top && reason.kind == ExitKind::GaveUp {
+            // Only a mortal root gives up: the kernel ends with it.
+            self.record(key, failed_start, reason, Response::GaveUp);
+            self.set(key, Status::Down(SlotState::Stopped));
+            self.end(reason.clone(), false);
+            return;
+        }
+        if failed_start && self.restart_type(key) == Restart::Temporary {
+            self.record(key, failed_start, reason, Response::Deleted);
+            self.remove(key);
+            return;
+        }
+        let uncounted = self.safe || matches!(self.role, Role::Top | Role::Services);
         if !uncounted && !self.window.charge(self.now) {
             self.record(key, failed_start, reason, Response::GaveUp);
             self.set(key, Status::Member);
@@ -908,7 +945,8 @@ impl Core {
         self.record(key, failed_start, reason, response);
         self.set(key, Status::Member);
         if pause.is_zero() && !failed_start {
-            self.restart(key, Purpose::Restart);
+            // Without a job it waits for its needs, and `settle` starts it.
+            let _runs = self.restart(key, Purpose::Restart);
         } else {
             self.wait(key, pause);
             self.stop_group(key);
@@ -959,8 +997,8 @@ impl Core {
         (plan.stops, plan.starts)
     }
 
-    /// Runs the restart of `key` and its group.
-    fn restart(&mut self, key: Key, purpose: Purpose) {
+    /// Runs the restart of `key` and its group; `false` if it has to wait for its needs.
+    fn restart(&mut self, key: Key, purpose: Purpose) -> bool {
         let (stops, starts) = self.plan(key);
         for stop in &stops {
             // Counts as down for the needs of those that start in the same job.
@@ -970,9 +1008,11 @@ impl Core {
         }
         let mut steps: Vec<Step> = stops.into_iter().map(|key| Step::Stop { key }).collect();
         steps.extend(self.start_steps(&starts, false));
-        if !steps.is_empty() {
+        let runs = !steps.is_empty();
+        if runs {
             self.run(purpose, steps);
         }
+        runs
     }
 
     /// Stops the group of a child that waits for its backoff.
@@ -986,7 +1026,7 @@ impl Core {
 
     fn due(&mut self, key: Key, generation: u64) {
         if self.phase == Phase::Running && self.status(key) == Some(&Status::Due { generation }) {
-            self.restart(key, Purpose::Restart);
+            let _runs = self.restart(key, Purpose::Restart);
         }
     }
 
@@ -1115,7 +1155,7 @@ impl Core {
     /// Answers the request behind a job that was cut short by the end.
     fn refuse(&mut self, purpose: &Purpose) {
         match purpose {
-            Purpose::AskStart(ticket, _)
+            Purpose::AskStart(ticket, ..)
             | Purpose::AskRestart(ticket, _)
             | Purpose::AskSpawn(ticket, _)
             | Purpose::AskStop(ticket, _)
@@ -1225,6 +1265,19 @@ impl Core {
     /// Members of a group that nobody will bring back stay down, as in OTP: the child that their group waited for was
     /// stopped, or its start was asked for and failed.
     fn settle_members(&mut self) {
+        if self.safe {
+            // Its group was being stopped when safe mode began; now it stands for itself.
+            let member = |child: &Child| child.status == Status::Member && !child.condemned;
+            let keys: Vec<Key> = self
+                .children
+                .iter()
+                .filter(|(_, child)| member(child))
+                .map(|(key, _)| *key)
+                .collect();
+            for key in keys {
+                self.wait(key, Duration::ZERO);
+            }
+        }
         if self.strategy() == Strategy::OneForOne || !self.jobs.is_empty() {
             return;
         }
@@ -1269,7 +1322,7 @@ impl Core {
             Some(Status::Due { .. } | Status::Member) if !self.is_in_backoff(key) => {
                 self.answer(ticket, Err(RequestError::Restarting));
             }
-            _ => self.start_asked(Purpose::AskStart(ticket, key), key),
+            _ => self.start_asked(ticket, key, false),
         }
     }
 
@@ -1279,30 +1332,55 @@ impl Core {
         })
     }
 
-    fn start_asked(&mut self, purpose: Purpose, key: Key) {
-        if let Some(child) = self.children.get_mut(&key) {
-            child.condemned = false;
-            child.attempts = 0;
-        }
-        if matches!(self.status(key), Some(Status::Due { .. })) {
+    /// Starts a child that is down, and the group that waits for it; or lets it wait for what it needs.
+    fn start_asked(&mut self, ticket: Ticket, key: Key, is_restart: bool) {
+        let Some(child) = self.children.get_mut(&key) else {
+            return;
+        };
+        child.condemned = false;
+        child.attempts = 0;
+        let before = match child.status {
+            Status::Down(SlotState::Quarantined) => SlotState::Quarantined,
+            _ => SlotState::Stopped,
+        };
+        let purpose = if is_restart {
+            Purpose::AskRestart(ticket, key)
+        } else {
+            Purpose::AskStart(ticket, key, before)
+        };
+        let runs = if matches!(child.status, Status::Due { .. }) {
             // Its group is down because of it, and comes back with it.
             self.set(key, Status::Member);
-            self.restart(key, purpose);
+            self.restart(key, purpose)
         } else {
-            let step = self.start_step(key, &[], false);
-            self.run(purpose, vec![step]);
+            self.start_alone(key, purpose)
+        };
+        if !runs {
+            self.answer(ticket, Ok(Done::Stopped));
         }
     }
 
+    /// Starts `key`; `false` if it has to wait for its needs.
+    fn start_alone(&mut self, key: Key, purpose: Purpose) -> bool {
+        let runs = !self.startable(&[key]).is_empty();
+        if runs {
+            let step = self.start_step(key, &[], false);
+            self.run(purpose, vec![step]);
+        }
+        runs
+    }
+
     fn ask_restart(&mut self, ticket: Ticket, key: Key) {
-        if self.is_up(key) {
-            let start = self.start_step(key, &[], false);
-            self.run(
-                Purpose::AskRestart(ticket, key),
-                vec![Step::Stop { key }, start],
-            );
-        } else {
-            self.start_asked(Purpose::AskRestart(ticket, key), key);
+        match self.status(key) {
+            Some(Status::Up { .. }) => {
+                let start = self.start_step(key, &[], false);
+                self.run(
+                    Purpose::AskRestart(ticket, key),
+                    vec![Step::Stop { key }, start],
+                );
+            }
+            Some(Status::Member) => self.answer(ticket, Err(RequestError::Restarting)),
+            _ => self.start_asked(ticket, key, true),
         }
     }
 
@@ -1338,21 +1416,31 @@ impl Core {
         } else {
             let key = self.add(facts);
             self.effects.push(Effect::Adopt { key, ticket });
-            let step = self.start_step(key, &[], false);
-            self.run(Purpose::AskSpawn(ticket, key), vec![step]);
+            if !self.start_alone(key, Purpose::AskSpawn(ticket, key)) {
+                self.answer(ticket, Ok(Done::Stopped));
+            }
         }
     }
 
     fn ask_release(&mut self, ticket: Ticket, key: Key) {
         if self.status(key) == Some(&Status::Down(SlotState::Quarantined)) {
-            self.start_asked(Purpose::AskStart(ticket, key), key);
+            self.start_asked(ticket, key, false);
         } else {
             self.answer(ticket, Err(RequestError::NotQuarantined));
         }
     }
 
     fn ask_release_all(&mut self, ticket: Ticket, request: Request) {
-        if self.is_group_held() {
+        if !self.is_group_held() {
+            // What is to go into quarantine goes there before it is released.
+            let keys: Vec<Key> = self.watched.iter().copied().collect();
+            self.settle_condemned(&keys);
+        }
+        let is_settling = self
+            .jobs
+            .values()
+            .any(|job| matches!(job, Purpose::Quarantine));
+        if is_settling || self.is_group_held() {
             self.deferred.push_back(Input::Ask { ticket, request });
             return;
         }
@@ -1424,12 +1512,20 @@ impl Core {
         }
     }
 
+    /// Whether it is down for good, or waits for one that is. Needs are earlier siblings, so this comes to an end.
     fn is_down(&self, key: Key) -> bool {
         #[cfg(test)]
         if self.bug == Some(crate::bug::Bug::ForgetsNeeds) {
             return false;
         }
-        matches!(self.status(key), Some(Status::Down(_)) | None)
+        match self.children.get(&key) {
+            None => true,
+            Some(child) => match child.status {
+                Status::Down(_) => true,
+                Status::Waiting => child.needs.iter().any(|need| self.is_down(*need)),
+                _ => false,
+            },
+        }
     }
 
     fn settle_condemned(&mut self, keys: &[Key]) {
@@ -1455,3 +1551,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use super::{SupervisorMessage, start_supervisor};
 use crate::exit::{ExitKind, ExitReason};
 use crate::life::Life;
 use crate::shell::Spawned;
-use crate::slot::{Body, Slot, SlotState};
+use crate::slot::{Body, Slot, SlotState, SupervisorBody};
 use crate::spec::Shutdown;
 
 /// How long a killed life may hold its thread before it is cut off.
@@ -82,11 +82,15 @@ impl JobControl {
         if self.is_cancelled() {
             return Some(Outcome::NotReached);
         }
-        let mut interrupts = self.interrupts.lock();
-        if interrupts.skipped.contains(&key) {
+        if self.interrupts.lock().skipped.contains(&key) {
             return Some(Outcome::Skipped);
         }
-        interrupts.killed.remove(&key).map(Outcome::Failed)
+        self.take_kill(key).map(Outcome::Failed)
+    }
+
+    /// Why `key` is to be killed, if it is.
+    fn take_kill(&self, key: Key) -> Option<ExitReason> {
+        self.interrupts.lock().killed.remove(&key)
     }
 
     fn is_brutal(&self) -> Option<()> {
@@ -162,6 +166,9 @@ impl Job {
             Ok(Spawned::Running(cell)) => {
                 slot.commit_life(&life, cell.clone());
                 slot.set_state(SlotState::Running);
+                if let Some(reason) = self.control.take_kill(key) {
+                    kill(slot, &life, reason);
+                }
                 (
                     Outcome::Started {
                         incarnation: life.incarnation(),
@@ -171,9 +178,25 @@ impl Job {
             }
             Ok(Spawned::Ignored) => (Outcome::Ignored, None),
             Err(outcome) => {
-                end_attempt(slot, &life).await;
+                self.end_attempt(slot, &life, &outcome).await;
                 (outcome, None)
             }
+        }
+    }
+
+    /// Makes sure that a start attempt that came to nothing leaves nothing behind. What a supervisor had started
+    /// stops in order when its start is called off, and at once when it failed.
+    async fn end_attempt(&self, slot: &Slot, life: &Life, outcome: &Outcome) {
+        if !slot.is_supervisor() {
+            life.finish(ExitReason::killed());
+            // A service starts on another thread, and may run by now.
+            life.request(|requests| requests.kill = Some(ExitReason::killed()));
+            slot.wake();
+        } else if matches!(outcome, Outcome::NotReached | Outcome::Skipped) {
+            self.stop(slot).await;
+        } else {
+            kill(slot, life, ExitReason::killed());
+            life.ended().await;
         }
     }
 
@@ -264,23 +287,10 @@ async fn spawn_body(
     }
 }
 
-/// Makes sure that a start attempt that came to nothing leaves nothing behind.
-async fn end_attempt(slot: &Slot, life: &Life) {
-    if slot.is_supervisor() {
-        kill(slot, life, ExitReason::killed());
-        life.ended().await;
-    } else {
-        life.finish(ExitReason::killed());
-    }
-}
-
 fn ask_to_stop(slot: &Slot, life: &Life) {
     match slot.body() {
         Body::Supervisor(supervisor) => {
-            supervisor.send(SupervisorMessage::End {
-                reason: ExitReason::shutdown(),
-                brutal: false,
-            });
+            end_supervisor(supervisor, life, ExitReason::shutdown(), false);
         }
         Body::Worker(_) if !life.traps_exit() => kill(slot, life, ExitReason::shutdown()),
         Body::Worker(_) => {
@@ -293,23 +303,30 @@ fn ask_to_stop(slot: &Slot, life: &Life) {
 /// Ends a life at its next await point, or between two messages, whichever comes first.
 pub(crate) fn kill(slot: &Slot, life: &Life, reason: ExitReason) {
     match slot.body() {
-        Body::Supervisor(supervisor) => {
-            if !supervisor.send(SupervisorMessage::End {
-                reason,
-                brutal: true,
-            }) {
-                // It never came to run, or is gone: nothing of it is left to end.
-                life.finish(ExitReason::killed());
-            }
-        }
+        Body::Supervisor(supervisor) => end_supervisor(supervisor, life, reason, true),
         Body::Worker(_) => {
             life.set_exit(reason.clone());
             life.request(|requests| requests.kill = Some(reason));
             slot.wake();
-            if let Some(cell) = slot.cell() {
+            // A life before its first step looks at its requests first; ractor would end it with its actor left over.
+            if life.has_begun()
+                && let Some(cell) = slot.cell()
+            {
                 cell.kill();
             }
         }
+    }
+}
+
+fn end_supervisor(supervisor: &SupervisorBody, life: &Life, reason: ExitReason, brutal: bool) {
+    let port = supervisor.port.lock();
+    let end = SupervisorMessage::End { reason, brutal };
+    if port
+        .as_ref()
+        .is_none_or(|port| port.actor.send_message(end).is_err())
+    {
+        // It never came to run, or is gone: nothing of it is left to end.
+        life.finish(ExitReason::killed());
     }
 }
 

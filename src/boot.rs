@@ -1,0 +1,316 @@
+//! From a tree to a running kernel: the lock, the two runtimes, the control socket, then the tree.
+//!
+//! The way in for programs that embed a kernel, for tests and examples, and for `uk run` itself. It is
+//! not async, because it makes the runtimes; do not call it on one.
+
+use std::fmt;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use unity_supervisors::kernel::{BuildError, Observer};
+use unity_supervisors::report::Fact;
+use unity_supervisors::spec::TreeSpec;
+use unity_supervisors::{Kernel, KernelConfig, Kinds, Mode, Runtimes};
+
+use crate::http;
+use crate::socket::{self, SocketError, SocketLock};
+
+/// Threads of the control runtime.
+const CONTROL_THREADS: usize = 2;
+/// How long the control service may take to listen.
+const LISTENS_WITHIN: Duration = Duration::from_secs(5);
+/// How long what is killed at the end may take.
+const DIES_WITHIN: Duration = Duration::from_millis(500);
+/// How often a lock that somebody looks at is tried for.
+const LOCK_TRIES: u32 = 10;
+
+/// What a kernel is booted with.
+pub struct BootOptions {
+    /// What runs.
+    pub tree: TreeSpec,
+    /// The kinds that it names.
+    pub kinds: Kinds,
+    /// The node's name, if not the tree's.
+    pub name: Option<String>,
+    /// The control socket, if not the usual place of that name.
+    pub socket: Option<PathBuf>,
+    /// The data folder, if not the usual place of that name.
+    pub data_dir: Option<PathBuf>,
+    /// What chance begins with; drawn if not given.
+    pub seed: Option<u64>,
+    /// Whether a root that used up its budget ends the kernel instead of entering safe mode.
+    pub exit_on_give_up: bool,
+    /// Hears of what happens.
+    pub observer: Option<Observer>,
+    /// Hears of each step of the boot, with what it came to and how long it took.
+    pub progress: Option<Progress>,
+}
+
+/// Hears of each step of a boot.
+pub type Progress = Box<dyn Fn(&str, &str, Duration)>;
+
+impl BootOptions {
+    /// This tree, with the kernel's own kinds and all defaults.
+    #[must_use]
+    pub fn new(tree: TreeSpec) -> Self {
+        Self {
+            tree,
+            kinds: unity_actors::kinds(),
+            name: None,
+            socket: None,
+            data_dir: None,
+            seed: None,
+            exit_on_give_up: false,
+            observer: None,
+            progress: None,
+        }
+    }
+}
+
+impl fmt::Debug for BootOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BootOptions")
+            .field("name", &self.name)
+            .field("socket", &self.socket)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a kernel did not boot.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The socket cannot be had.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The runtimes cannot be made.
+    #[error("cannot start the runtimes: {0}")]
+    Runtime(std::io::Error),
+    /// A child of the tree cannot be made.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The control service does not listen.
+    #[error("the control service does not listen on {}: {why}", .socket.display())]
+    Control {
+        /// Where it should.
+        socket: PathBuf,
+        /// Why it does not.
+        why: String,
+    },
+}
+
+/// A kernel with its runtimes, its socket and its lock. Dropping it kills what still runs.
+pub struct RunningKernel {
+    kernel: Kernel,
+    control: Option<Runtime>,
+    work: Option<Runtime>,
+    lock: SocketLock,
+    data_dir: PathBuf,
+    seed: u64,
+}
+
+impl fmt::Debug for RunningKernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningKernel")
+            .field("kernel", &self.kernel)
+            .field("lock", &self.lock)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Boots a kernel. Returns once it can be reached; [`RunningKernel::booted`] waits for its tree.
+///
+/// # Errors
+/// [`BootError`]; nothing runs then.
+pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
+    let BootOptions {
+        mut tree,
+        kinds,
+        name,
+        socket,
+        data_dir,
+        seed,
+        ..
+    } = options;
+    if let Some(name) = name {
+        tree.name = name;
+    }
+    let usual = socket::of_name(&tree.name)?;
+    let socket = socket.unwrap_or(usual);
+    let data_dir = data_dir.unwrap_or_else(|| socket::data_folder(&tree.name));
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    let tell = options.progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
+
+    let since = Instant::now();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let control = runtime("uk-control", CONTROL_THREADS)?;
+    let work = runtime("uk-work", cores)?;
+    tell(
+        "runtimes",
+        &format!("{CONTROL_THREADS} control threads, {cores} work threads"),
+        since.elapsed(),
+    );
+
+    let since = Instant::now();
+    let lock = control.block_on(take_lock(&socket, &tree.name))?;
+    let (began, listening) = watch::channel(false);
+    let runtimes = Runtimes {
+        control: control.handle().clone(),
+        work: work.handle().clone(),
+    };
+    let config = KernelConfig {
+        service_kinds: http::kinds(),
+        services: vec![http::child(&socket)],
+        observer: Some(watching(began, options.observer)),
+        exit_on_give_up: options.exit_on_give_up,
+        ..KernelConfig::new(runtimes, kinds, seed)
+    };
+    let started = control.block_on(Kernel::start(config, tree));
+    let kernel = started?;
+    let running = RunningKernel {
+        kernel,
+        control: Some(control),
+        work: Some(work),
+        lock,
+        data_dir,
+        seed,
+    };
+    running.block_on(running.listens(listening))?;
+    tell(
+        "control socket",
+        &socket.display().to_string(),
+        since.elapsed(),
+    );
+    Ok(running)
+}
+
+fn runtime(name: &str, threads: usize) -> Result<Runtime, BootError> {
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(BootError::Runtime)
+}
+
+/// Takes the lock. A client that looks who holds it keeps it for a moment, so one try is not enough.
+async fn take_lock(socket: &Path, name: &str) -> Result<SocketLock, SocketError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match SocketLock::take(socket, name) {
+            Err(SocketError::Held(_)) if tries < LOCK_TRIES => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            taken => return taken,
+        }
+    }
+}
+
+/// An observer that also says when the control service listens.
+fn watching(began: watch::Sender<bool>, then: Option<Observer>) -> Observer {
+    Arc::new(move |fact| {
+        if let Fact::Started { path, .. } = fact
+            && path.as_str() == http::PATH
+        {
+            began.send_replace(true);
+        }
+        if let Some(then) = &then {
+            then(fact);
+        }
+    })
+}
+
+impl RunningKernel {
+    async fn listens(&self, mut listening: watch::Receiver<bool>) -> Result<(), BootError> {
+        let begun = timeout(LISTENS_WITHIN, listening.wait_for(|listens| *listens)).await;
+        if begun.is_ok_and(|begun| begun.is_ok()) {
+            return Ok(());
+        }
+        let slot = http::PATH
+            .parse()
+            .ok()
+            .and_then(|path| self.kernel.registry().get(&path));
+        let last = slot.and_then(|slot| slot.last_exit());
+        let why = last.map_or_else(
+            || "it did not start".to_owned(),
+            |exit| exit.reason.to_string(),
+        );
+        Err(BootError::Control {
+            socket: self.socket().to_owned(),
+            why,
+        })
+    }
+
+    /// The kernel.
+    #[must_use]
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// Where it is reached.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        self.lock.socket()
+    }
+
+    /// Its data folder; nothing has made it yet.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// What chance began with.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Runs a future on the control runtime.
+    ///
+    /// # Panics
+    /// On a runtime's thread.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.control
+            .as_ref()
+            .expect("the runtime is there until the drop")
+            .block_on(work)
+    }
+
+    /// Waits until the first start of the tree is over.
+    #[must_use]
+    pub fn booted(&self) -> Mode {
+        self.block_on(self.kernel.booted())
+    }
+
+    /// Stops all in order and waits for the end.
+    pub fn shutdown(self) {
+        self.block_on(self.kernel.shutdown());
+    }
+}
+
+impl Drop for RunningKernel {
+    fn drop(&mut self) {
+        self.kernel.kill_all();
+        if let Some(control) = &self.control
+            && tokio::runtime::Handle::try_current().is_err()
+        {
+            let ended = control.block_on(async { timeout(DIES_WITHIN, self.kernel.ended()).await });
+            if ended.is_err() {
+                tracing::warn!("some actors did not die in time");
+            }
+        }
+        for runtime in [self.work.take(), self.control.take()]
+            .into_iter()
+            .flatten()
+        {
+            // A thread that is stuck in a handler must not keep the process.
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! The command line: clap's parser made of the table, and what each command does with its answer.
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, ArgMatches};
+use serde_json::Value;
+
+use crate::arguments::{Arg, ArgKind, Args, Place, read_settings};
+use crate::client::Client;
+use crate::commands::{Command, GROUPS, Run, TABLE};
+use crate::error::{Code, CommandError};
+use crate::output;
+use crate::screen::Screen;
+use crate::socket::{self, Holder};
+
+const ABOUT: &str =
+    "Keeps AI and robot systems running while their parts crash, hang or are replaced";
+const GLOBAL: &str = "Options of all commands";
+const AFTER_HELP: &str = "\
+Without a command `uk` boots a small robot; in another terminal `uk tree` shows it and `uk kill PATH` kills a part of it.
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration invalid, 4 not found, 5 kernel unreachable,
+6 denied, 7 timed out, 9 a check is false or health is degraded.";
+
+/// Who calls: what was said beside the command, and where the answer goes.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whether JSON is wanted.
+    pub json: bool,
+    /// The socket that was named.
+    pub socket: Option<PathBuf>,
+    /// The kernel that was named.
+    pub name: Option<String>,
+    /// The data folder that was named.
+    pub data_dir: Option<PathBuf>,
+    /// Where answers are shown.
+    pub screen: Screen,
+}
+
+/// Runs the command line.
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    let wants_json = args.iter().any(|arg| arg == "--json");
+    let code = match parser(false).try_get_matches_from(args) {
+        Ok(matches) => run(&matches, &Caller::of(&matches)),
+        Err(error) => show_parse_error(&error, wants_json),
+    };
+    ExitCode::from(code)
+}
+
+/// Runs what was parsed; prints what comes of it; returns the exit code.
+#[must_use]
+pub fn run(matches: &ArgMatches, caller: &Caller) -> u8 {
+    let done = match chosen(matches) {
+        Some((command, matches)) => {
+            read_args(command, matches).and_then(|args| caller.dispatch(command, &args))
+        }
+        None => Err(CommandError::usage("there is no such command").hint("`uk --help` lists all")),
+    };
+    done.unwrap_or_else(|error| {
+        show_error(&error, caller.json);
+        error.code.exit()
+    })
+}
+
+/// Prints an error: for people to standard error, as JSON to standard output.
+pub fn show_error(error: &CommandError, json: bool) {
+    if json {
+        if let Err(unwritten) = output::out(&format!("{}\n", error.to_json())) {
+            output::err(&unwritten.render(false));
+        }
+    } else {
+        output::err(&error.render(output::wants_colour(&std::io::stderr())));
+    }
+}
+
+/// Prints what clap says; returns the exit code.
+#[must_use]
+pub fn show_parse_error(error: &clap::Error, json: bool) -> u8 {
+    let text = |colour: bool| {
+        let styled = error.render();
+        if colour {
+            styled.ansi().to_string()
+        } else {
+            styled.to_string()
+        }
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let shown = output::out(&text(output::wants_colour(&std::io::stdout())));
+            return shown.map_or_else(|error| error.code.exit(), |()| 0);
+        }
+        _ if json => {
+            let text = text(false);
+            let message = text
+                .trim_start_matches("error: ")
+                .lines()
+                .next()
+                .unwrap_or_default();
+            show_error(
+                &CommandError::usage(message).hint("`uk --help` lists all commands"),
+                json,
+            );
+        }
+        _ => {
+            output::err(&text(output::wants_colour(&std::io::stderr())));
+        }
+    }
+    Code::Usage.exit()
+}
+
+/// The parser of the whole table; in a console without what makes no sense there.
+#[must_use]
+pub fn parser(in_console: bool) -> clap::Command {
+    let mut root = clap::Command::new("uk")
+        .about(ABOUT)
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(!in_console)
+        .no_binary_name(in_console)
+        .subcommand_required(in_console)
+        .max_term_width(100);
+    if !in_console {
+        root = root.after_help(AFTER_HELP).args(globals());
+    }
+    root = root.arg(json_flag());
+    let commands = TABLE
+        .iter()
+        .filter(|command| !in_console || is_for_console(command));
+    for command in commands.clone().filter(|command| command.words.len() == 1) {
+        root = root.subcommand(parser_of(command));
+    }
+    for (group, about) in GROUPS {
+        let mut parent = clap::Command::new(*group)
+            .about(*about)
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .disable_help_subcommand(true);
+        for command in commands.clone().filter(|command| command.words.len() == 2) {
+            if command.words.first() == Some(group) {
+                parent = parent.subcommand(parser_of(command));
+            }
+        }
+        root = root.subcommand(parent);
+    }
+    root
+}
+
+fn is_for_console(command: &Command) -> bool {
+    !matches!(command.words, ["run" | "console"])
+}
+
+fn json_flag() -> clap::Arg {
+    clap::Arg::new("json")
+        .long("json")
+        .global(true)
+        .action(ArgAction::SetTrue)
+        .help("Print one JSON document, errors too")
+        .help_heading(GLOBAL)
+}
+
+fn globals() -> [clap::Arg; 3] {
+    let global = |name: &'static str, value: &'static str, help: &'static str| {
+        clap::Arg::new(name)
+            .long(name)
+            .global(true)
+            .value_name(value)
+            .help(help)
+            .help_heading(GLOBAL)
+    };
+    [
+        global("socket", "PATH", "The kernel's socket [env: UK_SOCKET]")
+            .value_parser(clap::value_parser!(PathBuf)),
+        global(
+            "name",
+            "NAME",
+            "The kernel's name; else its file's, or the only one that runs",
+        ),
+        global("data-dir", "DIR", "The kernel's data folder")
+            .value_parser(clap::value_parser!(PathBuf)),
+    ]
+}
+
+fn parser_of(command: &'static Command) -> clap::Command {
+    let name = command.words.last().copied().unwrap_or_default();
+    let args = command.args.iter().map(clap_arg);
+    clap::Command::new(name)
+        .about(command.about)
+        .long_about(format!("{}\n\n{}", command.about, command.help))
+        .args(args)
+}
+
+fn clap_arg(arg: &'static Arg) -> clap::Arg {
+    let mut made = clap::Arg::new(arg.name)
+        .required(arg.required)
+        .help(arg.help);
+    if arg.place == Place::Option {
+        made = made.long(arg.name);
+    }
+    match arg.kind {
+        ArgKind::Flag => made.action(ArgAction::SetTrue),
+        ArgKind::Settings => made.action(ArgAction::Append).value_name("KEY=VALUE"),
+        ArgKind::Word(words) => made.value_parser(clap::builder::PossibleValuesParser::new(words)),
+        ArgKind::Json => made.allow_hyphen_values(true).value_name("JSON"),
+        ArgKind::Duration => made.value_name("TIME"),
+        ArgKind::File => made.value_name("FILE"),
+        ArgKind::Path => made.value_name("PATH"),
+        ArgKind::Text | ArgKind::Integer | ArgKind::Rate => {
+            made.value_name(arg.name.to_uppercase())
+        }
+    }
+}
+
+/// The command that was chosen; none at all is `run`.
+fn chosen(matches: &ArgMatches) -> Option<(&'static Command, Option<&ArgMatches>)> {
+    let Some((first, inner)) = matches.subcommand() else {
+        return Command::find(&["run"]).map(|command| (command, None));
+    };
+    match inner.subcommand() {
+        Some((second, inner)) => {
+            Command::find(&[first, second]).map(|command| (command, Some(inner)))
+        }
+        None => Command::find(&[first]).map(|command| (command, Some(inner))),
+    }
+}
+
+fn read_args(command: &Command, matches: Option<&ArgMatches>) -> Result<Args, CommandError> {
+    let mut args = Args::default();
+    let Some(matches) = matches else {
+        return Ok(args);
+    };
+    for arg in command.args {
+        match arg.kind {
+            ArgKind::Flag => {
+                if matches.get_flag(arg.name) {
+                    args.insert(arg.name, Value::Bool(true));
+                }
+            }
+            ArgKind::Settings => {
+                if let Some(pairs) = matches.get_many::<String>(arg.name) {
+                    args.insert(arg.name, read_settings(pairs.map(String::as_str))?);
+                }
+            }
+            _ => {
+                if let Some(text) = matches.get_one::<String>(arg.name) {
+                    args.insert(arg.name, arg.read_text(text)?);
+                }
+            }
+        }
+    }
+    Ok(args)
+}
+
+impl Caller {
+    fn of(matches: &ArgMatches) -> Self {
+        // A subcommand's matches hold the globals too, also those that were given before it.
+        let path = |name: &str| matches.get_one::<PathBuf>(name).cloned();
+        let env = std::env::var_os("UK_SOCKET").filter(|socket| !socket.is_empty());
+        let name = matches.get_one::<String>("name").cloned();
+        let env = env.filter(|_| name.is_none()).map(PathBuf::from);
+        Self {
+            json: matches.get_flag("json"),
+            socket: path("socket").or(env),
+            name,
+            data_dir: path("data-dir"),
+            screen: Screen::stdout(),
+        }
+    }
+
+    /// Runs a command; returns its exit code.
+    ///
+    /// # Errors
+    /// Why it was not done; nothing was printed then.
+    pub fn dispatch(&self, command: &Command, args: &Args) -> Result<u8, CommandError> {
+        match (command.run, command.attend) {
+            (Run::Local(run), _) => run(self, args),
+            (Run::Kernel(_), Some(attend)) => attend(self, args),
+            (Run::Kernel(_), None) => {
+                let client = self.kernel()?;
+                let document = block_on(client.call(command, args))??;
+                self.print(command, &document)
+            }
+        }
+    }
+
+    /// Prints a command's document; returns the exit code that it stands for.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn print(&self, command: &Command, document: &Value) -> Result<u8, CommandError> {
+        let text = if self.json {
+            format!("{document}\n")
+        } else {
+            (command.show)(document, &self.screen)
+        };
+        output::out(&text)?;
+        Ok((command.exit)(document))
+    }
+
+    /// The kernel that is meant: the one that was named, else the only one that runs.
+    ///
+    /// # Errors
+    /// None runs, or several do.
+    pub fn kernel(&self) -> Result<Client, CommandError> {
+        if let Some(socket) = &self.socket {
+            return Ok(Client::new(socket.clone()));
+        }
+        if let Some(name) = &self.name {
+            let socket =
+                socket::of_name(name).map_err(|error| CommandError::usage(error.to_string()))?;
+            return Ok(Client::new(socket));
+        }
+        let mut running = socket::running();
+        match (running.pop(), running.as_slice()) {
+            (Some(only), []) => Ok(Client::new(only.socket)),
+            (Some(last), others) => Err(several(others, &last)),
+            (None, _) => Err(CommandError::new(Code::Unreachable, "no kernel of yours is running").hint(
+                "start one with `uk` (a small robot) or `uk run FILE`; --socket names one elsewhere",
+            )),
+        }
+    }
+}
+
+fn several(others: &[Holder], last: &Holder) -> CommandError {
+    let all = others.iter().chain([last]);
+    let lines: Vec<String> = all
+        .map(|held| {
+            format!(
+                "  {} (pid {}, {})",
+                held.name,
+                held.pid,
+                held.socket.display()
+            )
+        })
+        .collect();
+    CommandError::usage(format!(
+        "several kernels are running:\n{}",
+        lines.join("\n")
+    ))
+    .hint(format!(
+        "say which one, as in `uk --name {} tree`",
+        last.name
+    ))
+}
+
+/// Runs a client's future.
+///
+/// # Errors
+/// If the system gives no runtime.
+pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| {
+        CommandError::new(Code::Failed, format!("cannot start a runtime: {error}"))
+    })?;
+    Ok(runtime.block_on(work))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parser_is_sound_and_knows_every_command() {
+        parser(false).debug_assert();
+        parser(true).debug_assert();
+        for command in TABLE {
+            let mut parser = parser(false);
+            let mut found = &mut parser;
+            for word in command.words {
+                found = found.find_subcommand_mut(word).expect(word);
+            }
+            let help = found.render_long_help().to_string();
+            for arg in command.args {
+                assert!(help.contains(arg.help), "{command:?} {}", arg.name);
+            }
+            assert!(help.contains(command.about), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn the_help_lists_every_command() {
+        let help = parser(false).render_help().to_string();
+
+        for command in TABLE {
+            let first = command.words[0];
+            assert!(
+                help.lines()
+                    .any(|line| line.trim_start().starts_with(first)),
+                "{first}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_command_is_run() {
+        let matches = parser(false)
+            .try_get_matches_from(["uk", "--name", "x"])
+            .unwrap();
+
+        let (command, _) = chosen(&matches).unwrap();
+        assert_eq!(command.words, ["run"]);
+    }
+
+    #[test]
+    fn arguments_reach_the_command_as_the_table_says() {
+        let line = ["uk", "ask", "/a", "{\"echo\": 1}", "--timeout", "2s"];
+        let matches = parser(false).try_get_matches_from(line).unwrap();
+        let (command, inner) = chosen(&matches).unwrap();
+
+        let args = read_args(command, inner).unwrap();
+
+        assert_eq!(args.text("path"), Some("/a"));
+        assert_eq!(args.integer("timeout"), Some(2000));
+        assert_eq!(args.get("message"), Some(&serde_json::json!({"echo": 1})));
+    }
+}

@@ -1,0 +1,142 @@
+//! `uk health`: whether all is well, and if not, what is not.
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use unity_supervisors::{ActorPath, Kernel, Mode, SlotState};
+
+use super::Command;
+use crate::arguments::milliseconds;
+use crate::error::EXIT_DIFFERENCE;
+use crate::screen::{Line, Screen, Tone, count, list, number, rough, text};
+
+/// How many children that are not well are drawn; `--json` has all.
+const SHOWN: usize = 20;
+
+pub(super) const COMMAND: Command = Command {
+    about: "Whether all is well; exit code 9 if not",
+    help: "Degraded is: safe mode, a boot that is not over, a child that is in quarantine, being restarted or in \
+           backoff, or a life that is stuck on a thread. A child that somebody stopped is not.\n\n\
+           Example: uk health --json",
+    show,
+    exit: |document| {
+        if text(document, "status") == "ok" {
+            0
+        } else {
+            EXIT_DIFFERENCE
+        }
+    },
+    ..Command::reading(&["health"], |kernel, _| {
+        async move { Ok(read(&kernel)) }.boxed()
+    })
+};
+
+fn read(kernel: &Kernel) -> Value {
+    let mut states: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut unwell = Vec::new();
+    let mut quarantined: Vec<ActorPath> = Vec::new();
+    for path in kernel.registry().paths() {
+        let Some(slot) = kernel.registry().get(&path) else {
+            continue;
+        };
+        let state = slot.state();
+        *states.entry(state.as_str()).or_default() += 1;
+        let is_bad = matches!(
+            state,
+            SlotState::Quarantined | SlotState::Restarting | SlotState::Backoff
+        );
+        if state == SlotState::Quarantined {
+            quarantined.push(path.clone());
+        }
+        if is_bad || slot.abandoned() > 0 {
+            let reason = slot.last_exit().map(|exit| exit.reason);
+            unwell.push(json!({ "path": path, "state": state, "abandoned": slot.abandoned(), "reason": reason }));
+        }
+    }
+    let is_ok = kernel.mode() == Mode::Normal && unwell.is_empty();
+    json!({
+        "version": 1,
+        "status": if is_ok { "ok" } else { "degraded" },
+        "node": kernel.name(),
+        "mode": kernel.mode(),
+        "safe_reason": kernel.safe_reason(),
+        "uptime_ms": milliseconds(kernel.uptime()),
+        "states": states,
+        "quarantined": quarantined,
+        "unwell": unwell,
+        "dead_letters": kernel.dead_letters().total(),
+    })
+}
+
+fn show(document: &Value, screen: &Screen) -> String {
+    let is_ok = text(document, "status") == "ok";
+    let mut line = Line::new();
+    line.push(Tone::Bold, text(document, "node"));
+    line.push(Tone::Plain, " is ");
+    line.push(
+        if is_ok { Tone::Good } else { Tone::Bad },
+        text(document, "status"),
+    );
+    line.push(
+        Tone::Dim,
+        &format!(
+            " · {} mode · up {}",
+            text(document, "mode"),
+            rough(number(document, "uptime_ms"))
+        ),
+    );
+    let mut out = line.render(screen);
+    let why = text(document, "safe_reason");
+    if !why.is_empty() {
+        out.push_str(&fact(screen, Tone::Bad, "safe mode", why));
+    }
+    out.push_str(&fact(screen, Tone::Plain, "states", &states(document)));
+    for child in list(document, "unwell").iter().take(SHOWN) {
+        let state = text(child, "state");
+        let reason = child.get("reason").filter(|reason| !reason.is_null());
+        let reason = reason.map(|why| format!(" ({})", crate::screen::reason(why)));
+        let said = format!("{}{}", text(child, "path"), reason.unwrap_or_default());
+        out.push_str(&fact(screen, Tone::of_state(state), state, &said));
+    }
+    let more = list(document, "unwell").len().saturating_sub(SHOWN);
+    if more > 0 {
+        out.push_str(&fact(
+            screen,
+            Tone::Dim,
+            "…",
+            &format!("and {more} more; --json has them"),
+        ));
+    }
+    let dead = number(document, "dead_letters");
+    if dead > 0 {
+        out.push_str(&fact(
+            screen,
+            Tone::Warn,
+            "dead",
+            &format!("{}; `uk dlq list`", count(dead, "letter")),
+        ));
+    }
+    if !why.is_empty() {
+        out.push_str("hint: once the cause is mended, `uk release --all` ends safe mode\n");
+    }
+    out
+}
+
+fn fact(screen: &Screen, tone: Tone, name: &str, value: &str) -> String {
+    let mut line = Line::new();
+    line.push(Tone::Plain, "  ");
+    line.push(tone, name);
+    line.pad_to(14);
+    line.push(Tone::Plain, value);
+    line.render(screen)
+}
+
+fn states(document: &Value) -> String {
+    let states = document.get("states").and_then(Value::as_object);
+    let words = states
+        .into_iter()
+        .flatten()
+        .map(|(state, count)| format!("{count} {state}"));
+    words.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,43 @@
+//! `uk release`: ends quarantines, and safe mode.
+
+use futures_util::FutureExt;
+use serde_json::Value;
+use unity_supervisors::{ActorPath, Kernel};
+
+use super::{Command, done};
+use crate::arguments::{Arg, ArgKind, Args};
+use crate::error::CommandError;
+use crate::screen::{Screen, count, number, text};
+
+pub(super) const COMMAND: Command = Command {
+    about: "End a quarantine; with --all also safe mode",
+    help: "The child is started again, its count of crashes at zero.\n\n\
+           Examples: uk release /sensors/host, uk release --all",
+    args: &[
+        Arg::optional("path", ArgKind::Path, "the child in quarantine"),
+        Arg::option(
+            "all",
+            ArgKind::Flag,
+            "all children of the root; ends safe mode",
+        ),
+    ],
+    show,
+    ..Command::changing(&["release"], |kernel, args| run(kernel, args).boxed())
+};
+
+async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
+    match (args.path("path"), args.flag("all")) {
+        (Some(path), false) => done(&kernel, &path, kernel.release(&path).await),
+        (None, true) => done(&kernel, &ActorPath::root(), kernel.release_all().await),
+        _ => Err(CommandError::usage("release takes a path or --all")
+            .hint("`uk health` lists what is in quarantine")),
+    }
+}
+
+fn show(document: &Value, screen: &Screen) -> String {
+    if document.get("count").is_some() {
+        let released = count(number(document, "count"), "child").replace("childs", "children");
+        return format!("released {released} of {}\n", text(document, "path"));
+    }
+    super::show_done(document, screen)
+}

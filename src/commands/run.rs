@@ -1,0 +1,286 @@
+//! `uk run`: boots a kernel and stays with it until it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+use tracing_subscriber::EnvFilter;
+use unity_supervisors::report::Fact;
+use unity_supervisors::spec::TreeSpec;
+use unity_supervisors::{ExitKind, ExitReason, Kernel, Mode, SlotState};
+
+use super::{Command, check, tree};
+use crate::arguments::{Arg, ArgKind, Args};
+use crate::boot::{BootError, BootOptions, RunningKernel, boot};
+use crate::cli::Caller;
+use crate::error::{Code, CommandError};
+use crate::output;
+use crate::screen::{Screen, Tone, count};
+use crate::socket::{self, SocketError};
+
+/// The tree of a `uk` without a file.
+const DEFAULT_TREE: &str = include_str!("../../config/trees/default.yaml");
+/// What is logged unless `UK_LOG` says otherwise.
+const LOG: &str = "warn,unity_kernel=info,unity_supervisors=info,unity_actors=info";
+
+pub(super) const COMMAND: Command = Command {
+    about: "Boot a kernel and stay with it; without a file, a small robot",
+    help: "Prints the tree and what to do next, then the log. Ctrl-C, SIGTERM and `uk shutdown` stop it in \
+           order; a second signal kills it at once. UK_LOG sets what is logged, as in UK_LOG=debug.\n\n\
+           Example: uk run robot.yaml --name robot1",
+    args: &[
+        Arg::optional("file", ArgKind::File, "a tree file, YAML or JSON"),
+        Arg::option(
+            "exit-on-give-up",
+            ArgKind::Flag,
+            "end with exit code 1 instead of safe mode",
+        ),
+        Arg::option("seed", ArgKind::Integer, "what chance begins with"),
+    ],
+    ..Command::local(&["run"], run)
+};
+
+fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
+    let screen = Screen {
+        colour: output::wants_colour(&std::io::stderr()),
+        ..caller.screen
+    };
+    start_log(screen);
+    let since = Instant::now();
+    let file = args.text("file");
+    let Some(tree) = read_tree(caller, file, screen)? else {
+        return Ok(Code::Invalid.exit());
+    };
+    step(
+        screen,
+        "configuration",
+        file.unwrap_or("the default tree"),
+        since.elapsed(),
+    );
+    let options = BootOptions {
+        name: caller.name.clone(),
+        socket: caller.socket.clone(),
+        data_dir: caller.data_dir.clone(),
+        seed: args.integer("seed"),
+        exit_on_give_up: args.flag("exit-on-give-up"),
+        observer: Some(Arc::new(move |fact| say_safe_mode(fact, screen))),
+        progress: Some(Box::new(move |name, what, took| {
+            step(screen, name, what, took)
+        })),
+        ..BootOptions::new(tree)
+    };
+    let running = boot(options).map_err(of_boot)?;
+    running.block_on(attend(&running, caller, screen))
+}
+
+fn start_log(screen: Screen) {
+    let filter = match std::env::var("UK_LOG") {
+        Ok(wanted) => EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
+            output::err(&format!(
+                "warning: UK_LOG is not a filter ({error}); using `{LOG}`\n"
+            ));
+            EnvFilter::new(LOG)
+        }),
+        Err(_) => EnvFilter::new(LOG),
+    };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(screen.colour)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .log_internal_errors(false)
+        .finish();
+    // A program that embeds this has a log of its own already; then that one stays.
+    drop(tracing::subscriber::set_global_default(log));
+}
+
+/// Reads the tree and says what is wrong with it.
+fn read_tree(
+    caller: &Caller,
+    file: Option<&str>,
+    screen: Screen,
+) -> Result<Option<TreeSpec>, CommandError> {
+    let checked = check::read(file, DEFAULT_TREE);
+    if checked.tree.is_none() && caller.json {
+        output::out(&format!("{}\n", checked.to_json()))?;
+    } else if !checked.diagnostics.is_empty() {
+        output::err(&checked.render(screen.colour));
+    }
+    if checked.tree.is_none() && !caller.json {
+        let name = file.unwrap_or("the default tree");
+        output::err(&format!(
+            "{name}: {}; nothing was started\n",
+            checked.summary()
+        ));
+    }
+    Ok(checked.tree)
+}
+
+fn step(screen: Screen, name: &str, what: &str, took: Duration) {
+    let tick = screen.paint(Tone::Good, "✓");
+    let took = screen.paint(Tone::Dim, &format!("{:.1}ms", took.as_secs_f64() * 1e3));
+    output::err(&format!("{tick} {name:<16}{what}  {took}\n"));
+}
+
+fn say_safe_mode(fact: &Fact, screen: Screen) {
+    match fact {
+        Fact::Safe { why: Some(why) } => {
+            let head = screen.paint(Tone::Bad, "=== SAFE MODE ===");
+            output::err(&format!(
+                "\n{head} {why}\nEssential children run, the rest is in quarantine: `uk health` lists it, \
+                 `uk release --all` starts it again.\n\n"
+            ));
+        }
+        Fact::Safe { why: None } => {
+            output::err("safe mode is over\n");
+        }
+        _ => {}
+    }
+}
+
+fn of_boot(error: BootError) -> CommandError {
+    let message = error.to_string();
+    match error {
+        BootError::Socket(SocketError::Held(held)) => CommandError::new(Code::Failed, message)
+            .hint(format!(
+                "`uk --name {0} console` attaches to it, `uk --name {0} shutdown` stops it, \
+             `uk run --name OTHER` starts one beside it",
+                held.name
+            )),
+        BootError::Socket(SocketError::Name(_)) => CommandError::usage(message),
+        BootError::Socket(SocketError::TooLong(_)) => {
+            CommandError::usage(message).hint("name a shorter one with --socket")
+        }
+        BootError::Build(_) => CommandError::new(Code::Invalid, message),
+        _ => CommandError::new(Code::Failed, message),
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, CommandError> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                CommandError::new(Code::Failed, format!("cannot listen for signals: {error}"))
+            })
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    /// The exit code of the next signal, should it not be handled in order.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+        }
+    }
+}
+
+/// Stays with the kernel until it ends.
+async fn attend(
+    running: &RunningKernel,
+    caller: &Caller,
+    screen: Screen,
+) -> Result<u8, CommandError> {
+    let mut signals = Signals::listen()?;
+    let kernel = running.kernel();
+    let since = Instant::now();
+    let booted = tokio::select! {
+        biased;
+        mode = kernel.booted() => Some(mode),
+        _ = signals.next() => None,
+    };
+    if let Some(mode) = booted {
+        if mode != Mode::Stopping {
+            let actors = u64::try_from(kernel.registry().len()).unwrap_or(u64::MAX);
+            step(screen, "tree", &count(actors, "actor"), since.elapsed());
+            show_tree(running, caller);
+        }
+        let signalled = tokio::select! {
+            biased;
+            _ = kernel.ended() => false,
+            _ = signals.next() => true,
+        };
+        if !signalled {
+            return Ok(say_end(kernel, screen).await);
+        }
+    }
+    output::err("stopping in order; a second signal kills\n");
+    tokio::select! {
+        biased;
+        _ = kernel.shutdown() => Ok(say_end(kernel, screen).await),
+        code = signals.next() => {
+            output::err("killed\n");
+            Ok(code)
+        }
+    }
+}
+
+async fn say_end(kernel: &Kernel, screen: Screen) -> u8 {
+    let reason = kernel.ended().await;
+    if matches!(reason.kind, ExitKind::Shutdown | ExitKind::Normal) {
+        output::err(&format!("kernel `{}` has stopped\n", kernel.name()));
+        return 0;
+    }
+    say_failure(kernel, &reason, screen)
+}
+
+fn say_failure(kernel: &Kernel, reason: &ExitReason, screen: Screen) -> u8 {
+    let message = format!("the kernel `{}` has ended: {reason}", kernel.name());
+    let error = CommandError::new(Code::Failed, message)
+        .hint("without --exit-on-give-up it goes on in safe mode");
+    output::err(&error.render(screen.colour));
+    Code::Failed.exit()
+}
+
+/// Shows the tree; a kernel goes on when nobody can read that.
+fn show_tree(running: &RunningKernel, caller: &Caller) {
+    let document = serde_json::to_value(running.kernel().tree(None)).unwrap_or(Value::Null);
+    let text = if caller.json {
+        format!("{document}\n")
+    } else {
+        let drawn = tree::render(&document, &caller.screen, false);
+        format!("\n{drawn}\n{}", next_steps(running, caller))
+    };
+    if let Err(error) = output::out(&text) {
+        tracing::warn!(%error, "the tree cannot be shown");
+    }
+}
+
+fn next_steps(running: &RunningKernel, caller: &Caller) -> String {
+    let kernel = running.kernel();
+    let worker = kernel.registry().paths().into_iter().rev().find(|path| {
+        let slot = kernel.registry().get(path);
+        let is_running_worker =
+            slot.is_some_and(|slot| !slot.is_supervisor() && slot.state() == SlotState::Running);
+        is_running_worker && !path.as_str().starts_with("/system")
+    });
+    let uk = if caller.socket.is_some() {
+        format!("uk --socket {}", running.socket().display())
+    } else if socket::running().len() > 1 {
+        format!("uk --name {}", kernel.name())
+    } else {
+        "uk".to_owned()
+    };
+    let mut text = String::from("next, in another terminal:\n");
+    let mut add = |command: String, what: &str| {
+        text.push_str(&format!("  {:<38} {what}\n", format!("{uk} {command}")));
+    };
+    if let Some(path) = worker {
+        add(format!("kill {path}"), "kill a part; it comes back");
+        add(format!("why {path}"), "what happened to it");
+    }
+    add("tree --watch".to_owned(), "the live tree");
+    add("console".to_owned(), "commands without the `uk`");
+    text.push_str("Ctrl-C here stops the kernel.\n\n");
+    text
+}

@@ -1,0 +1,36 @@
+//! `uk tell`: sends a message and does not wait for it to be handled.
+
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use unity_supervisors::Kernel;
+
+use super::{Command, PATH};
+use crate::arguments::{Arg, ArgKind, Args};
+use crate::error::CommandError;
+use crate::screen::text;
+
+pub(super) const MESSAGE: Arg = Arg::required(
+    "message",
+    ArgKind::Json,
+    r#"JSON, as in '{"echo": 1}'; a bare word is text"#,
+);
+
+pub(super) const COMMAND: Command = Command {
+    about: "Send a message",
+    help: "Waits for room in the mailbox, not for the message to be handled. A message that \
+           does not fit is refused and the shape that would fit is said.\n\n\
+           Example: uk tell /arm/driver '{\"crash\": \"ouch\"}'",
+    args: &[PATH, MESSAGE],
+    show: |document, _| format!("told {}\n", text(document, "path")),
+    ..Command::changing(&["tell"], |kernel, args| run(kernel, args).boxed())
+};
+
+async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
+    let path = args.the_path()?;
+    let message = args.get("message").cloned().unwrap_or_default();
+    kernel
+        .tell(&path, message)
+        .await
+        .map_err(|error| CommandError::of_kernel(error, &kernel))?;
+    Ok(json!({ "version": 1, "path": path, "done": "told" }))
+}

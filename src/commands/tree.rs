@@ -1,0 +1,262 @@
+//! `uk tree`: the tree as it is.
+
+use futures_util::FutureExt;
+use serde_json::Value;
+use unity_supervisors::{ActorPath, Kernel};
+
+use super::Command;
+use crate::arguments::{Arg, ArgKind, Args, duration_text};
+use crate::cli::{Caller, block_on};
+use crate::error::CommandError;
+use crate::output;
+use crate::screen::{Line, Screen, Tone, count, list, number, reason, table, text};
+use crate::watch::watch;
+
+pub(super) const COMMAND: Command = Command {
+    about: "Show the tree: states, restarts of the budget, what waits",
+    help: "A supervisor's restarts are those of its children within its budget; a worker's are its share. \
+           With --watch it is drawn anew twice a second until q or Ctrl-C.\n\n\
+           Example: uk tree /sensors",
+    args: &[
+        Arg::optional("path", ArgKind::Path, "only this part"),
+        Arg::for_client("watch", "draw it again and again"),
+        Arg::for_client("all", "the kernel's own services too"),
+    ],
+    show,
+    attend: Some(attend),
+    ..Command::reading(&["tree"], |kernel, args| {
+        async move { read(&kernel, &args) }.boxed()
+    })
+};
+
+fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
+    let path = args.path("path");
+    let tree = kernel.tree(path.as_ref()).ok_or_else(|| {
+        CommandError::not_found(path.as_ref().unwrap_or(&ActorPath::root()), kernel)
+    })?;
+    serde_json::to_value(tree)
+        .map_err(|error| CommandError::new(crate::error::Code::Failed, error.to_string()))
+}
+
+fn show(document: &Value, screen: &Screen) -> String {
+    render(document, screen, false)
+}
+
+fn attend(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
+    let client = caller.kernel()?;
+    let with_system = args.flag("all");
+    let draw = |document: &Value, screen: &Screen| {
+        if caller.json {
+            format!("{document}\n")
+        } else {
+            render(document, screen, with_system)
+        }
+    };
+    if args.flag("watch") {
+        let end = if caller.json { "" } else { "\n" };
+        let frames = watch(caller.json, |screen| {
+            let (client, draw) = (&client, &draw);
+            async move { Ok(draw(&client.call(&COMMAND, args).await?, &screen) + end) }
+        });
+        block_on(frames)??;
+    } else {
+        let document = block_on(client.call(&COMMAND, args))??;
+        output::out(&draw(&document, &caller.screen))?;
+    }
+    Ok(0)
+}
+
+/// Draws the document of `uk tree`, with the kernel's own services if wanted.
+#[must_use]
+pub(crate) fn render(document: &Value, screen: &Screen, with_system: bool) -> String {
+    let tree = document.get("tree").unwrap_or(&Value::Null);
+    let mut out = head(document, tree, screen);
+    let mut rows = Vec::new();
+    add_rows(tree, &mut Branch::top(text(tree, "path")), &mut rows);
+    let system = document
+        .get("system")
+        .filter(|system| with_system && !system.is_null());
+    if let Some(system) = system {
+        add_rows(system, &mut Branch::top(text(system, "path")), &mut rows);
+    }
+    out.push_str(&table(&rows, screen));
+    out
+}
+
+fn head(document: &Value, tree: &Value, screen: &Screen) -> String {
+    let mode = text(document, "mode");
+    let mut line = Line::new();
+    line.push(Tone::Bold, text(document, "node"));
+    line.push(Tone::Plain, " · ");
+    let tone = match mode {
+        "normal" => Tone::Good,
+        "safe" => Tone::Bad,
+        _ => Tone::Warn,
+    };
+    line.push(tone, if mode == "safe" { "SAFE MODE" } else { mode });
+    line.push(Tone::Dim, &format!(" · {}", count(workers(tree), "worker")));
+    line.render(screen)
+}
+
+fn workers(node: &Value) -> u64 {
+    let own = u64::from(text(node, "type") == "worker");
+    list(node, "children").iter().map(workers).sum::<u64>() + own
+}
+
+/// Where in the drawing a node hangs.
+struct Branch {
+    /// What stands before the node's own name.
+    lead: String,
+    /// What stands before its children's lines.
+    below: String,
+    /// Its name, if not its id.
+    name: Option<String>,
+}
+
+impl Branch {
+    fn top(path: &str) -> Self {
+        Self {
+            lead: String::new(),
+            below: String::new(),
+            name: Some(path.to_owned()),
+        }
+    }
+}
+
+fn add_rows(node: &Value, branch: &mut Branch, rows: &mut Vec<Vec<(Tone, String)>>) {
+    rows.push(row(node, branch));
+    let children = list(node, "children");
+    for (index, child) in children.iter().enumerate() {
+        let (fork, pass) = if index + 1 == children.len() {
+            ("└─ ", "   ")
+        } else {
+            ("├─ ", "│  ")
+        };
+        let mut inner = Branch {
+            lead: format!("{}{fork}", branch.below),
+            below: format!("{}{pass}", branch.below),
+            name: None,
+        };
+        add_rows(child, &mut inner, rows);
+    }
+}
+
+fn row(node: &Value, branch: &Branch) -> Vec<(Tone, String)> {
+    let is_worker = text(node, "type") == "worker";
+    let name = branch.name.as_deref().unwrap_or_else(|| text(node, "id"));
+    let state = text(node, "state");
+    let kind = if is_worker {
+        text(node, "kind")
+    } else {
+        text(node, "strategy")
+    };
+    vec![
+        (
+            if is_worker { Tone::Plain } else { Tone::Bold },
+            format!("{}{name}", branch.lead),
+        ),
+        (Tone::Dim, kind.to_owned()),
+        (Tone::of_state(state), state.to_owned()),
+        restarts(node),
+        mailbox(node),
+        last_exit(node),
+    ]
+}
+
+fn restarts(node: &Value) -> (Tone, String) {
+    let restarts = node.get("restarts").unwrap_or(&Value::Null);
+    let (used, intensity) = (number(restarts, "used"), number(restarts, "intensity"));
+    let is_worker = text(node, "type") == "worker";
+    if is_worker && used == 0 {
+        return (Tone::Dim, String::new());
+    }
+    let tone = match used {
+        0 => Tone::Dim,
+        used if used * 10 >= intensity * 8 => Tone::Bad,
+        _ => Tone::Warn,
+    };
+    (
+        tone,
+        format!(
+            "{used}/{intensity} in {}",
+            duration_text(number(restarts, "period_ms"))
+        ),
+    )
+}
+
+fn mailbox(node: &Value) -> (Tone, String) {
+    let mailbox = node.get("mailbox").unwrap_or(&Value::Null);
+    let (depth, capacity) = (number(mailbox, "depth"), number(mailbox, "capacity"));
+    let abandoned = number(node, "abandoned");
+    let mut said = Vec::new();
+    if depth > 0 {
+        said.push(format!("{depth} wait"));
+    }
+    if abandoned > 0 {
+        said.push(format!("{abandoned} abandoned"));
+    }
+    let tone = if abandoned > 0 || depth * 10 >= capacity * 8 {
+        Tone::Bad
+    } else {
+        Tone::Warn
+    };
+    (tone, said.join(", "))
+}
+
+fn last_exit(node: &Value) -> (Tone, String) {
+    match node.get("last_exit").and_then(|exit| exit.get("reason")) {
+        Some(why) => (Tone::Dim, reason(why)),
+        None => (Tone::Dim, String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn document() -> Value {
+        let restarts = json!({"used": 1, "intensity": 5, "period_ms": 10_000, "total": 1});
+        json!({
+            "version": 1, "node": "robot", "mode": "normal",
+            "tree": {"path": "/", "id": "root", "type": "supervisor", "strategy": "one_for_one",
+                "state": "running", "restarts": {"used": 0, "intensity": 5, "period_ms": 10_000},
+                "children": [
+                    {"path": "/sensors", "id": "sensors", "type": "supervisor", "state": "running",
+                     "strategy": "one_for_one", "restarts": restarts, "children": [
+                        {"path": "/sensors/host", "id": "host", "type": "worker", "kind": "sensor.host",
+                         "state": "running", "restarts": restarts, "mailbox": {"depth": 3, "capacity": 9},
+                         "last_exit": {"reason": {"kind": "killed", "text": "unplug test, said at great length"}}}]},
+                    {"path": "/log", "id": "log", "type": "worker", "kind": "log", "state": "running",
+                     "restarts": {"used": 0, "intensity": 5, "period_ms": 10_000}}]},
+        })
+    }
+
+    #[test]
+    fn a_tree_is_drawn_with_its_branches_and_fits_eighty_columns() {
+        let drawn = render(&document(), &Screen::plain(80), false);
+
+        let expected = "\
+robot · normal · 2 workers
+/           one_for_one  running  0/5 in 10s
+├─ sensors  one_for_one  running  1/5 in 10s
+│  └─ host  sensor.host  running  1/5 in 10s  3 wait  killed: unplug test, said…
+└─ log      log          running
+";
+        assert_eq!(drawn, expected);
+        assert!(drawn.lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn any_width_and_any_document_can_be_drawn() {
+        for width in 0..100 {
+            let drawn = render(&document(), &Screen::plain(width), true);
+            assert!(
+                drawn
+                    .lines()
+                    .all(|line| line.chars().count() <= width.max(1))
+            );
+        }
+        assert!(!render(&Value::Null, &Screen::plain(80), true).is_empty());
+    }
+}

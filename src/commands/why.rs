@@ -1,0 +1,317 @@
+//! `uk why`: what happened to a child, what was done about it, and what to do next.
+
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use unity_supervisors::slot::{ExitRecord, Response, Slot};
+use unity_supervisors::{ActorPath, ExitKind, Kernel, SlotState};
+
+use super::{Command, PATH};
+use crate::arguments::{Args, duration_text, milliseconds};
+use crate::error::CommandError;
+use crate::screen::{Line, Screen, Tone, ago, count, list, number, reason, text};
+
+/// How many exits are drawn; `--json` has all that are kept.
+const SHOWN: usize = 8;
+
+pub(super) const COMMAND: Command = Command {
+    about: "Why a child is as it is: its last exits, its budget, what to do",
+    help: "Also tells of children that were deleted, as long as they are remembered.\n\n\
+           Example: uk why /sensors/host",
+    args: &[PATH],
+    show,
+    ..Command::reading(&["why"], |kernel, args| {
+        async move { read(&kernel, &args) }.boxed()
+    })
+};
+
+fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
+    let path = args.the_path()?;
+    match kernel.registry().get(&path) {
+        Some(slot) => living(kernel, &slot),
+        None => deleted(kernel, &path),
+    }
+}
+
+fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError> {
+    let path = slot.path();
+    let view = kernel.tree(Some(path)).and_then(|view| view.tree);
+    let node = view.ok_or_else(|| CommandError::not_found(path, kernel))?;
+    let above = path.parent().and_then(|parent| kernel.tree(Some(&parent)));
+    let supervisor = above.and_then(|view| view.tree).map(|above| {
+        json!({ "path": above.path, "strategy": above.strategy, "restarts": above.restarts })
+    });
+    let history = slot.history();
+    let advice = advise(&Facts {
+        path,
+        state: slot.state(),
+        last: history.last(),
+        exits: history.len(),
+        is_safe: kernel.safe_reason().is_some(),
+        is_worker: !slot.is_supervisor(),
+    });
+    Ok(json!({
+        "version": 1,
+        "path": path,
+        "kind": node.kind,
+        "type": node.node_type,
+        "state": node.state,
+        "deleted": false,
+        "incarnation": node.incarnation,
+        "restart": node.restart,
+        "restarts": node.restarts,
+        "mailbox": node.mailbox,
+        "abandoned": node.abandoned,
+        "supervisor": supervisor,
+        "safe_reason": kernel.safe_reason(),
+        "exits": exits(kernel, &history),
+        "next": { "command": advice.command, "because": advice.because },
+    }))
+}
+
+fn deleted(kernel: &Kernel, path: &ActorPath) -> Result<Value, CommandError> {
+    let tombstones = kernel.tombstones();
+    let tombstone = tombstones
+        .iter()
+        .rev()
+        .find(|tombstone| tombstone.path == *path);
+    let tombstone = tombstone.ok_or_else(|| CommandError::not_found(path, kernel))?;
+    let parent = path.parent().unwrap_or_else(ActorPath::root);
+    Ok(json!({
+        "version": 1,
+        "path": path,
+        "state": null,
+        "deleted": true,
+        "exits": exits(kernel, &tombstone.history),
+        "next": { "command": format!("uk tree {parent}"), "because": "it was deleted; this shows what is there" },
+    }))
+}
+
+fn exits(kernel: &Kernel, history: &[ExitRecord]) -> Vec<Value> {
+    let now = kernel.clock().wall();
+    let exits = history.iter().rev().map(|record| {
+        let mut value = serde_json::to_value(record).unwrap_or_default();
+        if let Some(object) = value.as_object_mut() {
+            object.insert(
+                "ago_ms".to_owned(),
+                Value::from(milliseconds(record.at.age(now))),
+            );
+        }
+        value
+    });
+    exits.collect()
+}
+
+/// What an advice is made of.
+struct Facts<'a> {
+    path: &'a ActorPath,
+    state: SlotState,
+    last: Option<&'a ExitRecord>,
+    exits: usize,
+    is_safe: bool,
+    is_worker: bool,
+}
+
+struct Advice {
+    command: String,
+    because: &'static str,
+}
+
+/// One thing to do next.
+fn advise(facts: &Facts<'_>) -> Advice {
+    let path = facts.path;
+    let advice = |command: String, because| Advice { command, because };
+    match facts.state {
+        SlotState::Quarantined if facts.is_safe => advice(
+            "uk release --all".to_owned(),
+            "the kernel is in safe mode; once the cause is mended, this ends it",
+        ),
+        SlotState::Quarantined => advice(
+            format!("uk release {path}"),
+            "once the cause is mended, this starts it again",
+        ),
+        SlotState::Stopped | SlotState::Ignored => advice(format!("uk start {path}"), "it is down"),
+        SlotState::Backoff => advice(
+            format!("uk start {path}"),
+            "it waits before its next start; this starts it now",
+        ),
+        SlotState::Running if facts.last.is_some_and(|last| last.in_hand.is_some()) => advice(
+            format!("uk dlq list --path {path}"),
+            "the message it had in hand at its last crash is kept there",
+        ),
+        SlotState::Running if !facts.is_worker => advice(
+            format!("uk tree {path}"),
+            "it runs; this shows how its children are",
+        ),
+        SlotState::Running if facts.exits == 0 => advice(
+            format!("uk state {path}"),
+            "it never exited; this is what it says of itself",
+        ),
+        SlotState::Running if killed(facts.last) => advice(
+            format!("uk tree {path}"),
+            "somebody killed it; it came back",
+        ),
+        _ => advice("uk tree --watch".to_owned(), "see whether it holds"),
+    }
+}
+
+fn killed(last: Option<&ExitRecord>) -> bool {
+    last.is_some_and(|last| {
+        last.reason.kind == ExitKind::Killed && last.response == Response::Restarted
+    })
+}
+
+fn show(document: &Value, screen: &Screen) -> String {
+    let mut out = head(document, screen);
+    out.push_str(&budget(document, screen));
+    let exits = list(document, "exits");
+    if exits.is_empty() {
+        out.push_str("no exits so far\n");
+    }
+    for exit in exits.iter().take(SHOWN) {
+        out.push_str(&show_exit(exit, screen));
+    }
+    if exits.len() > SHOWN {
+        out.push_str(&format!(
+            "  … and {} older; --json has them\n",
+            exits.len() - SHOWN
+        ));
+    }
+    let next = document.get("next").unwrap_or(&Value::Null);
+    let mut line = Line::new();
+    line.push(Tone::Dim, "next  ");
+    line.push(Tone::Bold, text(next, "command"));
+    line.push(Tone::Dim, &format!("  {}", text(next, "because")));
+    out.push_str(&line.render(screen));
+    out
+}
+
+fn head(document: &Value, screen: &Screen) -> String {
+    let mut line = Line::new();
+    line.push(Tone::Bold, text(document, "path"));
+    let kind = text(document, "kind");
+    if !kind.is_empty() {
+        line.push(Tone::Dim, &format!(" ({kind})"));
+    }
+    let state = text(document, "state");
+    if document.get("deleted") == Some(&Value::Bool(true)) {
+        line.push(Tone::Warn, " was deleted");
+    } else {
+        line.push(Tone::Plain, " is ");
+        line.push(Tone::of_state(state), state);
+        line.push(
+            Tone::Dim,
+            &format!(", life {}", number(document, "incarnation")),
+        );
+    }
+    line.render(screen)
+}
+
+fn budget(document: &Value, screen: &Screen) -> String {
+    let Some(supervisor) = document.get("supervisor").filter(|above| !above.is_null()) else {
+        return String::new();
+    };
+    let restarts = supervisor.get("restarts").unwrap_or(&Value::Null);
+    let (used, intensity) = (number(restarts, "used"), number(restarts, "intensity"));
+    let own = document
+        .get("restarts")
+        .map_or(0, |own| number(own, "total"));
+    let mut line = Line::new();
+    line.push(Tone::Plain, &format!("{}; ", times(own)));
+    let tone = if used * 10 >= intensity * 8 && used > 0 {
+        Tone::Bad
+    } else {
+        Tone::Plain
+    };
+    line.push(
+        tone,
+        &format!("{} of {intensity}", intensity.saturating_sub(used)),
+    );
+    let period = duration_text(number(restarts, "period_ms"));
+    line.push(
+        Tone::Plain,
+        &format!(
+            " restarts left in {period} for {}",
+            text(supervisor, "path")
+        ),
+    );
+    line.render(screen)
+}
+
+fn times(times: u64) -> String {
+    match times {
+        0 => "never restarted".to_owned(),
+        1 => "restarted once in all".to_owned(),
+        _ => format!("restarted {} in all", count(times, "time")),
+    }
+}
+
+fn show_exit(exit: &Value, screen: &Screen) -> String {
+    let why = exit.get("reason").unwrap_or(&Value::Null);
+    let mut line = Line::new();
+    line.push(Tone::Plain, "  ");
+    line.push(Tone::Dim, &ago(number(exit, "ago_ms")));
+    line.pad_to(14);
+    line.push(Tone::Dim, &format!("life {}", number(exit, "incarnation")));
+    line.pad_to(22);
+    let is_start = exit.get("failed_start") == Some(&Value::Bool(true));
+    line.push(
+        Tone::Warn,
+        &format!(
+            "{}{}",
+            if is_start { "start failed: " } else { "" },
+            reason(why)
+        ),
+    );
+    line.push(Tone::Plain, &format!(" → {}", action(exit)));
+    let mut out = line.render(screen);
+    let detail = [
+        ("at ", text(why, "location")),
+        ("had in hand: ", text(exit, "in_hand")),
+    ];
+    for (label, text) in detail.into_iter().filter(|(_, text)| !text.is_empty()) {
+        let mut line = Line::new();
+        line.push(Tone::Plain, &" ".repeat(22));
+        line.push(Tone::Dim, label);
+        line.push(Tone::Plain, text);
+        out.push_str(&line.render(screen));
+    }
+    out
+}
+
+fn action(exit: &Value) -> String {
+    match text(exit, "action") {
+        "backoff" => format!("restart after {}", duration_text(number(exit, "pause_ms"))),
+        "left_down" => "left down".to_owned(),
+        "gave_up" => "its supervisor gave up".to_owned(),
+        other => other.replace('_', " "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_its_advice() {
+        let path: ActorPath = "/a".parse().unwrap();
+        let facts = |state, is_safe| Facts {
+            path: &path,
+            state,
+            last: None,
+            exits: 0,
+            is_safe,
+            is_worker: true,
+        };
+
+        for (state, is_safe, command) in [
+            (SlotState::Quarantined, false, "uk release /a"),
+            (SlotState::Quarantined, true, "uk release --all"),
+            (SlotState::Stopped, false, "uk start /a"),
+            (SlotState::Backoff, false, "uk start /a"),
+            (SlotState::Running, false, "uk state /a"),
+            (SlotState::Restarting, false, "uk tree --watch"),
+        ] {
+            assert_eq!(advise(&facts(state, is_safe)).command, command, "{state:?}");
+        }
+    }
+}

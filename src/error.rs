@@ -1,0 +1,304 @@
+//! Why a command was not done: [`CommandError`], with the exit code and the HTTP status that belong to it.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+use unity_supervisors::kernel::BuildError;
+use unity_supervisors::kind::Undelivered;
+use unity_supervisors::{ActorPath, path::InvalidPath};
+use unity_supervisors::{Kernel, KernelError, NoAnswer, RequestError};
+
+use crate::nearest::nearest;
+
+/// What kind of failure it is; the exit code of `uk`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// The operation failed.
+    Failed,
+    /// It was called wrongly.
+    Usage,
+    /// A tree, settings or a child is not valid.
+    Invalid,
+    /// There is no such thing.
+    NotFound,
+    /// No kernel answers.
+    Unreachable,
+    /// It is not allowed.
+    Denied,
+    /// It took too long.
+    TimedOut,
+}
+
+impl Code {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Failed,
+        Self::Usage,
+        Self::Invalid,
+        Self::NotFound,
+        Self::Unreachable,
+        Self::Denied,
+        Self::TimedOut,
+    ];
+
+    /// The word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Invalid => "invalid",
+            Self::NotFound => "not_found",
+            Self::Unreachable => "unreachable",
+            Self::Denied => "denied",
+            Self::TimedOut => "timed_out",
+        }
+    }
+
+    /// The exit code of `uk`.
+    #[must_use]
+    pub fn exit(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Invalid => 3,
+            Self::NotFound => 4,
+            Self::Unreachable => 5,
+            Self::Denied => 6,
+            Self::TimedOut => 7,
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Failed => 409,
+            Self::Usage => 400,
+            Self::Invalid => 422,
+            Self::NotFound => 404,
+            Self::Unreachable => 503,
+            Self::Denied => 403,
+            Self::TimedOut => 504,
+        }
+    }
+}
+
+/// The exit code for a difference that was found, a check that is false, or degraded health.
+pub const EXIT_DIFFERENCE: u8 = 9;
+
+/// Why a command was not done, and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandError {
+    /// What kind of failure it is.
+    pub code: Code,
+    /// What went wrong, naming the offender.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+impl CommandError {
+    /// An error without a hint.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Called wrongly.
+    #[must_use]
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Code::Usage, message)
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// `{"version":1,"error":{"code","message","hint"}}`
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "version": 1,
+            "error": { "code": self.code.as_str(), "message": self.message, "hint": self.hint },
+        })
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote; a code that is not known counts as `failed`.
+    #[must_use]
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let error = value.get("error")?;
+        let word = error.get("code")?.as_str()?;
+        let code = Code::ALL
+            .into_iter()
+            .find(|code| code.as_str() == word)
+            .unwrap_or(Code::Failed);
+        let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            code,
+            message: text("message")?,
+            hint: text("hint"),
+        })
+    }
+
+    /// For people: `error: …`, then `hint: …`.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        let (red, cyan, plain) = if colour {
+            ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m")
+        } else {
+            ("", "", "")
+        };
+        let mut text = format!("{red}error{plain}: {}\n", self.message);
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("{cyan}hint{plain}: {hint}\n"));
+        }
+        text
+    }
+
+    /// Translates what the kernel says, and looks for what was meant.
+    #[must_use]
+    pub fn of_kernel(error: KernelError, kernel: &Kernel) -> Self {
+        let message = error.to_string();
+        match error {
+            KernelError::NotFound(path)
+            | KernelError::Refused {
+                path,
+                error: RequestError::NotFound,
+            }
+            | KernelError::Undelivered {
+                path,
+                error: Undelivered::Gone,
+            } => Self::not_found(&path, kernel),
+            KernelError::Refused { path, error } => {
+                let hint = refusal_hint(&path, &error);
+                Self {
+                    code: Code::Failed,
+                    message,
+                    hint: Some(hint),
+                }
+            }
+            KernelError::Fixed(_) => Self::new(Code::Failed, message),
+            KernelError::NotASupervisor(path) => Self::usage(message).hint(format!(
+                "name a supervisor; `uk tree {path}` shows what is there"
+            )),
+            KernelError::NotAWorker(path) => Self::usage(message).hint(format!(
+                "send to one of its children: `uk tree {path}` shows them"
+            )),
+            KernelError::Build(BuildError::UnknownKind { kind, .. }) => {
+                Self::no_such_kind(&kind, kernel)
+            }
+            KernelError::Build(BuildError::Settings { .. }) => Self::new(Code::Invalid, message),
+            KernelError::Message { .. } => Self::usage(message),
+            KernelError::Undelivered { path, error } => {
+                let hint = match error {
+                    Undelivered::NotRunning => format!("`uk why {path}` says what happened"),
+                    _ => format!("`uk tree {path}` shows how much waits"),
+                };
+                Self::new(Code::Failed, message).hint(hint)
+            }
+            KernelError::NoAnswer {
+                path,
+                error: NoAnswer::Timeout(_),
+            } => Self::new(Code::TimedOut, message).hint(format!(
+                "`uk tree {path}` shows what it is doing; --timeout waits longer"
+            )),
+            KernelError::NoAnswer { path, .. } => {
+                Self::new(Code::Failed, message).hint(format!("`uk why {path}` says what happened"))
+            }
+        }
+    }
+
+    /// There is no kind of that name; the hint names the nearest, or all.
+    #[must_use]
+    pub fn no_such_kind(kind: &str, kernel: &Kernel) -> Self {
+        let hint = match nearest(kind, kernel.kinds().names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                format!(
+                    "the kinds are {}",
+                    kernel.kinds().names().collect::<Vec<_>>().join(", ")
+                )
+            }
+        };
+        Self::new(Code::NotFound, format!("there is no kind `{kind}`")).hint(hint)
+    }
+
+    /// There is nothing at `path`; the hint names the nearest that is there.
+    #[must_use]
+    pub fn not_found(path: &ActorPath, kernel: &Kernel) -> Self {
+        let paths: Vec<String> = kernel
+            .registry()
+            .paths()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let hint = match nearest(path.as_str(), paths.iter().map(String::as_str)) {
+            Some(near) if near != path.as_str() => format!("did you mean `{near}`?"),
+            _ => nearest_above(path, kernel),
+        };
+        Self::new(Code::NotFound, format!("there is no `{path}`")).hint(hint)
+    }
+}
+
+impl From<InvalidPath> for CommandError {
+    fn from(error: InvalidPath) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+fn nearest_above(path: &ActorPath, kernel: &Kernel) -> String {
+    let above = std::iter::successors(path.parent(), ActorPath::parent)
+        .find_map(|above| kernel.registry().get(&above));
+    let Some(above) = above else {
+        return "`uk tree` shows what is there".to_owned();
+    };
+    let children: Vec<String> = above
+        .children()
+        .iter()
+        .take(8)
+        .map(|child| child.path().to_string())
+        .collect();
+    if children.is_empty() {
+        format!("the nearest is `{}`, which has no children", above.path())
+    } else {
+        format!(
+            "the nearest is `{}`; below it are {}",
+            above.path(),
+            children.join(", ")
+        )
+    }
+}
+
+fn refusal_hint(path: &ActorPath, error: &RequestError) -> String {
+    match error {
+        RequestError::Running | RequestError::AlreadyStarted => {
+            format!("`uk stop {path}` stops it, `uk restart {path}` stops and starts it")
+        }
+        RequestError::Restarting => format!("`uk stop {path}` ends its restarts"),
+        RequestError::NotRunning => {
+            format!("`uk start {path}` starts it, `uk why {path}` says why")
+        }
+        RequestError::AlreadyPresent => {
+            format!("`uk start {path}` starts it, `uk delete {path}` removes it")
+        }
+        RequestError::StartFailed(_) => format!("`uk why {path}` says what was tried"),
+        RequestError::NotQuarantined => format!("`uk tree {path}` shows what it is doing"),
+        _ => "`uk tree` shows what is there".to_owned(),
+    }
+}

@@ -1,0 +1,228 @@
+//! `/system/control`: HTTP and JSON over a Unix socket, as a supervised service of the kernel.
+//!
+//! The routes are the table of commands: a reading one is `GET /api/v1/<its words joined by />` with its
+//! arguments as query, a changing one `POST` with a JSON object. The actor only listens; each request
+//! is a task of its own on the control runtime, so a long one delays nobody, and an answer that is under
+//! way still goes out when the actor is killed. The socket is made under another name, closed to
+//! others, and then put in place, so that there is always one to connect to.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Query};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio::net::{UnixListener, UnixSocket};
+use unity_supervisors::spec::{ChildKind, ChildSpec};
+use unity_supervisors::{
+    Actor, ChildId, Context, Exit, Kernel, Kinds, Mode, Next, NoMessage, Start,
+};
+
+use crate::arguments::Args;
+use crate::commands::{Access, Command, KernelRun, Run, TABLE};
+use crate::error::{Code, CommandError};
+
+/// The largest body of a request, in bytes.
+pub const BODY_LEN_MAX: usize = 1 << 20;
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 128;
+/// Where the service lives.
+pub const PATH: &str = "/system/control";
+
+/// The kinds of this file.
+#[must_use]
+pub fn kinds() -> Kinds {
+    Kinds::new().with_service::<Control>("control", "HTTP and JSON over a Unix socket")
+}
+
+/// The child of `/system` that listens on `socket`.
+///
+/// # Panics
+/// Never: the id is one.
+#[must_use]
+pub fn child(socket: &Path) -> ChildSpec {
+    let id = ChildId::new("control").expect("`control` is an id");
+    let mut child = ChildSpec::worker(id, "control");
+    if let ChildKind::Worker(worker) = &mut child.what {
+        worker.settings = json!({ "socket": socket });
+    }
+    child
+}
+
+/// Settings of `control`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ControlSettings {
+    /// The socket; its lock is held by this process.
+    pub socket: PathBuf,
+}
+
+/// Listens on the control socket.
+#[derive(Debug)]
+pub struct Control;
+
+impl Actor for Control {
+    type Message = NoMessage;
+    type Settings = ControlSettings;
+
+    async fn start(
+        settings: &ControlSettings,
+        ctx: &mut Context<Self>,
+    ) -> Result<Start<Self>, Exit> {
+        let listener = listen(&settings.socket)?;
+        let router = router(ctx.kernel());
+        ctx.spawn(async move { Ok(axum::serve(listener, router).await?) });
+        Ok(Start::Running(Self))
+    }
+
+    async fn handle(
+        &mut self,
+        message: &mut NoMessage,
+        _: &mut Context<Self>,
+    ) -> Result<Next, Exit> {
+        match *message {}
+    }
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    let mut making = path.as_os_str().to_owned();
+    making.push("~");
+    let making = PathBuf::from(making);
+    match fs::remove_file(&making) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let socket = UnixSocket::new_stream()?;
+    let owner_only = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    if let Err(error) = rustix::fs::fchmod(&socket, owner_only) {
+        // On Linux the file gets the mode of the socket; elsewhere `set_permissions` closes it a moment later.
+        tracing::debug!(%error, "the mode of a socket cannot be set before it is bound");
+    }
+    socket.bind(&making)?;
+    fs::set_permissions(&making, Permissions::from_mode(0o600))?;
+    let listener = socket.listen(BACKLOG)?;
+    fs::rename(&making, path)?;
+    Ok(listener)
+}
+
+/// All routes.
+pub fn router(kernel: &Kernel) -> Router {
+    let mut router = Router::new();
+    for command in TABLE {
+        let Run::Kernel(run) = command.run else {
+            continue;
+        };
+        let path = command.http_path();
+        let kernel = kernel.clone();
+        router = match command.access {
+            Access::Read => router.route(
+                &path,
+                get(move |query| async move {
+                    answer(command, read(command, query), run, kernel).await
+                }),
+            ),
+            Access::Change => router.route(
+                &path,
+                post(move |body| async move {
+                    answer(command, change(command, body), run, kernel).await
+                }),
+            ),
+        };
+    }
+    let ready = kernel.clone();
+    router
+        .route("/livez", get(|| async { "ok\n" }))
+        .route(
+            "/readyz",
+            get(move || async move { readiness(ready.mode()) }),
+        )
+        .fallback(|| async { failure(&no_such_route()) })
+        .method_not_allowed_fallback(|| async { wrong_method() })
+        .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
+}
+
+type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
+
+fn read(command: &Command, query: Pairs) -> Result<Args, CommandError> {
+    let Query(pairs) = query.map_err(|error| CommandError::usage(error.body_text()))?;
+    Args::from_query(command.args, pairs)
+}
+
+fn change(command: &Command, body: Result<Bytes, BytesRejection>) -> Result<Args, CommandError> {
+    let body = body.map_err(|error| CommandError::usage(error.body_text()))?;
+    if body.is_empty() {
+        return Args::from_json(command.args, Map::new());
+    }
+    let object: Value = serde_json::from_slice(&body)
+        .map_err(|error| CommandError::usage(format!("the body is not JSON: {error}")))?;
+    match object {
+        Value::Object(object) => Args::from_json(command.args, object),
+        _ => Err(CommandError::usage("the body is not a JSON object")),
+    }
+}
+
+async fn answer(
+    command: &Command,
+    args: Result<Args, CommandError>,
+    run: KernelRun,
+    kernel: Kernel,
+) -> Response {
+    let done = match args {
+        Ok(args) => run(kernel, args).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(document) => json_response(StatusCode::OK, &document),
+        Err(error) => {
+            tracing::debug!(command = command.name(), %error, "command not done");
+            failure(&error)
+        }
+    }
+}
+
+fn failure(error: &CommandError) -> Response {
+    let status =
+        StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    json_response(status, &error.to_json())
+}
+
+fn json_response(status: StatusCode, document: &Value) -> Response {
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        document.to_string(),
+    )
+        .into_response()
+}
+
+fn no_such_route() -> CommandError {
+    CommandError::new(Code::NotFound, "there is no such route")
+        .hint("a command is /api/v1/<its words joined by />, as in /api/v1/tree")
+}
+
+fn wrong_method() -> Response {
+    let error = CommandError::usage("wrong method").hint("GET reads, POST changes");
+    json_response(StatusCode::METHOD_NOT_ALLOWED, &error.to_json())
+}
+
+fn readiness(mode: Mode) -> Response {
+    let ready = mode == Mode::Normal;
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json_response(
+        status,
+        &json!({ "version": 1, "ready": ready, "mode": mode }),
+    )
+}

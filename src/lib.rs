@@ -1,0 +1,41 @@
+//! UnityKernel: keeps AI and robot systems running while their parts crash, hang or are replaced.
+//!
+//! # Map
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`mod@boot`] | from a tree to a running kernel: lock, runtimes, control socket |
+//! | [`commands`] | the one table of commands, one file each |
+//! | [`arguments`] | the arguments of a command, from a shell, a query or a JSON body |
+//! | [`cli`], [`console`] | what a person types |
+//! | [`http`], [`client`], [`socket`] | HTTP and JSON over a Unix socket: the two ends, and where it is |
+//! | [`screen`], [`output`] | drawing for people, and the one place that prints |
+//! | [`tree_file`], [`nearest`] | reading trees, and guessing what somebody meant |
+//!
+//! # Invariants
+//!
+//! - A command is one entry of [`commands::TABLE`]; parser, help, HTTP routes and console derive from it.
+//! - What a command does is decided in the kernel; what it looks like is decided where it is shown,
+//!   from the same JSON document that `--json` prints.
+//! - Whoever holds the lock beside a socket is the kernel of that socket. Nothing else is guessed.
+//! - Quitting a client never stops a kernel.
+
+pub mod arguments;
+pub mod boot;
+pub mod cli;
+pub mod client;
+pub mod commands;
+pub mod console;
+pub mod error;
+pub mod http;
+pub mod kind_check;
+pub mod nearest;
+pub mod output;
+pub mod screen;
+pub mod socket;
+pub mod tree_file;
+mod watch;
+
+pub use boot::{BootError, BootOptions, RunningKernel, boot};
+pub use error::{Code, CommandError};
+pub use unity_supervisors::{Kernel, KernelError, Mode};

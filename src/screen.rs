@@ -1,0 +1,326 @@
+//! Drawing for people: how wide, with which colours, and texts that are cut to fit.
+//!
+//! What comes from outside (reasons, messages) never reaches a terminal with its control characters.
+
+use serde_json::Value;
+
+/// The width of what is no terminal.
+const WIDTH: usize = 80;
+
+/// Where something is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Columns.
+    pub width: usize,
+    /// Rows, if it is a terminal.
+    pub height: Option<usize>,
+    /// Whether colours are wanted.
+    pub colour: bool,
+}
+
+/// A colour, by what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// As it is.
+    Plain,
+    /// Less important.
+    Dim,
+    /// More important.
+    Bold,
+    /// All is well.
+    Good,
+    /// Worth a look.
+    Warn,
+    /// Wrong.
+    Bad,
+}
+
+impl Tone {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Dim => "\x1b[2m",
+            Self::Bold => "\x1b[1m",
+            Self::Good => "\x1b[32m",
+            Self::Warn => "\x1b[33m",
+            Self::Bad => "\x1b[1;31m",
+        }
+    }
+
+    /// The tone of a slot's state.
+    #[must_use]
+    pub fn of_state(state: &str) -> Self {
+        match state {
+            "running" => Self::Good,
+            "starting" | "restarting" | "backoff" | "stopping" | "suspended" => Self::Warn,
+            "quarantined" => Self::Bad,
+            _ => Self::Dim,
+        }
+    }
+}
+
+impl Screen {
+    /// A screen without colours, for tests and pipes.
+    #[must_use]
+    pub fn plain(width: usize) -> Self {
+        Self {
+            width,
+            height: None,
+            colour: false,
+        }
+    }
+
+    /// Standard output, as it is now.
+    #[must_use]
+    pub fn stdout() -> Self {
+        let stdout = std::io::stdout();
+        let size = rustix::termios::tcgetwinsize(&stdout)
+            .ok()
+            .filter(|size| size.ws_col > 0);
+        let columns = std::env::var("COLUMNS")
+            .ok()
+            .and_then(|columns| columns.parse().ok());
+        Self {
+            width: size
+                .map(|size| usize::from(size.ws_col))
+                .or(columns)
+                .unwrap_or(WIDTH),
+            height: size.map(|size| usize::from(size.ws_row)),
+            colour: crate::output::wants_colour(&stdout),
+        }
+    }
+
+    /// `text` in a tone.
+    #[must_use]
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        if !self.colour || tone == Tone::Plain || text.is_empty() {
+            return text.to_owned();
+        }
+        format!("{}{text}\x1b[0m", tone.code())
+    }
+}
+
+/// One line of pieces, cut to the width of the screen.
+#[derive(Debug, Default)]
+pub struct Line {
+    pieces: Vec<(Tone, String)>,
+    width: usize,
+}
+
+impl Line {
+    /// An empty line.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a piece.
+    pub fn push(&mut self, tone: Tone, text: &str) {
+        let text = printable(text);
+        self.width += text.chars().count();
+        self.pieces.push((tone, text));
+    }
+
+    /// Adds blanks up to `column`, one at least if something is there.
+    pub fn pad_to(&mut self, column: usize) {
+        let blanks = column
+            .saturating_sub(self.width)
+            .max(usize::from(self.width > 0));
+        self.push(Tone::Plain, &" ".repeat(blanks));
+    }
+
+    /// The line, with its end.
+    #[must_use]
+    pub fn render(&self, screen: &Screen) -> String {
+        let mut text = String::new();
+        let mut left = screen.width.max(1);
+        let fits = self.width <= left;
+        for (tone, piece) in &self.pieces {
+            let count = piece.chars().count();
+            if fits || count < left {
+                text.push_str(&screen.paint(*tone, piece));
+                left = left.saturating_sub(count);
+            } else {
+                text.push_str(&screen.paint(*tone, &cut(piece, left)));
+                break;
+            }
+        }
+        let mut text = text.trim_end().to_owned();
+        text.push('\n');
+        text
+    }
+}
+
+/// `text` in at most `width` characters, the last an ellipsis if something was cut.
+#[must_use]
+pub fn cut(text: &str, width: usize) -> String {
+    if width == 0 {
+        return String::new();
+    }
+    let mut kept: String = text.chars().take(width).collect();
+    if text.chars().count() > width {
+        kept.pop();
+        kept.push('…');
+    }
+    kept
+}
+
+/// `text` without control characters, on one line.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\r' | '\t' => ' ',
+            c if c.is_control() || is_invisible(c) => '\u{fffd}',
+            c => c,
+        })
+        .collect()
+}
+
+/// Characters that turn the direction of what follows.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}
+
+/// A table: a row of cells each, columns as wide as their widest cell, cut to the screen.
+#[must_use]
+pub fn table(rows: &[Vec<(Tone, String)>], screen: &Screen) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let mut starts = vec![0];
+    for column in 0..columns {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let widest = cells
+            .map(|(_, text)| text.chars().count())
+            .max()
+            .unwrap_or(0);
+        let start = starts.last().copied().unwrap_or(0);
+        starts.push(if widest == 0 {
+            start
+        } else {
+            start + widest + 2
+        });
+    }
+    let mut text = String::new();
+    for row in rows {
+        let mut line = Line::new();
+        for ((tone, cell), start) in row.iter().zip(&starts) {
+            if !cell.is_empty() {
+                if *start > 0 {
+                    line.pad_to(*start);
+                }
+                line.push(*tone, cell);
+            }
+        }
+        text.push_str(&line.render(screen));
+    }
+    text
+}
+
+/// How long ago, in one unit: `now`, `12s ago`, `3m ago`.
+#[must_use]
+pub fn ago(ms: u64) -> String {
+    match ms {
+        0..1_000 => "just now".to_owned(),
+        _ => format!("{} ago", rough(ms)),
+    }
+}
+
+/// A time in one unit, rounded down: `250ms`, `12s`, `3m`, `5h`, `2d`.
+#[must_use]
+pub fn rough(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms}ms"),
+        1_000..120_000 => format!("{}s", ms / 1_000),
+        120_000..7_200_000 => format!("{}m", ms / 60_000),
+        7_200_000..172_800_000 => format!("{}h", ms / 3_600_000),
+        _ => format!("{}d", ms / 86_400_000),
+    }
+}
+
+/// An exit reason as JSON, for people: `panic: ouch`.
+#[must_use]
+pub fn reason(value: &Value) -> String {
+    let kind = text(value, "kind");
+    match value.get("text").and_then(Value::as_str) {
+        Some(text) => format!("{kind}: {text}"),
+        None => kind.to_owned(),
+    }
+}
+
+/// The text at a key, or nothing.
+#[must_use]
+pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The integer at a key, or 0.
+#[must_use]
+pub fn number(value: &Value, key: &str) -> u64 {
+    value.get(key).and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// The list at a key, or none.
+#[must_use]
+pub fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+}
+
+/// `1 actor`, `2 actors`.
+#[must_use]
+pub fn count(count: u64, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_never_is_wider_than_the_screen() {
+        let mut line = Line::new();
+        line.push(Tone::Bold, "├─ sensors");
+        line.pad_to(20);
+        line.push(Tone::Good, "running");
+
+        for width in 0..40 {
+            let text = line.render(&Screen::plain(width));
+            assert!(
+                text.trim_end().chars().count() <= width.max(1),
+                "{width}: {text}"
+            );
+        }
+        assert_eq!(line.render(&Screen::plain(14)), "├─ sensors   …\n");
+        assert_eq!(line.render(&Screen::plain(8)), "├─ sens…\n");
+        assert_eq!(
+            line.render(&Screen::plain(27)),
+            "├─ sensors          running\n"
+        );
+    }
+
+    #[test]
+    fn control_characters_stay_off_the_terminal() {
+        assert_eq!(
+            printable("a\x1b[31mb\nc\u{202e}"),
+            "a\u{fffd}[31mb c\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn colours_are_used_only_where_wanted() {
+        let coloured = Screen {
+            colour: true,
+            ..Screen::plain(80)
+        };
+
+        assert_eq!(coloured.paint(Tone::Good, "ok"), "\x1b[32mok\x1b[0m");
+        assert_eq!(Screen::plain(80).paint(Tone::Good, "ok"), "ok");
+    }
+}

@@ -1,0 +1,405 @@
+//! The core against a model of what it drives: lives that end at any moment, jobs that take a step at a time,
+//! pauses, requests and an end. Whatever the order, each request is answered once and nothing is left behind.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::{ProptestConfig, proptest};
+
+use super::*;
+use crate::spec::ChildKind;
+
+/// A job under way.
+struct Running {
+    steps: VecDeque<Step>,
+    outcomes: Vec<(Key, Outcome)>,
+    down: BTreeSet<Key>,
+    over: bool,
+    cancelled: bool,
+    skipped: BTreeSet<Key>,
+    /// What it started; their exits are heard of after its end.
+    started: BTreeSet<Key>,
+}
+
+/// What the core drives.
+struct Model {
+    core: Core,
+    rng: fastrand::Rng,
+    now: Instant,
+    /// Lives that run, by key, with their incarnation.
+    lives: BTreeMap<Key, u64>,
+    incarnations: BTreeMap<Key, u64>,
+    jobs: BTreeMap<JobId, Running>,
+    exits: Vec<(Key, u64)>,
+    waits: Vec<(Key, u64)>,
+    asked: BTreeSet<Ticket>,
+    next_ticket: Ticket,
+    ended: usize,
+    began: usize,
+    /// Starts fail and are ignored, and lives end, as chance has it.
+    is_calm: bool,
+}
+
+const IDS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+fn child(rng: &mut fastrand::Rng, at: usize) -> ChildSpec {
+    let restart = [
+        Restart::Permanent,
+        Restart::Permanent,
+        Restart::Transient,
+        Restart::Temporary,
+    ];
+    let mut spec = ChildSpec::worker(ChildId::known(IDS[at]), "none");
+    spec.restart = restart[rng.usize(..restart.len())];
+    spec.essential = rng.u8(..3) == 0;
+    spec.backoff = (rng.u8(..3) == 0).then(Backoff::default);
+    if at > 0 && rng.u8(..3) == 0 {
+        spec.needs = vec![ChildId::known(IDS[rng.usize(..at)])];
+    }
+    assert!(matches!(spec.what, ChildKind::Worker(_)));
+    spec
+}
+
+impl Model {
+    fn new(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let strategies = [
+            Strategy::OneForOne,
+            Strategy::OneForAll,
+            Strategy::RestForOne,
+        ];
+        let roles = [Role::Sub, Role::Root, Role::MortalRoot, Role::Services];
+        let count = rng.usize(..=4);
+        let spec = SupervisorSpec {
+            strategy: strategies[rng.usize(..strategies.len())],
+            intensity: rng.u32(..20),
+            children: (0..count).map(|at| child(&mut rng, at).into()).collect(),
+            ..SupervisorSpec::default()
+        };
+        let now = Instant::now();
+        let core = Core::new(roles[rng.usize(..roles.len())], &spec, now);
+        Self {
+            core,
+            rng,
+            now,
+            lives: BTreeMap::new(),
+            incarnations: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            exits: Vec::new(),
+            waits: Vec::new(),
+            asked: BTreeSet::new(),
+            next_ticket: 0,
+            ended: 0,
+            began: 0,
+            is_calm: false,
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        let mut chance = fastrand::Rng::with_seed(7);
+        for effect in self.core.handle(input, self.now, &mut chance) {
+            self.act(effect);
+        }
+    }
+
+    fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::Run { job, steps, .. } => {
+                for step in &steps {
+                    let held =
+                        |running: &Running| running.steps.iter().any(|of| of.key() == step.key());
+                    assert!(
+                        !self.jobs.values().any(held),
+                        "{step:?} is in two jobs at once"
+                    );
+                }
+                let running = Running {
+                    steps: steps.into(),
+                    outcomes: Vec::new(),
+                    down: BTreeSet::new(),
+                    over: false,
+                    cancelled: false,
+                    skipped: BTreeSet::new(),
+                    started: BTreeSet::new(),
+                };
+                assert!(self.jobs.insert(job, running).is_none());
+            }
+            Effect::Cancel { job, .. } => {
+                if let Some(running) = self.jobs.get_mut(&job) {
+                    running.cancelled = true;
+                }
+            }
+            Effect::Skip { key } => {
+                for running in self.jobs.values_mut() {
+                    running.skipped.insert(key);
+                }
+            }
+            Effect::Wait {
+                key, generation, ..
+            } => self.waits.push((key, generation)),
+            Effect::Kill { key, .. } => self.exit(key),
+            Effect::Delete { key } => {
+                assert!(
+                    !self.lives.contains_key(&key),
+                    "{key} is deleted while it runs"
+                );
+            }
+            Effect::Answer { ticket, .. } => assert!(self.asked.remove(&ticket), "answered twice"),
+            Effect::End(_) => {
+                self.ended += 1;
+                assert!(self.lives.is_empty(), "{:?} are left behind", self.lives);
+            }
+            Effect::Began(_) => self.began += 1,
+            Effect::State { .. }
+            | Effect::Record { .. }
+            | Effect::Adopt { .. }
+            | Effect::Safe(_) => {}
+        }
+    }
+
+    /// The life of `key` ends by itself.
+    fn exit(&mut self, key: Key) {
+        if let Some(incarnation) = self.lives.remove(&key) {
+            self.exits.push((key, incarnation));
+        }
+    }
+
+    /// Takes one step of a job, or reports its end.
+    fn advance(&mut self, job: JobId) {
+        let Some(mut running) = self.jobs.remove(&job) else {
+            return;
+        };
+        let Some(step) = running.steps.pop_front() else {
+            self.feed(Input::JobDone {
+                job,
+                outcomes: running.outcomes,
+            });
+            return;
+        };
+        let key = step.key();
+        let outcome = match &step {
+            Step::Stop { .. } => match self.lives.remove(&key) {
+                Some(_) => Outcome::Stopped(ExitReason::shutdown()),
+                None => Outcome::Stopped(ExitReason::error("earlier")),
+            },
+            Step::Start { .. } if running.over || running.cancelled => Outcome::NotReached,
+            Step::Start { needs, .. } if needs.iter().any(|need| running.down.contains(need)) => {
+                Outcome::NeedMissing
+            }
+            Step::Start { .. } if running.skipped.contains(&key) => Outcome::Skipped,
+            Step::Start { .. } => self.start(key),
+        };
+        match &outcome {
+            Outcome::Started { .. } => drop(running.started.insert(key)),
+            Outcome::Failed(_)
+                if matches!(
+                    step,
+                    Step::Start {
+                        tolerate: false,
+                        ..
+                    }
+                ) =>
+            {
+                running.over = true;
+            }
+            _ => {}
+        }
+        if matches!(step, Step::Start { .. }) && !matches!(outcome, Outcome::Started { .. }) {
+            running.down.insert(key);
+        }
+        running.outcomes.push((key, outcome));
+        self.jobs.insert(job, running);
+    }
+
+    fn start(&mut self, key: Key) -> Outcome {
+        assert!(
+            !self.lives.contains_key(&key),
+            "{key} is started while it runs"
+        );
+        match self.rng.u8(..10) {
+            0 | 1 if !self.is_calm => Outcome::Failed(ExitReason::error("no")),
+            2 if !self.is_calm => Outcome::Ignored,
+            _ => {
+                let incarnation = self.incarnations.entry(key).or_default();
+                *incarnation += 1;
+                self.lives.insert(key, *incarnation);
+                Outcome::Started {
+                    incarnation: *incarnation,
+                }
+            }
+        }
+    }
+
+    /// Reports an exit, unless the job that began that life is still at work.
+    fn report_exit(&mut self, at: usize) {
+        let (key, incarnation) = self.exits[at];
+        if self
+            .jobs
+            .values()
+            .any(|running| running.started.contains(&key))
+        {
+            return;
+        }
+        self.exits.swap_remove(at);
+        let kinds = [
+            ExitKind::Normal,
+            ExitKind::Error,
+            ExitKind::Killed,
+            ExitKind::GaveUp,
+        ];
+        let reason = ExitReason::new(kinds[self.rng.usize(..kinds.len())]);
+        self.feed(Input::Exited {
+            key,
+            incarnation,
+            reason,
+        });
+    }
+
+    fn due(&mut self, at: usize) {
+        let (key, generation) = self.waits.swap_remove(at);
+        self.now += Duration::from_millis(300);
+        self.feed(Input::Due { key, generation });
+    }
+
+    fn ask(&mut self) {
+        let at = self.rng.usize(..IDS.len());
+        let id = ChildId::known(IDS[at]);
+        let request = match self.rng.u8(..8) {
+            0 => Request::Kill {
+                id,
+                reason: ExitReason::killed(),
+            },
+            1 | 2 => Request::Stop { id },
+            3 => Request::Start { id },
+            4 => Request::Restart { id },
+            5 => Request::Delete { id },
+            6 => Request::Spawn {
+                facts: Facts::from(&child(&mut self.rng, at)),
+            },
+            _ => Request::Release {
+                id: self.rng.bool().then_some(id),
+            },
+        };
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.asked.insert(ticket);
+        self.feed(Input::Ask { ticket, request });
+    }
+
+    /// One thing happens, as chance has it.
+    fn tick(&mut self) {
+        match self.rng.u8(..10) {
+            0..5 => {
+                if let Some(job) = self.jobs.keys().nth(self.rng.usize(..3)).copied() {
+                    self.advance(job);
+                }
+            }
+            5 if !self.exits.is_empty() => {
+                let at = self.rng.usize(..self.exits.len());
+                self.report_exit(at);
+            }
+            6 if !self.waits.is_empty() => {
+                let at = self.rng.usize(..self.waits.len());
+                self.due(at);
+            }
+            7 if !self.lives.is_empty() => {
+                let at = self.rng.usize(..self.lives.len());
+                let key = self.lives.keys().nth(at).copied();
+                key.into_iter().for_each(|key| self.exit(key));
+            }
+            8 => self.ask(),
+            _ => self.now += Duration::from_millis(self.rng.u64(..500)),
+        }
+    }
+
+    /// Lets all that is under way come to its end, and nothing new happen.
+    fn calm_down(&mut self) {
+        self.is_calm = true;
+        for _ in 0..2_000 {
+            if let Some(job) = self.jobs.keys().next().copied() {
+                self.advance(job);
+            } else if !self.exits.is_empty() {
+                self.report_exit(0);
+            } else if !self.waits.is_empty() {
+                self.due(0);
+            } else {
+                return;
+            }
+        }
+        panic!("it never comes to rest: {:?}", self.core);
+    }
+
+    fn check_rest(&self) {
+        let core = &self.core;
+        assert!(
+            self.asked.is_empty(),
+            "{:?} are not answered: {core:?}",
+            self.asked
+        );
+        assert!(core.deferred.is_empty(), "{core:?}");
+        assert_eq!(self.began, 1, "{core:?}");
+        if core.phase == Phase::Ended {
+            assert_eq!(self.ended, 1);
+            return;
+        }
+        assert_eq!(core.phase, Phase::Running);
+        for (key, child) in &core.children {
+            let life = self.lives.get(key).copied();
+            let is_met = child.needs.iter().all(|need| core.is_up(*need));
+            match child.status {
+                Status::Up { incarnation } => {
+                    assert_eq!(life, Some(incarnation), "{key}: {core:?}");
+                    assert!(is_met, "{key} runs without its needs: {core:?}");
+                }
+                Status::Down(_) => assert_eq!(life, None, "{key}: {core:?}"),
+                Status::Waiting => {
+                    assert_eq!(life, None, "{key}: {core:?}");
+                    assert!(!is_met, "{key} waits for nothing: {core:?}");
+                }
+                Status::Busy | Status::Due { .. } | Status::Member => {
+                    panic!("{key} hangs: {core:?}")
+                }
+            }
+            assert!(!child.condemned, "{key}: {core:?}");
+        }
+        for key in self.lives.keys() {
+            assert!(
+                core.children.contains_key(key),
+                "{key} is an orphan: {core:?}"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_it_comes_to_rest_answers_each_request_once_and_ends_clean(
+        seed: u64,
+        ticks in 0_usize..200,
+        brutal: bool,
+    ) {
+        let mut model = Model::new(seed);
+        model.feed(Input::Begin);
+        for _ in 0..ticks {
+            model.tick();
+        }
+        model.calm_down();
+        model.check_rest();
+
+        let was_over = model.ended == 1;
+        for _ in 0..model.rng.u8(..6) {
+            model.tick();
+        }
+        model.feed(Input::End { reason: ExitReason::shutdown(), brutal: false });
+        for _ in 0..model.rng.u8(..6) {
+            model.tick();
+        }
+        model.feed(Input::End { reason: ExitReason::shutdown(), brutal });
+        model.calm_down();
+
+        assert_eq!(model.ended, 1, "{was_over} {:?}", model.core);
+        assert!(model.asked.is_empty(), "{:?} {:?}", model.asked, model.core);
+        assert!(model.lives.is_empty());
+    }
+}

@@ -1,0 +1,112 @@
+//! Two runtimes: what is held up on one does not hold up the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use unity_supervisors::spec::{ChildSpec, SupervisorSpec, TreeSpec};
+use unity_supervisors::{
+    Actor, ActorPath, ChildId, Context, Done, Exit, Kernel, KernelConfig, Kinds, Message, Next,
+    Runtimes, SlotState, Start,
+};
+
+/// Holds every thread that a spinner spins on, until it is let go.
+#[derive(Default)]
+struct Brake {
+    spinning: AtomicUsize,
+    let_go: AtomicBool,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoSettings {}
+
+#[derive(Debug, Message)]
+enum Order {
+    Spin,
+}
+
+struct Spinner(Arc<Brake>);
+
+impl Actor for Spinner {
+    type Message = Order;
+    type Settings = NoSettings;
+
+    async fn start(_: &NoSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
+        Ok(Start::Running(Self(ctx.kernel().shared::<Brake>())))
+    }
+
+    async fn handle(&mut self, order: &mut Order, _: &mut Context<Self>) -> Result<Next, Exit> {
+        let Order::Spin = order;
+        self.0.spinning.fetch_add(1, Ordering::SeqCst);
+        while !self.0.let_go.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        Ok(Next::Continue)
+    }
+}
+
+#[test]
+fn tree_and_kill_answer_while_every_work_thread_is_held() {
+    const THREADS: usize = 2;
+    let runtime = |threads| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder
+            .worker_threads(threads)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (control, work) = (runtime(1), runtime(THREADS));
+    let runtimes = Runtimes {
+        control: control.handle().clone(),
+        work: work.handle().clone(),
+    };
+    let id = |number: usize| ChildId::new(format!("s{number}")).unwrap();
+    let children = (0..=THREADS)
+        .map(|n| Arc::new(ChildSpec::worker(id(n), "spinner")))
+        .collect();
+    let root = SupervisorSpec {
+        intensity: 9,
+        children,
+        ..SupervisorSpec::default()
+    };
+    let tree = TreeSpec {
+        name: "held".to_owned(),
+        test: true,
+        root,
+    };
+    let kinds = Kinds::new().with::<Spinner>("spinner", "holds a thread");
+    let brake = Arc::new(Brake::default());
+    let config = KernelConfig::new(runtimes, kinds, 1).with_shared(Arc::clone(&brake));
+
+    control.block_on(async {
+        let kernel = Kernel::start(config, tree).await.unwrap();
+        kernel.booted().await;
+        let path = |number| ActorPath::root().child(&id(number));
+        for number in 0..THREADS {
+            let spinner = kernel.address::<Order>(&path(number)).unwrap();
+            spinner.try_tell(Order::Spin).unwrap();
+        }
+        while brake.spinning.load(Ordering::SeqCst) < THREADS {
+            tokio::task::yield_now().await;
+        }
+
+        let tree = kernel.tree(None).unwrap().tree.unwrap();
+        let killed = kernel.kill(&path(THREADS), None).await;
+
+        assert!(
+            !brake.let_go.load(Ordering::SeqCst),
+            "both answered while the threads were held"
+        );
+        assert_eq!(tree.children.len(), THREADS + 1);
+        assert_eq!(killed, Ok(Done::Killed));
+        brake.let_go.store(true, Ordering::SeqCst);
+        let slot = kernel.registry().get(&path(THREADS)).unwrap();
+        while slot.incarnation() < 2 || slot.state() != SlotState::Running {
+            tokio::task::yield_now().await;
+        }
+        kernel.shutdown().await;
+    });
+}

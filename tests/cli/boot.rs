@@ -1,0 +1,244 @@
+//! `uk run`: boots, says so, and ends as it should.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::json;
+use unity_kernel::tree_file::{Limits, Sources, load_text, read_file};
+use unity_kernel::{BootError, BootOptions, Mode, RunningKernel, boot};
+
+use crate::harness::{Folder, Rig};
+
+#[test]
+fn a_boot_says_its_steps_and_shows_the_tree_and_what_to_do_next() {
+    let mut rig = Rig::boot();
+    rig.uk(&["shutdown"]);
+    assert_eq!(rig.wait().code(), Some(0));
+
+    let log = rig.log();
+    for step in [
+        "✓ configuration",
+        "✓ runtimes",
+        "✓ control socket",
+        "✓ tree",
+    ] {
+        assert!(log.contains(step), "{step}: {log}");
+    }
+    let out = rig.out();
+    assert!(
+        out.contains("└─ two") && out.contains("uk kill /slow") && out.contains("uk tree --watch"),
+        "{out}"
+    );
+    assert!(!rig.socket().exists());
+}
+
+#[test]
+fn plain_uk_boots_the_default_tree_without_a_warning() {
+    let folder = Folder::new();
+    let log = folder.path().join("log");
+    let process = folder
+        .command(&[])
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let rig = Rig { folder, process }.until_booted();
+
+    let tree = rig.json(&["tree", "--name", "robot"]);
+
+    assert_eq!(tree["node"], "robot");
+    let ids: Vec<&str> = tree["tree"]["children"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|child| child["id"].as_str().unwrap())
+        .collect();
+    assert!(
+        ["sensors", "arm", "mind"].iter().all(|id| ids.contains(id)),
+        "{ids:?}"
+    );
+    assert!(
+        !std::fs::read_to_string(log)
+            .unwrap()
+            .to_lowercase()
+            .contains("warn")
+    );
+    for path in ["/sensors/host", "/arm/driver", "/mind/speech"] {
+        rig.json(&["kill", path]);
+        rig.until(&["tree", path], |tree| tree["tree"]["incarnation"] == 2);
+    }
+    assert_eq!(rig.json(&["tree"])["mode"], "normal");
+}
+
+#[test]
+fn signals_stop_in_order_and_a_second_one_kills() {
+    for signal in ["INT", "TERM"] {
+        let mut rig = Rig::boot();
+        rig.signal(signal);
+        assert_eq!(rig.wait().code(), Some(0), "{signal}: {}", rig.log());
+        assert!(rig.log().contains("kernel `rig` has stopped"));
+    }
+    let stubborn = "version: 1\nname: rig\ntree:\n  children:\n    - { id: a, kind: probe, settings: { stop_takes: 1h, trap_exit: true }, shutdown: infinity }\n";
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let mut rig = Rig::boot_tree(stubborn);
+        rig.signal(signal);
+        rig.until(&["tree"], |tree| tree["mode"] == "stopping");
+        rig.signal(signal);
+        assert_eq!(rig.wait().code(), Some(code), "{}", rig.log());
+    }
+}
+
+#[test]
+fn a_name_a_socket_and_a_seed_can_be_given() {
+    let folder = Folder::new();
+    folder.file("tree.yaml", crate::harness::TREE);
+    let socket = folder.path().join("other place.sock");
+    let socket = socket.to_str().unwrap();
+    let process = Rig::spawn(
+        &folder,
+        &["--name", "zoe", "--socket", socket, "--seed", "7"],
+    );
+    let rig = Rig { folder, process };
+
+    let tree = rig.until(&["--socket", socket, "tree"], |tree| {
+        tree["mode"] == "normal"
+    });
+
+    assert_eq!(tree["node"], "zoe");
+    assert_eq!(rig.uk(&["tree"]).code, 5, "it is not at the usual place");
+}
+
+#[test]
+fn a_root_that_gives_up_goes_on_in_safe_mode_or_ends() {
+    let tree =
+        "version: 1\nname: rig\ntree:\n  intensity: 0\n  children:\n    - { id: a, kind: probe }\n";
+    let rig = Rig::boot_tree(tree);
+    rig.json(&["kill", "/a"]);
+    let health = rig.until(&["health"], |health| health["mode"] == "safe");
+    assert_eq!(health["status"], "degraded");
+    assert_eq!(health["quarantined"], serde_json::json!(["/a"]));
+    assert!(rig.log().contains("SAFE MODE"));
+    assert_eq!(
+        rig.json(&["why", "/a"])["next"]["command"],
+        "uk release --all"
+    );
+    rig.json(&["release", "--all"]);
+    assert_eq!(
+        rig.until(&["health"], |health| health["mode"] == "normal")["status"],
+        "ok"
+    );
+
+    let folder = Folder::new();
+    folder.file("tree.yaml", tree);
+    let process = Rig::spawn(&folder, &["--exit-on-give-up"]);
+    let mut rig = Rig { folder, process }.until_booted();
+    rig.uk(&["kill", "/a"]);
+    assert_eq!(rig.wait().code(), Some(1));
+    assert!(rig.log().contains("gave_up"), "{}", rig.log());
+}
+
+#[test]
+fn a_first_start_that_fails_is_safe_mode_or_the_end() {
+    let tree = "version: 1\nname: rig\ntree:\n  children: [{ id: a, kind: probe, settings: { starts: [fail] } }]\n";
+    let rig = Rig::boot_tree(tree);
+    assert_eq!(rig.json(&["health"])["mode"], "safe");
+    assert!(rig.uk(&["why", "/a"]).out.contains("start failed"));
+
+    let folder = Folder::new();
+    folder.file("tree.yaml", tree);
+    let process = Rig::spawn(&folder, &["--exit-on-give-up"]);
+    let mut rig = Rig { folder, process };
+    assert_eq!(rig.wait().code(), Some(1), "{}", rig.log());
+    assert!(rig.log().contains("told to fail"), "{}", rig.log());
+}
+
+#[test]
+fn members_of_a_restarted_group_are_seen_to_run() {
+    let tree = "version: 1\nname: rig\ntree:\n  strategy: rest_for_one\n  intensity: 9\n  children: [{ id: a, kind: probe }, { id: b, kind: probe }]\n";
+    let rig = Rig::boot_tree(tree);
+
+    rig.json(&["kill", "/a"]);
+
+    rig.until(&["tree", "/b"], |tree| {
+        tree["tree"]["incarnation"] == 2 && tree["tree"]["state"] == "running"
+    });
+}
+
+#[test]
+fn a_tree_that_is_slow_to_start_can_be_looked_at_and_stopped() {
+    let tree = "version: 1\nname: rig\ntree:\n  children:\n    - { id: a, kind: probe, settings: { starts: [hang] } }\n";
+    let folder = Folder::new();
+    folder.file("tree.yaml", tree);
+    let process = Rig::spawn(&folder, &[]);
+    let mut rig = Rig { folder, process };
+
+    let seen = rig.until(&["tree"], |tree| tree["mode"] == "booting");
+    assert_eq!(seen["tree"]["children"][0]["state"], "starting");
+    rig.signal("TERM");
+
+    assert_eq!(rig.wait().code(), Some(0), "{}", rig.log());
+}
+
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+fn embedded(folder: &Folder, name: &str) -> Result<RunningKernel, BootError> {
+    let kinds = unity_actors::kinds();
+    let sources = Sources {
+        read: &read_file,
+        env: &|_| None,
+        kinds: &unity_kernel::kind_check::KnownKinds(&kinds),
+        limits: Limits::default(),
+    };
+    let tree = load_text("tree.yaml", crate::harness::TREE, &sources)
+        .tree
+        .unwrap();
+    boot(BootOptions {
+        name: Some(name.to_owned()),
+        socket: Some(folder.path().join(format!("{name}.sock"))),
+        ..BootOptions::new(tree)
+    })
+}
+
+#[test]
+fn two_kernels_live_in_one_process_and_know_nothing_of_each_other() {
+    let folder = Folder::new();
+    let one = embedded(&folder, "one").unwrap();
+    let two = embedded(&folder, "two").unwrap();
+    assert_eq!((one.booted(), two.booted()), (Mode::Normal, Mode::Normal));
+    let path = "/a".parse().unwrap();
+
+    one.block_on(one.kernel().kill(&path, None)).unwrap();
+
+    let count = |running: &RunningKernel| {
+        let asked = running
+            .kernel()
+            .ask(&path, json!({ "count": null }), Duration::from_secs(5));
+        running.block_on(asked).unwrap()["incarnation"].clone()
+    };
+    assert_eq!((count(&one), count(&two)), (json!(2), json!(1)));
+    assert!(matches!(
+        embedded(&folder, "one"),
+        Err(BootError::Socket(_))
+    ));
+    one.shutdown();
+    embedded(&folder, "one").unwrap().shutdown();
+    assert_eq!(count(&two), json!(1));
+}
+
+#[test]
+fn a_program_of_the_tree_ends_with_its_kernel() {
+    let pid_file = |rig: &Rig| {
+        let read = std::fs::read_to_string(rig.folder.path().join("pid")).unwrap_or_default();
+        read.trim().to_owned()
+    };
+    let tree = "version: 1\nname: rig\ntree:\n  children:\n    - id: p\n      kind: process\n      settings: { command: [sh, -c, \"echo $$ > pid.new; mv pid.new pid; echo hello; exec sleep 3600\"] }\n";
+    let mut rig = Rig::boot_tree(tree);
+    rig.until(&["tree"], |_| !pid_file(&rig).is_empty());
+    let alive = |pid: &str| std::path::Path::new("/proc").join(pid).exists();
+    let pid = pid_file(&rig);
+    assert!(alive(&pid));
+
+    rig.uk(&["shutdown"]);
+
+    assert_eq!(rig.wait().code(), Some(0));
+    assert!(!alive(&pid), "{pid}: {}", rig.log());
+}

@@ -1,0 +1,226 @@
+//! A kernel in a process of its own, and the commands that talk to it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+/// How often a command is tried until what is waited for has come; each try takes some milliseconds.
+const TRIES: usize = 2_000;
+
+/// Probes under budgets that tests cannot use up, and a sensor with a backoff.
+pub(crate) const TREE: &str = "
+version: 1
+name: rig
+test: true
+tree:
+  intensity: 100
+  period: 10s
+  children:
+    - id: a
+      kind: probe
+    - id: b
+      kind: probe
+    - id: group
+      intensity: 50
+      period: 5s
+      children:
+        - { id: one, kind: probe }
+        - { id: two, kind: probe }
+    - id: slow
+      kind: probe
+      backoff: { min: 1h, max: 2h }
+";
+
+/// A folder of its own, gone at the end.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("uk-test-{}-{next}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The command line, with this folder as its world.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_uk"));
+        command
+            .args(args)
+            .env("XDG_RUNTIME_DIR", &self.0)
+            .env("XDG_STATE_HOME", &self.0)
+            .env("NO_COLOR", "1")
+            .env_remove("UK_SOCKET")
+            .env_remove("UK_LOG")
+            .env_remove("COLUMNS")
+            .current_dir(&self.0)
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn uk(&self, args: &[&str]) -> Said {
+        Said::of(self.command(args).output().unwrap())
+    }
+
+    /// Runs a command with lines on its standard input.
+    pub(crate) fn uk_with_input(&self, args: &[&str], input: &str) -> Said {
+        let mut command = self.command(args);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may end before it has read everything.
+        drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+        Said::of(child.wait_with_output().unwrap())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// What a command said, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A kernel that runs.
+pub(crate) struct Rig {
+    pub(crate) folder: Folder,
+    pub(crate) process: Child,
+}
+
+impl Rig {
+    pub(crate) fn boot() -> Self {
+        Self::boot_tree(TREE)
+    }
+
+    pub(crate) fn boot_tree(tree: &str) -> Self {
+        let folder = Folder::new();
+        folder.file("tree.yaml", tree);
+        let process = Self::spawn(&folder, &[]);
+        Self { folder, process }.until_booted()
+    }
+
+    /// Starts a kernel from the tree file in the folder.
+    pub(crate) fn spawn(folder: &Folder, more: &[&str]) -> Child {
+        let file = folder.path().join("tree.yaml");
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let out = std::fs::File::create(folder.path().join("out")).unwrap();
+        let mut command = folder.command(&["run", file.to_str().unwrap()]);
+        command.args(more).stdout(out).stderr(log).spawn().unwrap()
+    }
+
+    pub(crate) fn until_booted(self) -> Self {
+        self.until(&["tree"], |tree| tree["mode"] != "booting");
+        self
+    }
+
+    pub(crate) fn uk(&self, args: &[&str]) -> Said {
+        self.folder.uk(args)
+    }
+
+    /// Runs a command that must work, and returns its document.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let said = self.uk(&[args, &["--json"]].concat());
+        assert!(
+            said.code == 0 || said.code == 9,
+            "{args:?}: {said:?}\n{}",
+            self.log()
+        );
+        said.json()
+    }
+
+    /// Runs a command until its document is as wanted.
+    pub(crate) fn until(&self, args: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        for _ in 0..TRIES {
+            let said = self.uk(&[args, &["--json"]].concat());
+            last = serde_json::from_str(&said.out).unwrap_or_default();
+            if (said.code == 0 || said.code == 9) && wanted(&last) {
+                return last;
+            }
+        }
+        panic!(
+            "{args:?} never came to what was wanted; last {last:#}\n{}",
+            self.log()
+        );
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn out(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("out")).unwrap_or_default()
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("unity-kernel/rig.sock")
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.process, name);
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        for _ in 0..TRIES {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            // Takes some milliseconds, which is what it is run for.
+            self.uk(&["version"]);
+        }
+        panic!("it does not end\n{}", self.log());
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+pub(crate) fn signal(process: &Child, name: &str) {
+    let pid = process.id().to_string();
+    let status = Command::new("kill")
+        .args(["-s", name, &pid])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}

@@ -1,0 +1,10 @@
+//! The command line, end to end: the real binary, real sockets, folders of its own for each test.
+
+mod bad_input;
+mod boot;
+mod commands;
+mod console;
+mod control;
+mod exit_codes;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod harness;
