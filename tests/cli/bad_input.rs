@@ -141,3 +141,18 @@ fn a_folder_that_others_may_enter_is_refused() {
     assert_eq!(said.code, 1);
     assert!(said.err.contains("mode 0700"), "{said:?}");
 }
+
+#[test]
+fn a_full_disk_is_an_error_and_not_a_panic() {
+    let rig = Rig::boot();
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+
+    let output = rig.folder.command(&["tree"]).stdout(full).output().unwrap();
+
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
+}

@@ -242,3 +242,33 @@ fn a_program_of_the_tree_ends_with_its_kernel() {
     assert_eq!(rig.wait().code(), Some(0));
     assert!(!alive(&pid), "{pid}: {}", rig.log());
 }
+
+#[test]
+fn a_process_child_dies_with_a_kernel_that_is_killed() {
+    let mut rig = Rig::boot_tree(
+        "
+version: 1
+name: rig
+tree:
+  children:
+    - id: sleeper
+      kind: process
+      settings: { command: [sh, -c, 'sleep 1000 & wait'] }
+",
+    );
+    let status = rig.json(&["ask", "/sleeper", r#"{"status": null}"#]);
+    let pid = status["answer"]["pid"].as_i64().unwrap();
+
+    rig.signal("KILL");
+    rig.wait();
+
+    for _ in 0..2_000 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if stat.is_empty() || stat.contains(") Z ") {
+            return;
+        }
+        // Takes some milliseconds, which is what it is run for.
+        rig.uk(&["version"]);
+    }
+    panic!("process {pid} outlived its kernel");
+}

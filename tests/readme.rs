@@ -1,0 +1,96 @@
+//! README cannot lie: each command it shows is one, each tree it shows has no fault.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use unity_kernel::cli::parser;
+
+const README: &str = include_str!("../README.md");
+
+/// The code blocks of one language, README's and the examples'.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut current: Option<String> = None;
+    for line in text.lines() {
+        match (&mut current, line.strip_prefix("```")) {
+            (None, Some(named)) if named == language => current = Some(String::new()),
+            (None, Some(_)) => current = Some("\u{0}".to_owned()),
+            (Some(block), None) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (Some(_), Some(_)) => {
+                blocks.extend(current.take().filter(|block| !block.starts_with('\u{0}')));
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+/// Splits as a shell does, as far as README needs: blanks, single and double quotes, comments.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for letter in line.chars() {
+        match (quote, letter) {
+            (None, '#') => break,
+            (None, '\'' | '"') => quote = Some(letter),
+            (Some(open), _) if open == letter => quote = None,
+            (None, ' ') => words.push(String::new()),
+            _ => words.last_mut().unwrap().push(letter),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[test]
+fn every_command_that_is_shown_is_one() {
+    let mut texts = vec![README.to_owned()];
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    for entry in std::fs::read_dir(examples).unwrap() {
+        texts.push(std::fs::read_to_string(entry.unwrap().path().join("README.md")).unwrap());
+    }
+    let mut seen = 0;
+    for line in texts
+        .iter()
+        .flat_map(|text| blocks(text, "sh"))
+        .collect::<String>()
+        .lines()
+    {
+        let words = words(line);
+        if words.first().is_some_and(|word| word == "uk") {
+            let parsed = parser(false).try_get_matches_from(&words);
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "README shows {seen} commands");
+}
+
+#[test]
+fn every_tree_that_is_shown_has_no_fault() {
+    let trees = blocks(README, "yaml");
+    assert!(!trees.is_empty());
+    for tree in trees {
+        let folder = std::env::temp_dir().join(format!("uk-readme-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("robot.yaml");
+        std::fs::File::create(&file)
+            .unwrap()
+            .write_all(tree.as_bytes())
+            .unwrap();
+
+        let output = Command::new(env!("CARGO_BIN_EXE_uk"))
+            .args(["check", "--strict"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(output.status.success(), "{output:?}\n{tree}");
+    }
+}
