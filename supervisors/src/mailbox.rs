@@ -112,6 +112,8 @@ struct WaitingSender {
 
 struct Stage<M> {
     lanes: [VecDeque<Envelope<M>>; LANES],
+    /// A bit for each lane that may have messages: a lane without it has none.
+    filled: u8,
     passed: lanes::Passed,
 }
 
@@ -186,6 +188,7 @@ impl<M: Message> Mailbox<M> {
             back: Back {
                 stage: Mutex::new(Stage {
                     lanes: Default::default(),
+                    filled: 0,
                     passed: Default::default(),
                 }),
                 staged: Default::default(),
@@ -423,24 +426,25 @@ impl<M: Message> Mailbox<M> {
     fn pop(&self) -> Option<(usize, Envelope<M>)> {
         let mut stage = self.back.stage.lock();
         let stage = &mut *stage;
-        let mut filled = filled(&stage.lanes);
-        let missing = self.front.arrived.load(Ordering::Acquire) & !filled;
+        let missing = self.front.arrived.load(Ordering::Acquire) & !stage.filled;
         if missing != 0 {
             self.refill(stage, missing);
-            filled |= missing;
         }
         loop {
-            let lane = lanes::choose(filled, &mut stage.passed, self.spec.fairness)?;
+            let lane = lanes::choose(stage.filled, &mut stage.passed, self.spec.fairness)?;
             let queue = stage.lanes.get_mut(lane)?;
             if let Some(envelope) = queue.pop_front() {
                 let left = queue.len();
+                if left == 0 {
+                    stage.filled &= !(1 << lane);
+                }
                 if let Some(count) = self.back.staged.get(lane) {
                     count.store(left, Ordering::Release);
                 }
                 return Some((lane, envelope));
             }
-            // A lane that was said to have arrived was emptied by a sender that drops the oldest.
-            filled &= !(1 << lane);
+            // A sender that drops the oldest emptied it.
+            stage.filled &= !(1 << lane);
         }
     }
 
@@ -457,6 +461,7 @@ impl<M: Message> Mailbox<M> {
         for (lane, ((on_stage, arrived), staged)) in lanes.enumerate() {
             if missing & (1 << lane) != 0 {
                 std::mem::swap(on_stage, arrived);
+                stage.filled |= 1 << lane;
                 *staged = on_stage.len();
                 if let (Some(count), Some(inboxed)) =
                     (self.back.staged.get(lane), self.front.inboxed.get(lane))
@@ -510,13 +515,7 @@ impl<M: Message> Mailbox<M> {
     /// Wakes the senders that wait for room in `lane`, once half of it is free.
     #[cold]
     fn wake_senders(&self, lane: usize) {
-        let capacity = self.capacities.get(lane).copied().unwrap_or(0);
-        let waiting: usize = [&self.back.staged, &self.front.inboxed]
-            .iter()
-            .filter_map(|counts| counts.get(lane))
-            .map(|count| count.load(Ordering::Relaxed))
-            .sum();
-        if waiting * 2 > capacity {
+        if !self.is_half_free(lane) {
             return;
         }
         let mut inbox = self.front.inbox.lock();
@@ -530,6 +529,17 @@ impl<M: Message> Mailbox<M> {
         for waker in woken {
             waker.wake();
         }
+    }
+
+    /// Whether no more than half of `lane` is taken, by what both sides last said without a lock.
+    fn is_half_free(&self, lane: usize) -> bool {
+        let capacity = self.capacities.get(lane).copied().unwrap_or(0);
+        let waiting: usize = [&self.back.staged, &self.front.inboxed]
+            .iter()
+            .filter_map(|counts| counts.get(lane))
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum();
+        waiting * 2 <= capacity
     }
 
     fn wake_all_senders(&self) {
@@ -607,15 +617,10 @@ impl<M: Message> Mailbox<M> {
         let mut stage = self.back.stage.lock();
         if let Some(queue) = stage.lanes.get_mut(lane) {
             queue.push_front(envelope);
+            stage.filled |= 1 << lane;
         }
         self.note_staged(&stage, lane);
     }
-}
-
-fn filled<M>(lanes: &[VecDeque<Envelope<M>>; LANES]) -> u8 {
-    lanes.iter().enumerate().fold(0, |filled, (lane, queue)| {
-        filled | (u8::from(!queue.is_empty()) << lane)
-    })
 }
 
 /// Adds one without a locked instruction: only the reader writes.
