@@ -24,6 +24,8 @@ use crate::socket::{self, SocketError, SocketLock};
 const CONTROL_THREADS: usize = 2;
 /// How long the control service may take to listen.
 const LISTENS_WITHIN: Duration = Duration::from_secs(5);
+/// How long an answer that is being written may take when the kernel has ended.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
 /// How long what is killed at the end may take.
 const DIES_WITHIN: Duration = Duration::from_millis(500);
 /// How often a lock that somebody looks at is tried for.
@@ -305,12 +307,13 @@ impl Drop for RunningKernel {
                 tracing::warn!("some actors did not die in time");
             }
         }
-        for runtime in [self.work.take(), self.control.take()]
-            .into_iter()
-            .flatten()
-        {
-            // A thread that is stuck in a handler must not keep the process.
-            runtime.shutdown_background();
+        // A thread that is stuck in a handler must not keep the process.
+        if let Some(work) = self.work.take() {
+            work.shutdown_background();
+        }
+        // An answer that is being written still goes out: above all that to `uk shutdown`.
+        if let Some(control) = self.control.take() {
+            control.shutdown_timeout(ANSWERS_WITHIN);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::actor::Actor;
 use crate::address::Address;
 use crate::exit::{Exit, ExitReason};
 use crate::kernel::Kernel;
-use crate::life::{Life, guarded};
+use crate::life::{Life, guarded_task};
 use crate::mailbox::Mailbox;
 use crate::message::Message;
 use crate::path::ActorPath;
@@ -113,30 +113,28 @@ impl<A: Actor> Context<A> {
     /// this life ends with that reason.
     pub fn spawn(&self, work: impl Future<Output = Result<(), Exit>> + Send + 'static) {
         let life = Arc::clone(&self.life);
-        let mailbox = Arc::clone(&self.mailbox);
+        let slot = Arc::clone(&self.slot);
         let task = self.kernel().spawn_task(async move {
-            let reason = match guarded(&life, work).await {
+            let reason = match guarded_task(&life, work).await {
                 Ok(Ok(())) => return,
                 Ok(Err(Exit(reason))) => reason,
                 Err(panic) => ExitReason::from(panic),
             };
-            life.request(|requests| {
-                requests.kill.get_or_insert(reason);
-            });
-            mailbox.wake();
+            crate::supervisor::job::kill(&slot, &life, reason);
         });
         self.life.adopt(task);
     }
 
-    /// Sends `message` to itself after `delay`.
+    /// Sends `message` to itself after `delay`, waiting for room as any other sender. If there is none in time, the
+    /// log says so.
     pub fn tell_after(&self, delay: Duration, message: A::Message) {
         let myself = self.myself();
         self.spawn(async move {
             tokio::time::sleep(delay).await;
-            myself
-                .tell(message)
-                .await
-                .map_err(|error| Exit::error(error.to_string()))
+            if let Err(error) = myself.tell(message).await {
+                tracing::warn!(path = %myself.path(), %error, "timer message not delivered");
+            }
+            Ok(())
         });
     }
 

@@ -1,9 +1,10 @@
 //! Messages that nobody will handle: counted always, kept while there is room.
 //!
-//! The list is bounded; the oldest give way. A flood into one slot is sampled: of what comes after the
+//! The list is bounded in letters and in bytes; the oldest give way. A flood into one slot is sampled: of what comes after the
 //! first [`KEPT_PER_SECOND`] in a second, one in [`SAMPLE`] is kept and all are counted.
 
 use std::collections::VecDeque;
+use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
@@ -25,6 +26,10 @@ pub const KEPT_MAX: usize = 1_000;
 pub const KEPT_PER_SECOND: u32 = 100;
 /// One in so many is kept while sampling.
 pub const SAMPLE: u32 = 100;
+/// How many bytes of them a kernel keeps.
+pub const KEPT_BYTES_MAX: usize = 16 << 20;
+/// How long the JSON form of a message may be to be kept whole.
+pub const MESSAGE_LEN_MAX: usize = 64 << 10;
 /// How many bytes of a message's `Debug` form are kept.
 const DEBUG_LEN_MAX: usize = 1024;
 
@@ -89,20 +94,50 @@ pub struct DeadLetter {
     pub exit: Option<ExitReason>,
     /// The name of its variant.
     pub name: &'static str,
-    /// The whole message, where its type has a JSON form.
+    /// The whole message, where its type has a JSON form of at most [`MESSAGE_LEN_MAX`] bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<Value>,
+    pub message: Option<Box<RawValue>>,
     /// Its `Debug` form, cut to 1 KiB, where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debug: Option<String>,
+}
+
+impl DeadLetter {
+    /// About how many bytes it takes.
+    fn len(&self) -> usize {
+        let message = self
+            .message
+            .as_ref()
+            .map_or(0, |message| message.get().len());
+        size_of::<Self>() + message + self.debug.as_ref().map_or(0, String::len)
+    }
 }
 
 /// All dead letters of a kernel.
 #[derive(Debug)]
 pub struct DeadLetters {
     clock: Clock,
-    kept: Mutex<VecDeque<DeadLetter>>,
+    kept: Mutex<Kept>,
     next: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    letters: VecDeque<Arc<DeadLetter>>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn push(&mut self, letter: DeadLetter) {
+        self.bytes += letter.len();
+        self.letters.push_back(Arc::new(letter));
+        while self.letters.len() > KEPT_MAX || self.bytes > KEPT_BYTES_MAX {
+            let Some(oldest) = self.letters.pop_front() else {
+                break;
+            };
+            self.bytes = self.bytes.saturating_sub(oldest.len());
+        }
+    }
 }
 
 impl DeadLetters {
@@ -122,15 +157,16 @@ impl DeadLetters {
 
     /// Those that are kept, oldest first.
     #[must_use]
-    pub fn list(&self) -> Vec<DeadLetter> {
-        self.kept.lock().iter().cloned().collect()
+    pub fn list(&self) -> Vec<Arc<DeadLetter>> {
+        self.kept.lock().letters.iter().cloned().collect()
     }
 
     /// The one with this id, if it is kept.
     #[must_use]
-    pub fn get(&self, id: u64) -> Option<DeadLetter> {
+    pub fn get(&self, id: u64) -> Option<Arc<DeadLetter>> {
         self.kept
             .lock()
+            .letters
             .iter()
             .find(|letter| letter.id == id)
             .cloned()
@@ -170,35 +206,39 @@ impl DeadLetterBox {
         exit: Option<&ExitReason>,
     ) {
         let inner = &*self.0;
+        let name = message.name();
         inner.count.fetch_add(1, Ordering::Relaxed);
         let id = inner.all.next.fetch_add(1, Ordering::Relaxed);
         if !inner.is_kept() {
             return;
         }
-        // Printing a message runs code of its author, which may panic; the letter is then kept without a body.
-        let json = catch_unwind(AssertUnwindSafe(|| message.to_json())).unwrap_or_default();
-        let debug = match json {
-            Some(_) => None,
-            None => catch_unwind(AssertUnwindSafe(|| format!("{message:?}")))
-                .ok()
-                .map(cut),
-        };
+        let (message, debug) = body(message);
         let letter = DeadLetter {
             id,
             at: inner.all.clock.wall(),
             path: path.clone(),
             reason,
             exit: exit.cloned(),
-            name: message.name(),
-            message: json,
+            name,
+            message,
             debug,
         };
-        let mut kept = inner.all.kept.lock();
-        if kept.len() >= KEPT_MAX {
-            kept.pop_front();
-        }
-        kept.push_back(letter);
+        inner.all.kept.lock().push(letter);
     }
+}
+
+/// What is kept of a message. Printing it runs code of its author, which may panic; the letter is then kept without.
+fn body<M: Message>(message: &M) -> (Option<Box<RawValue>>, Option<String>) {
+    let json = catch_unwind(AssertUnwindSafe(|| message.to_json())).unwrap_or_default();
+    let raw = json.and_then(|json| RawValue::from_string(json.to_string()).ok());
+    let raw = raw.filter(|raw| raw.get().len() <= MESSAGE_LEN_MAX);
+    if raw.is_some() {
+        return (raw, None);
+    }
+    let mut text = Cut(String::new());
+    // A text that is full ends the printing with an error, which is no fault.
+    let printed = catch_unwind(AssertUnwindSafe(|| write!(text, "{message:?}").is_ok()));
+    (None, printed.is_ok().then_some(text.0))
 }
 
 impl BoxInner {
@@ -215,14 +255,25 @@ impl BoxInner {
     }
 }
 
-fn cut(mut text: String) -> String {
-    if text.len() > DEBUG_LEN_MAX {
-        let end = (0..=DEBUG_LEN_MAX)
+/// Takes the first [`DEBUG_LEN_MAX`] bytes of what is written.
+struct Cut(String);
+
+impl fmt::Write for Cut {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        if self.0.ends_with('…') && self.0.len() > DEBUG_LEN_MAX.saturating_sub(4) {
+            return Err(fmt::Error);
+        }
+        let room = DEBUG_LEN_MAX.saturating_sub(self.0.len());
+        if part.len() <= room {
+            self.0.push_str(part);
+            return Ok(());
+        }
+        let end = (0..=room)
             .rev()
-            .find(|end| text.is_char_boundary(*end))
+            .find(|end| part.is_char_boundary(*end))
             .unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
+        self.0.push_str(part.get(..end).unwrap_or_default());
+        self.0.push('…');
+        Err(fmt::Error)
     }
-    text
 }

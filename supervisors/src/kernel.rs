@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use crate::address::Address;
@@ -40,6 +40,8 @@ use crate::supervisor::{SupervisorMessage, facts, register, role, start_supervis
 pub const SYSTEM: &str = "/system";
 /// The hidden supervisor above the root and the services. No id has this form.
 pub(crate) const TOP: &str = "";
+/// How many characters of a reason that a person gives are kept.
+const REASON_LEN_MAX: usize = 500;
 /// How many deleted slots leave their history behind.
 const TOMBSTONES_MAX: usize = 64;
 
@@ -266,6 +268,7 @@ struct Inner {
     life: Arc<Life>,
     mode_changed: Notify,
     serials: AtomicU64,
+    closed: AtomicBool,
     shared: Mutex<Shared>,
 }
 
@@ -307,6 +310,7 @@ impl Kernel {
             life: Life::new(path.clone(), 1),
             mode_changed: Notify::new(),
             serials: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
             shared: Mutex::new(config.shared.clone()),
             config,
         }));
@@ -542,14 +546,32 @@ impl Kernel {
 
     /// Waits until it has ended; returns why: `shutdown`, or `gave_up`.
     pub async fn ended(&self) -> ExitReason {
-        self.0.life.ended().await;
-        self.0.life.exit().unwrap_or_else(ExitReason::shutdown)
+        loop {
+            let changed = self.0.mode_changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if self.0.closed.load(Ordering::Acquire) {
+                return self.0.life.exit().unwrap_or_else(ExitReason::shutdown);
+            }
+            changed.await;
+        }
     }
 
     /// Stops everything in reverse start order, each as its `shutdown` says, and waits for the end.
+    ///
+    /// Called by a handler or task of this kernel it begins the shutdown and returns at once: who waits for its own end
+    /// would hold it up.
     pub async fn shutdown(&self) -> ExitReason {
-        self.end(false);
+        self.begin_shutdown();
+        if crate::life::current().is_some() {
+            return ExitReason::shutdown();
+        }
         self.ended().await
+    }
+
+    /// Begins to stop everything, and does not wait for the end.
+    pub fn begin_shutdown(&self) {
+        self.end(false);
     }
 
     /// Kills everything that still runs. For those whose patience with [`shutdown`](Self::shutdown) is over.
@@ -569,6 +591,7 @@ impl Kernel {
             body.send(SupervisorMessage::End {
                 reason: ExitReason::shutdown(),
                 brutal,
+                gave_up: false,
             });
         }
     }
@@ -580,7 +603,7 @@ impl Kernel {
     pub async fn kill(&self, path: &ActorPath, why: Option<String>) -> Result<Done, KernelError> {
         let reason = ExitReason {
             kind: ExitKind::Killed,
-            text: why,
+            text: why.map(|why| why.chars().take(REASON_LEN_MAX).collect()),
             location: None,
         };
         self.ask_parent(path, true, |id| Request::Kill { id, reason })
@@ -657,6 +680,9 @@ impl Kernel {
         if parent.as_str() == SYSTEM {
             return Err(KernelError::Fixed(parent.clone()));
         }
+        if parent.child(&spec.id).as_str() == SYSTEM {
+            return Err(KernelError::Fixed(parent.child(&spec.id)));
+        }
         let slot = self.build(parent.child(&spec.id), &Arc::new(spec))?;
         let request = Request::Spawn {
             facts: facts(&slot),
@@ -722,6 +748,9 @@ impl Kernel {
         let Some(body) = supervisor.supervisor() else {
             return Err(KernelError::NotASupervisor(supervisor.path().clone()));
         };
+        if crate::life::is_dead() {
+            return Err(refused(RequestError::Revoked));
+        }
         if self.would_wait_for_itself(supervisor.path(), &request) {
             return Err(refused(RequestError::WouldWaitForItself));
         }
@@ -881,7 +910,9 @@ impl Kernel {
     }
 
     pub(crate) fn with_rng<T>(&self, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
-        draw(&mut self.0.rng.lock())
+        // Foreign code draws from a fork: the lock is free again before it runs.
+        let mut fork = self.0.rng.lock().fork();
+        draw(&mut fork)
     }
 
     pub(crate) fn report(&self, fact: Fact) {
@@ -899,9 +930,9 @@ impl Kernel {
         };
         self.0.safe_reason.lock().clone_from(&why);
         self.report(Fact::Safe { why });
-        if self.mode() != Mode::Stopping {
-            self.set_mode(mode);
-        }
+        self.change_mode(Mode::Booting, mode);
+        self.change_mode(Mode::Normal, mode);
+        self.change_mode(Mode::Safe, mode);
     }
 
     fn set_mode(&self, mode: Mode) {
@@ -943,6 +974,8 @@ impl Kernel {
             parts.root.delete(DeadReason::Stopped);
             parts.system.delete(DeadReason::Stopped);
         }
+        self.0.closed.store(true, Ordering::Release);
+        self.0.mode_changed.notify_waiters();
     }
 
     pub(crate) fn spawn_task(
@@ -955,8 +988,18 @@ impl Kernel {
         }
     }
 
-    pub(crate) fn spawn_work(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.0.config.runtimes.work.spawn(work);
+    /// Begins the start of a worker on its runtime.
+    pub(crate) fn spawn_start<T: Send + 'static>(
+        &self,
+        is_service: bool,
+        start: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        let runtimes = &self.0.config.runtimes;
+        if is_service {
+            runtimes.control.spawn(start)
+        } else {
+            runtimes.work.spawn(start)
+        }
     }
 
     pub(crate) fn spawn_control(
@@ -981,9 +1024,7 @@ impl Kernel {
 }
 
 /// A task of simulation and tests, which no life owns.
-pub(crate) fn spawn_detached(
-    work: impl Future<Output = ()> + Send + 'static,
-) -> tokio::task::JoinHandle<()> {
+pub(crate) fn spawn_detached(work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     Handle::current().spawn(work)
 }
 

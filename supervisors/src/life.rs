@@ -8,11 +8,12 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Once};
+use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -22,10 +23,17 @@ use crate::exit::{ExitKind, ExitReason};
 use crate::path::ActorPath;
 
 thread_local! {
-    /// The life this thread is polling for.
-    static CURRENT: RefCell<Option<Arc<Life>>> = const { RefCell::new(None) };
+    /// What this thread is working for.
+    static CURRENT: RefCell<Option<Work>> = const { RefCell::new(None) };
     /// Where the last panic of a life on this thread was.
     static PANIC_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// A life that a thread works for.
+struct Work {
+    life: Arc<Life>,
+    /// A task or timer of it, and not its handler.
+    is_task: bool,
 }
 
 /// What is done with the message in hand once the reason of the end is known.
@@ -112,7 +120,13 @@ impl Life {
 
     /// Leaves a request; the caller then wakes the mailbox.
     pub(crate) fn request(&self, ask: impl FnOnce(&mut Requests)) {
-        ask(&mut self.requests.lock());
+        {
+            let mut requests = self.requests.lock();
+            ask(&mut requests);
+            if self.has_ended() {
+                requests.observe.clear();
+            }
+        }
         self.called.store(true, Ordering::Release);
     }
 
@@ -154,7 +168,10 @@ impl Life {
         if self.ended.load(Ordering::Acquire) {
             task.abort();
         } else {
-            tasks.retain(|task| !task.is_finished());
+            if tasks.len() == tasks.capacity() {
+                // Only when it would grow, so that many tasks cost no more each than few.
+                tasks.retain(|task| !task.is_finished());
+            }
             tasks.push(task);
         }
     }
@@ -163,7 +180,8 @@ impl Life {
     pub(crate) fn finish(&self, reason: ExitReason) {
         self.revoke();
         let reason = self.exit.lock().get_or_insert(reason).clone();
-        if let Some(rites) = self.rites.lock().take() {
+        let rites = self.rites.lock().take();
+        if let Some(rites) = rites {
             rites(&reason);
         }
         let tasks = {
@@ -174,6 +192,8 @@ impl Life {
         for task in tasks {
             task.abort();
         }
+        // Whoever waits for an answer of this life is not to wait for nothing.
+        self.requests.lock().observe.clear();
         self.end.notify_waiters();
     }
 
@@ -237,7 +257,7 @@ pub(crate) enum Sender {
     Outside,
     /// A life that may act.
     Alive,
-    /// A life that may act, sending to its own mailbox.
+    /// A life that may act, whose handler sends to its own mailbox.
     Myself,
     /// A life that may not act any more.
     Dead,
@@ -245,7 +265,7 @@ pub(crate) enum Sender {
 
 /// The life this thread works for right now, if it works for one.
 pub(crate) fn current() -> Option<Arc<Life>> {
-    CURRENT.with_borrow(Clone::clone)
+    CURRENT.with_borrow(|current| current.as_ref().map(|work| Arc::clone(&work.life)))
 }
 
 /// Who sends to the mailbox `key` on this thread right now.
@@ -253,10 +273,17 @@ pub(crate) fn current() -> Option<Arc<Life>> {
 pub(crate) fn sender(key: usize) -> Sender {
     CURRENT.with_borrow(|current| match current {
         None => Sender::Outside,
-        Some(life) if life.is_revoked() => Sender::Dead,
-        Some(life) if life.mailbox.load(Ordering::Relaxed) == key => Sender::Myself,
+        Some(work) if work.life.is_revoked() => Sender::Dead,
+        Some(work) if !work.is_task && work.life.mailbox.load(Ordering::Relaxed) == key => {
+            Sender::Myself
+        }
         Some(_) => Sender::Alive,
     })
+}
+
+/// Whether this thread works for a life that may not act any more.
+pub(crate) fn is_dead() -> bool {
+    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|work| work.life.is_revoked()))
 }
 
 /// A panic of a life.
@@ -290,13 +317,13 @@ impl From<Panicked> for ExitReason {
     }
 }
 
-/// Sets the thread's life for as long as it lives. Swaps, so that no reference count changes.
-struct Working<'a>(&'a mut Option<Arc<Life>>);
+/// Sets what the thread works for, for as long as it lives. Swaps, so that no reference count changes.
+struct Working<'a>(&'a mut Option<Work>);
 
 impl<'a> Working<'a> {
-    fn begin(life: &'a mut Option<Arc<Life>>) -> Self {
-        CURRENT.with_borrow_mut(|current| std::mem::swap(current, life));
-        Self(life)
+    fn begin(work: &'a mut Option<Work>) -> Self {
+        CURRENT.with_borrow_mut(|current| std::mem::swap(current, work));
+        Self(work)
     }
 }
 
@@ -306,25 +333,70 @@ impl Drop for Working<'_> {
     }
 }
 
-/// Polls `future` in the name of `life`, and catches what it panics with.
-pub(crate) async fn guarded<F: Future>(life: &Arc<Life>, future: F) -> Result<F::Output, Panicked> {
-    install_panic_hook();
-    let mut life = Some(Arc::clone(life));
-    let mut future = pin!(future);
-    poll_fn(move |cx| {
-        let _working = Working::begin(&mut life);
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(payload) => std::task::Poll::Ready(Err(Panicked::new(payload.as_ref()))),
+/// A future that is polled, and dropped, in the name of a life; what it panics with is caught.
+pub(crate) struct Guarded<F> {
+    work: Option<Work>,
+    future: Option<Pin<Box<F>>>,
+}
+
+/// Guards the handlers of `life`.
+pub(crate) fn guarded<F: Future>(life: &Arc<Life>, future: F) -> Guarded<F> {
+    Guarded::new(life, future, false)
+}
+
+/// Guards a task or timer of `life`, which may wait for room in the life's own mailbox.
+pub(crate) fn guarded_task<F: Future>(life: &Arc<Life>, future: F) -> Guarded<F> {
+    Guarded::new(life, future, true)
+}
+
+impl<F> Guarded<F> {
+    fn new(life: &Arc<Life>, future: F, is_task: bool) -> Self {
+        install_panic_hook();
+        let work = Work {
+            life: Arc::clone(life),
+            is_task,
+        };
+        Self {
+            work: Some(work),
+            future: Some(Box::pin(future)),
         }
-    })
-    .await
+    }
+}
+
+impl<F: Future> Future for Guarded<F> {
+    type Output = Result<F::Output, Panicked>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Some(future) = &mut this.future else {
+            return Poll::Pending;
+        };
+        let _working = Working::begin(&mut this.work);
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(payload) => Poll::Ready(Err(Panicked::new(payload.as_ref()))),
+        }
+    }
+}
+
+impl<F> Drop for Guarded<F> {
+    fn drop(&mut self) {
+        let _working = Working::begin(&mut self.work);
+        let future = self.future.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(future))).is_err() {
+            tracing::warn!("a panic while what a life was doing was dropped");
+        }
+    }
 }
 
 /// Calls `act` in the name of `life`, and catches what it panics with.
 pub(crate) fn guarded_call<T>(life: &Arc<Life>, act: impl FnOnce() -> T) -> Result<T, Panicked> {
-    let mut life = Some(Arc::clone(life));
-    let _working = Working::begin(&mut life);
+    let mut work = Some(Work {
+        life: Arc::clone(life),
+        is_task: false,
+    });
+    let _working = Working::begin(&mut work);
     catch_unwind(AssertUnwindSafe(act)).map_err(|payload| Panicked::new(payload.as_ref()))
 }
 

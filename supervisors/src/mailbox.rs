@@ -13,8 +13,9 @@
 
 mod lanes;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -100,14 +101,9 @@ struct Inbox<M> {
     /// The reader, if it sleeps.
     reader: Option<Waker>,
     /// Senders that wait for room.
-    senders: Vec<WaitingSender>,
+    /// Senders that wait for room, oldest first: the lane, and how to wake it.
+    senders: BTreeMap<u64, (usize, Waker)>,
     next_sender: u64,
-}
-
-struct WaitingSender {
-    key: u64,
-    lane: usize,
-    waker: Waker,
 }
 
 struct Stage<M> {
@@ -178,7 +174,7 @@ impl<M: Message> Mailbox<M> {
                     lanes: Default::default(),
                     staged: [0; LANES],
                     reader: None,
-                    senders: Vec::new(),
+                    senders: BTreeMap::new(),
                     next_sender: 0,
                 }),
                 arrived: AtomicU8::new(0),
@@ -339,7 +335,7 @@ impl<M: Message> Mailbox<M> {
 
     /// Microseconds since the mailbox was made, `ahead` from now.
     fn elapsed_us(&self, ahead: Duration) -> u64 {
-        u64::try_from((self.born.elapsed() + ahead).as_micros()).unwrap_or(u64::MAX)
+        u64::try_from(self.born.elapsed().saturating_add(ahead).as_micros()).unwrap_or(u64::MAX)
     }
 
     /// What becomes of a message that found its lane full.
@@ -394,31 +390,43 @@ impl<M: Message> Mailbox<M> {
     pub(crate) fn take<'a>(&'a self, life: &'a crate::life::Life) -> Option<InHand<'a, M>> {
         loop {
             let (lane, mut envelope) = self.pop()?;
-            if self.front.wanted.load(Ordering::Relaxed) & (1 << lane) != 0 {
-                self.wake_senders(lane);
+            let wanted = self.front.wanted.load(Ordering::Relaxed);
+            if wanted != 0 {
+                self.wake_senders(wanted);
             }
-            if envelope.expires_us != 0 && envelope.expires_us <= self.elapsed_us(Duration::ZERO) {
-                self.bury(envelope.message, DeadReason::Expired, None);
-                continue;
-            }
-            if envelope
-                .message
-                .reply()
-                .is_some_and(|reply| reply.is_abandoned())
-            {
-                self.bury(envelope.message, DeadReason::AskerGone, None);
+            let expired =
+                envelope.expires_us != 0 && envelope.expires_us <= self.elapsed_us(Duration::ZERO);
+            let is_abandoned = !expired
+                && envelope
+                    .message
+                    .reply()
+                    .is_some_and(|reply| reply.is_abandoned());
+            if expired || is_abandoned {
+                let reason = if expired {
+                    DeadReason::Expired
+                } else {
+                    DeadReason::AskerGone
+                };
+                self.bury(envelope.message, reason, None);
+                if life.is_called() {
+                    // A flood of what nobody wants any more does not keep a stop waiting.
+                    return None;
+                }
                 continue;
             }
             bump(&self.back.handled);
             bump(&life.handled);
-            let before = (self.spec.retry > 0).then(|| format!("{:?}", envelope.message));
-            return Some(InHand {
+            let mut in_hand = InHand {
                 envelope: Some(envelope),
                 lane,
-                before,
+                before: None,
                 mailbox: self,
                 life,
-            });
+            };
+            if self.spec.retry > 0 {
+                in_hand.before = in_hand.message().and_then(|message| print(message));
+            }
+            return Some(in_hand);
         }
     }
 
@@ -498,12 +506,12 @@ impl<M: Message> Mailbox<M> {
         let senders = if empty {
             std::mem::take(&mut inbox.senders)
         } else {
-            Vec::new()
+            BTreeMap::new()
         };
         drop(inbox);
         drop(stage);
-        for sender in senders {
-            sender.waker.wake();
+        for (_, waker) in senders.into_values() {
+            waker.wake();
         }
         true
     }
@@ -512,40 +520,50 @@ impl<M: Message> Mailbox<M> {
         self.back.suspended.store(suspended, Ordering::Release);
     }
 
-    /// Wakes the senders that wait for room in `lane`, once half of it is free.
+    /// Of the lanes in `wanted`, wakes the senders that wait for room in those that are half free: the oldest first,
+    /// no more than there is room for.
     #[cold]
-    fn wake_senders(&self, lane: usize) {
-        if !self.is_half_free(lane) {
-            return;
-        }
-        let mut inbox = self.front.inbox.lock();
-        self.front.wanted.fetch_and(!(1 << lane), Ordering::Relaxed);
-        let woken: Vec<Waker> = inbox
-            .senders
-            .extract_if(.., |sender| sender.lane == lane)
-            .map(|sender| sender.waker)
-            .collect();
-        drop(inbox);
-        for waker in woken {
-            waker.wake();
+    fn wake_senders(&self, wanted: u8) {
+        for lane in (0..LANES).filter(|lane| wanted & (1 << lane) != 0 && self.is_half_free(*lane))
+        {
+            let room = self.room(lane);
+            let mut inbox = self.front.inbox.lock();
+            let mut waiting = inbox.senders.iter().filter(|(_, (its, _))| *its == lane);
+            let woken: Vec<u64> = waiting.by_ref().take(room).map(|(key, _)| *key).collect();
+            if waiting.next().is_none() {
+                self.front.wanted.fetch_and(!(1 << lane), Ordering::Relaxed);
+            }
+            let woken: Vec<Waker> = woken
+                .iter()
+                .filter_map(|key| inbox.senders.remove(key))
+                .map(|(_, waker)| waker)
+                .collect();
+            drop(inbox);
+            for waker in woken {
+                waker.wake();
+            }
         }
     }
 
-    /// Whether no more than half of `lane` is taken, by what both sides last said without a lock.
-    fn is_half_free(&self, lane: usize) -> bool {
+    /// How many messages `lane` has room for, by what both sides last said without a lock.
+    fn room(&self, lane: usize) -> usize {
         let capacity = self.capacities.get(lane).copied().unwrap_or(0);
         let waiting: usize = [&self.back.staged, &self.front.inboxed]
             .iter()
             .filter_map(|counts| counts.get(lane))
             .map(|count| count.load(Ordering::Relaxed))
             .sum();
-        waiting * 2 <= capacity
+        capacity.saturating_sub(waiting)
+    }
+
+    fn is_half_free(&self, lane: usize) -> bool {
+        self.room(lane) * 2 >= self.capacities.get(lane).copied().unwrap_or(0)
     }
 
     fn wake_all_senders(&self) {
         let senders = std::mem::take(&mut self.front.inbox.lock().senders);
-        for sender in senders {
-            sender.waker.wake();
+        for (_, waker) in senders.into_values() {
+            waker.wake();
         }
     }
 
@@ -565,7 +583,7 @@ impl<M: Message> Mailbox<M> {
     }
 
     /// Makes ready for the next life: keeps what waits, or buries it, as the spec says.
-    pub(crate) fn begin_life(&self) {
+    pub(crate) fn begin_life(&self, is_restart: bool) {
         #[cfg(test)]
         if self.bug == Some(crate::bug::Bug::LosesWaiting) {
             self.back
@@ -575,8 +593,9 @@ impl<M: Message> Mailbox<M> {
                 .iter_mut()
                 .for_each(VecDeque::clear);
         }
-        if self.spec.on_restart == OnRestart::Drop {
+        if is_restart && self.spec.on_restart == OnRestart::Drop {
             self.bury_all(DeadReason::DroppedAtRestart);
+            self.wake_all_senders();
         }
         self.suspend(false);
     }
@@ -591,6 +610,8 @@ impl<M: Message> Mailbox<M> {
                 count.store(0, Ordering::Release);
             }
             let inbox = &mut *inbox;
+            let stage = &mut *stage;
+            stage.filled = 0;
             let lanes = stage.lanes.iter_mut().zip(&mut inbox.lanes);
             lanes
                 .flat_map(|(staged, arrived)| staged.drain(..).chain(arrived.drain(..)))
@@ -602,24 +623,34 @@ impl<M: Message> Mailbox<M> {
     }
 
     /// Makes a dead letter of `message` and tells its asker.
-    fn bury(&self, mut message: M, reason: DeadReason, exit: Option<&ExitReason>) {
-        if let Some(reply) = message.reply() {
-            reply.refuse(match exit {
-                Some(exit) => NoAnswer::Crashed(exit.clone()),
-                None => NoAnswer::DeadLetter(reason.as_str()),
-            });
-        }
-        self.dead_letters.add(&self.path, &message, reason, exit);
+    fn bury(&self, message: M, reason: DeadReason, exit: Option<&ExitReason>) {
+        let answer = match exit {
+            Some(exit) => NoAnswer::Crashed(exit.clone()),
+            None => NoAnswer::DeadLetter(reason.as_str()),
+        };
+        bury(
+            &self.dead_letters,
+            &self.path,
+            message,
+            (reason, exit),
+            answer,
+        );
     }
 
-    /// Puts a message back to the front of its lane, for the next life.
-    fn put_back(&self, lane: usize, envelope: Envelope<M>) {
+    /// Puts a message back to the front of its lane, for the next life; gives it back if there will be none.
+    fn put_back(&self, lane: usize, envelope: Envelope<M>) -> Option<Envelope<M>> {
         let mut stage = self.back.stage.lock();
+        if self.front.inbox.lock().gate != Gate::Open {
+            return Some(envelope);
+        }
         if let Some(queue) = stage.lanes.get_mut(lane) {
             queue.push_front(envelope);
             stage.filled |= 1 << lane;
         }
         self.note_staged(&stage, lane);
+        drop(stage);
+        self.wake();
+        None
     }
 }
 
@@ -642,7 +673,8 @@ impl<'a, M: Message> InHand<'a, M> {
             && let Some(mut envelope) = self.envelope.take_if(|envelope| envelope.tries == 0)
         {
             envelope.tries += 1;
-            return self.mailbox.put_back(self.lane, envelope);
+            drop(self.mailbox.put_back(self.lane, envelope));
+            return;
         }
         if let Some(mut envelope) = self.envelope.take()
             && let Some(reply) = envelope.message.reply()
@@ -664,17 +696,25 @@ impl<M: Message> Drop for InHand<'_, M> {
             .message
             .reply()
             .is_some_and(|reply| reply.is_taken());
-        let untouched = self
-            .before
-            .as_ref()
-            .is_some_and(|before| *before == format!("{:?}", envelope.message));
-        if envelope.tries < mailbox.spec.retry && !taken && untouched {
+        let may_retry = envelope.tries < mailbox.spec.retry && !taken && !life.is_revoked();
+        let untouched =
+            may_retry && self.before.is_some() && self.before == print(&envelope.message);
+        let envelope = if untouched {
             envelope.tries += 1;
-            mailbox.put_back(self.lane, envelope);
-            return;
+            mailbox.put_back(self.lane, envelope)
+        } else {
+            Some(envelope)
+        };
+        if let Some(envelope) = envelope {
+            life.park_in_hand(last_rites(mailbox, envelope));
         }
-        life.park_in_hand(last_rites(mailbox, envelope));
     }
+}
+
+/// The `Debug` form of a message, by which a handler that took something out of it is known. That is code of its
+/// author, and runs while a panic unwinds: a second panic there would end the process.
+fn print<M: Message>(message: &M) -> Option<String> {
+    catch_unwind(AssertUnwindSafe(|| format!("{message:?}"))).ok()
 }
 
 /// The burial of a message that waits for the reason of its life's end.
@@ -682,12 +722,36 @@ fn last_rites<M: Message>(mailbox: &Mailbox<M>, envelope: Envelope<M>) -> crate:
     let letters = mailbox.dead_letters.clone();
     let path = mailbox.path.clone();
     Box::new(move |exit: &ExitReason| {
-        let mut message = envelope.message;
-        if let Some(reply) = message.reply() {
-            reply.refuse(NoAnswer::Crashed(exit.clone()));
-        }
-        letters.add(&path, &message, DeadReason::Crashed, Some(exit));
+        let answer = NoAnswer::Crashed(exit.clone());
+        bury(
+            &letters,
+            &path,
+            envelope.message,
+            (DeadReason::Crashed, Some(exit)),
+            answer,
+        );
     })
+}
+
+/// Counts and keeps a dead letter, tells its asker, and drops it. All three run code of its author, which may panic
+/// and is not to take the kernel's own actor along.
+fn bury<M: Message>(
+    letters: &DeadLetterBox,
+    path: &ActorPath,
+    mut message: M,
+    (reason, exit): (DeadReason, Option<&ExitReason>),
+    answer: NoAnswer,
+) {
+    let buried = catch_unwind(AssertUnwindSafe(|| {
+        letters.add(path, &message, reason, exit);
+        if let Some(reply) = message.reply() {
+            reply.refuse(answer);
+        }
+        drop(message);
+    }));
+    if buried.is_err() {
+        tracing::warn!(%path, "a panic while a dead letter was dropped");
+    }
 }
 
 /// Waits for room, then pushes.
@@ -703,13 +767,22 @@ impl<M: Message> Unpin for Room<'_, M> {}
 impl<M: Message> Room<'_, M> {
     fn leave(&mut self) {
         if let Some(key) = self.key.take() {
-            self.mailbox
-                .front
-                .inbox
-                .lock()
-                .senders
-                .retain(|sender| sender.key != key);
+            self.mailbox.front.inbox.lock().senders.remove(&key);
         }
+    }
+
+    /// Waits in line: behind those that came before it, also when it was woken and there was no room after all.
+    fn wait(&mut self, waker: &Waker) {
+        let mut inbox = self.mailbox.front.inbox.lock();
+        let key = *self.key.get_or_insert_with(|| {
+            inbox.next_sender += 1;
+            inbox.next_sender
+        });
+        inbox.senders.insert(key, (self.lane, waker.clone()));
+        self.mailbox
+            .front
+            .wanted
+            .fetch_or(1 << self.lane, Ordering::SeqCst);
     }
 }
 
@@ -717,7 +790,6 @@ impl<M: Message> Future for Room<'_, M> {
     type Output = Result<(), SendError<M>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.leave();
         let Some(message) = self.message.take() else {
             return Poll::Ready(Ok(()));
         };
@@ -725,23 +797,8 @@ impl<M: Message> Future for Room<'_, M> {
             return Poll::Ready(Err(SendError::Revoked(message)));
         }
         // Announced before the try: room that is made after it finds this sender waiting.
-        let lane = self.lane;
-        {
-            let mut inbox = self.mailbox.front.inbox.lock();
-            let key = inbox.next_sender;
-            inbox.next_sender += 1;
-            inbox.senders.push(WaitingSender {
-                key,
-                lane,
-                waker: cx.waker().clone(),
-            });
-            self.key = Some(key);
-            self.mailbox
-                .front
-                .wanted
-                .fetch_or(1 << lane, Ordering::Relaxed);
-        }
-        match self.mailbox.push(lane, message) {
+        self.wait(cx.waker());
+        match self.mailbox.push(self.lane, message) {
             Err(SendError::Full(message)) => {
                 self.message = Some(message);
                 Poll::Pending

@@ -137,14 +137,25 @@ impl<T> Reply<T> {
         (Self(Port::Typed(sender)), receiver)
     }
 
-    /// Answers. Later calls, and calls when nobody asked, do nothing.
+    /// Answers. Later calls, calls when nobody asked, and calls of a life that has ended do nothing.
     pub fn send(&mut self, answer: T) {
+        if crate::life::is_dead() {
+            return self.give_up(NoAnswer::Crashed(ExitReason::killed()));
+        }
         // An asker that went away is no fault of the one that answers.
         match std::mem::replace(&mut self.0, Port::Taken) {
             Port::None => self.0 = Port::None,
             Port::Taken => {}
             Port::Typed(sender) => drop(sender.send(Ok(answer))),
             Port::Json(sender, to_json) => drop(sender.send(Ok(to_json(answer)))),
+        }
+    }
+
+    fn give_up(&mut self, why: NoAnswer) {
+        match std::mem::replace(&mut self.0, Port::Taken) {
+            Port::None | Port::Taken => {}
+            Port::Typed(sender) => drop(sender.send(Err(why))),
+            Port::Json(sender, _) => drop(sender.send(Err(why))),
         }
     }
 
@@ -195,11 +206,7 @@ pub trait ReplyPort {
 
 impl<T: Serialize + 'static> ReplyPort for Reply<T> {
     fn refuse(&mut self, why: NoAnswer) {
-        match std::mem::replace(&mut self.0, Port::Taken) {
-            Port::None | Port::Taken => {}
-            Port::Typed(sender) => drop(sender.send(Err(why))),
-            Port::Json(sender, _) => drop(sender.send(Err(why))),
-        }
+        self.give_up(why);
     }
 
     fn is_taken(&self) -> bool {

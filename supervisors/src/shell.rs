@@ -41,10 +41,14 @@ pub(crate) async fn spawn<A: Actor>(
 ) -> Result<Spawned, ExitReason> {
     let life = Arc::clone(&ctx.life);
     life.set_mailbox(ctx.mailbox.key());
-    ctx.mailbox.begin_life();
+    ctx.mailbox.begin_life(ctx.slot.incarnation() > 0);
     let attempt = Attempt(&life);
     let started = guarded(&life, A::start(&settings, &mut ctx)).await;
     let actor = match started {
+        Ok(Ok(Start::Running(actor))) if life.is_revoked() => {
+            // Patience with this start ran out while it held its thread.
+            return Err(bury(&life, actor, ExitReason::killed()));
+        }
         Ok(Ok(Start::Running(actor))) => actor,
         Ok(Ok(Start::Ignore)) => return Ok(Spawned::Ignored),
         Ok(Err(Exit(reason))) => return Err(reason),

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use ractor::{ActorCell, ActorRef};
@@ -184,6 +184,7 @@ pub struct Slot {
     abandoned: AtomicU64,
     current: Mutex<Current>,
     history: Mutex<VecDeque<ExitRecord>>,
+    buried: AtomicBool,
     body: Body,
 }
 
@@ -219,6 +220,7 @@ impl Slot {
             abandoned: AtomicU64::new(0),
             current: Mutex::default(),
             history: Mutex::default(),
+            buried: AtomicBool::new(false),
             body,
         })
     }
@@ -348,11 +350,27 @@ impl Slot {
 
     /// Deletes it and all below: addresses into it say `Gone`, what waits becomes dead letters.
     pub(crate) fn delete(&self, reason: DeadReason) {
+        // Those that were only ever stopped in order would push out those that somebody will ask about.
+        if self
+            .history
+            .lock()
+            .iter()
+            .any(|record| record.response != Response::Stopped)
+        {
+            self.bury();
+        }
         match &self.body {
             Body::Worker(worker) => worker.set_gate(Gate::Gone, reason),
             Body::Supervisor(supervisor) => supervisor.forget_children(reason),
         }
         self.kernel.registry().remove(&self.path, self);
+    }
+
+    /// Leaves its history behind.
+    pub(crate) fn bury(&self) {
+        if !self.buried.swap(true, Ordering::Relaxed) {
+            self.kernel.bury(self);
+        }
     }
 
     /// Begins a start attempt: a new life, the old one's effects cut off.
@@ -386,8 +404,14 @@ impl Slot {
         self.current.lock().life.clone()
     }
 
-    pub(crate) fn cell(&self) -> Option<ActorCell> {
-        self.current.lock().cell.clone()
+    /// ractor's handle on `life`, if that is the life it has now.
+    pub(crate) fn cell_of(&self, life: &Life) -> Option<ActorCell> {
+        let current = self.current.lock();
+        let is_current = current
+            .life
+            .as_ref()
+            .is_some_and(|now| std::ptr::eq(&raw const **now, life));
+        current.cell.clone().filter(|_| is_current)
     }
 
     pub(crate) fn note_abandoned(&self) {

@@ -173,7 +173,13 @@ impl MailboxSpec {
     /// The capacity of each lane, most urgent first.
     #[must_use]
     pub fn capacities(&self) -> [usize; LANES] {
-        Priority::ALL.map(|lane| self.lanes.get(&lane).copied().unwrap_or(self.capacity))
+        Priority::ALL.map(|lane| {
+            self.lanes
+                .get(&lane)
+                .copied()
+                .unwrap_or(self.capacity)
+                .max(1)
+        })
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod core;
 pub(crate) mod job;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -44,9 +45,11 @@ pub(crate) enum SupervisorMessage {
         slot: Option<Arc<Slot>>,
         reply: oneshot::Sender<Result<Done, RequestError>>,
     },
+    /// `gave_up`: a supervisor above gave up, which is what the dead letters below say.
     End {
         reason: ExitReason,
         brutal: bool,
+        gave_up: bool,
     },
 }
 
@@ -104,6 +107,7 @@ struct Plan {
     steps: Vec<Step>,
     brutal: bool,
     first: bool,
+    gave_up: bool,
 }
 
 struct Begun {
@@ -126,6 +130,7 @@ struct State {
     tickets: BTreeMap<Ticket, oneshot::Sender<Result<Done, RequestError>>>,
     spawning: BTreeMap<Ticket, Arc<Slot>>,
     next_ticket: Ticket,
+    gave_up: bool,
 }
 
 impl ractor::Actor for Supervisor {
@@ -154,7 +159,12 @@ impl ractor::Actor for Supervisor {
             SupervisorMessage::Due { key, generation } => {
                 state.feed(Input::Due { key, generation }, &myself);
             }
-            SupervisorMessage::End { reason, brutal } => {
+            SupervisorMessage::End {
+                reason,
+                brutal,
+                gave_up,
+            } => {
+                state.gave_up |= gave_up;
                 state.feed(Input::End { reason, brutal }, &myself);
             }
             SupervisorMessage::JobDone { job, reports } => state.job_done(job, reports, &myself),
@@ -170,7 +180,6 @@ impl ractor::Actor for Supervisor {
                     state.spawning.insert(ticket, slot);
                 }
                 state.feed(Input::Ask { ticket, request }, &myself);
-                state.spawning.remove(&ticket);
             }
         }
         Ok(())
@@ -242,6 +251,7 @@ impl State {
             tickets: BTreeMap::new(),
             spawning: BTreeMap::new(),
             next_ticket: 0,
+            gave_up: false,
         })
     }
 
@@ -249,7 +259,9 @@ impl State {
         let effects = self
             .kernel
             .with_rng(|rng| self.core.handle(input, Instant::now(), rng));
-        if let Some(body) = self.slot.supervisor() {
+        if self.core.take_charged()
+            && let Some(body) = self.slot.supervisor()
+        {
             body.window.lock().clone_from(self.core.window());
         }
         for effect in effects {
@@ -332,11 +344,13 @@ impl State {
                 steps,
                 brutal,
                 first,
+                gave_up,
             } => {
                 let plan = Plan {
                     steps,
                     brutal,
                     first,
+                    gave_up,
                 };
                 self.launch(job, plan, myself);
             }
@@ -381,6 +395,7 @@ impl State {
             Effect::Delete { key } => self.delete(key),
             Effect::Adopt { key, ticket } => self.adopt(key, ticket),
             Effect::Answer { ticket, result } => {
+                self.spawning.remove(&ticket);
                 if let Some(reply) = self.tickets.remove(&ticket) {
                     // Whoever asked may have gone away.
                     drop(reply.send(result));
@@ -411,10 +426,13 @@ impl State {
             control,
             brutal: plan.brutal,
             first: plan.first,
+            gave_up: plan.gave_up || self.gave_up,
         };
         let supervisor = myself.clone();
-        self.kernel.spawn_work(async move {
-            let reports = job.run().await;
+        let steps: Vec<Step> = job.steps.iter().map(|(step, _)| step.clone()).collect();
+        self.kernel.spawn_control(async move {
+            let run = AssertUnwindSafe(job.run()).catch_unwind().await;
+            let reports = run.unwrap_or_else(|_panic| job::given_up(&steps));
             // A supervisor that was killed meanwhile has no use for them: its life ended with all below.
             drop(supervisor.send_message(SupervisorMessage::JobDone { job: id, reports }));
         });
@@ -488,7 +506,7 @@ impl State {
                 .write()
                 .retain(|child| !Arc::ptr_eq(child, &slot));
         }
-        self.kernel.bury(&slot);
+        slot.bury();
         slot.delete(DeadReason::Deleted);
         self.kernel.report(Fact::Deleted {
             path: slot.path().clone(),
@@ -508,11 +526,12 @@ impl State {
 
     fn end(&mut self, reason: ExitReason, myself: &ActorRef<SupervisorMessage>) {
         if let Some(body) = self.slot.supervisor() {
-            let why = match reason.kind {
-                ExitKind::GaveUp => DeadReason::GaveUp,
-                _ => DeadReason::Stopped,
-            };
-            body.forget_children(why);
+            let gave_up = self.gave_up || reason.kind == ExitKind::GaveUp;
+            body.forget_children(if gave_up {
+                DeadReason::GaveUp
+            } else {
+                DeadReason::Stopped
+            });
         }
         for (_, reply) in std::mem::take(&mut self.tickets) {
             drop(reply.send(Err(RequestError::Ending)));

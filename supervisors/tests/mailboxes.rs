@@ -354,8 +354,11 @@ async fn what_waits_survives_a_crash_and_the_message_in_hand_becomes_a_dead_lett
     assert_eq!(office.reasons(), [DeadReason::Crashed]);
     let letter = office.kernel.dead_letters().list().remove(0);
     assert_eq!(letter.path.as_str(), "/clerk");
-    assert_eq!(letter.exit.unwrap().text.unwrap(), "told to");
-    assert_eq!(letter.debug.unwrap(), "Crash(1)");
+    assert_eq!(
+        letter.exit.as_ref().unwrap().text.as_deref(),
+        Some("told to")
+    );
+    assert_eq!(letter.debug.as_deref(), Some("Crash(1)"));
 }
 
 #[tokio::test]
@@ -543,4 +546,94 @@ async fn ten_thousand_crashes_under_load_lose_no_waiting_message() {
     );
     let slot = office.kernel.registry().get(&office.path).unwrap();
     assert_eq!(slot.incarnation(), CRASHES + 1);
+}
+
+/// A message whose `Debug` panics once it was touched, as code of its author may.
+#[derive(Default)]
+struct Touchy(bool);
+
+impl std::fmt::Debug for Touchy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        assert!(!self.0, "a panic while a message is printed");
+        f.write_str("Touchy")
+    }
+}
+
+#[derive(Debug, Message)]
+enum Provocation {
+    Touch(Touchy),
+    Still(Reply<bool>),
+}
+
+struct Saint;
+
+impl Actor for Saint {
+    type Message = Provocation;
+    type Settings = NoSettings;
+
+    async fn start(_: &NoSettings, _: &mut Context<Self>) -> Result<Start<Self>, Exit> {
+        Ok(Start::Running(Self))
+    }
+
+    async fn handle(
+        &mut self,
+        message: &mut Provocation,
+        _: &mut Context<Self>,
+    ) -> Result<Next, Exit> {
+        match message {
+            Provocation::Touch(touchy) => {
+                touchy.0 = true;
+                panic!("in the middle of it");
+            }
+            Provocation::Still(reply) => reply.send(true),
+        }
+        Ok(Next::Continue)
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_panics_when_it_is_printed_takes_nothing_along() {
+    let mut child = ChildSpec::worker(ChildId::new("saint").unwrap(), "saint");
+    if let ChildKind::Worker(worker) = &mut child.what {
+        worker.mailbox.retry = 3;
+    }
+    let root = SupervisorSpec {
+        children: vec![Arc::new(child)],
+        ..SupervisorSpec::default()
+    };
+    let tree = TreeSpec {
+        name: "saints".to_owned(),
+        test: true,
+        root,
+    };
+    let kinds = Kinds::new().with::<Saint>("saint", "bears it");
+    let config = KernelConfig::new(Runtimes::current(), kinds, 1);
+    let kernel = Kernel::start(config, tree).await.unwrap();
+    kernel.booted().await;
+    let saint = kernel
+        .address::<Provocation>(&"/saint".parse().unwrap())
+        .unwrap();
+
+    saint
+        .tell(Provocation::Touch(Touchy::default()))
+        .await
+        .unwrap();
+
+    assert!(
+        saint
+            .ask(Duration::from_secs(5), Provocation::Still)
+            .await
+            .unwrap()
+    );
+    let letters = kernel.dead_letters().list();
+    assert_eq!(
+        letters.len(),
+        1,
+        "once, and not tried again: the handler changed it"
+    );
+    assert_eq!(
+        (letters[0].reason, letters[0].debug.as_deref()),
+        (DeadReason::Crashed, None)
+    );
+    kernel.shutdown().await;
 }

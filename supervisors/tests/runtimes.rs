@@ -110,3 +110,83 @@ fn tree_and_kill_answer_while_every_work_thread_is_held() {
         kernel.shutdown().await;
     });
 }
+
+/// Holds its thread in `start`, the first time.
+struct Blocker;
+
+impl Actor for Blocker {
+    type Message = Order;
+    type Settings = NoSettings;
+
+    async fn start(_: &NoSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
+        let brake = ctx.kernel().shared::<Brake>();
+        if ctx.starts_before() == 0 {
+            brake.spinning.fetch_add(1, Ordering::SeqCst);
+            while !brake.let_go.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+        }
+        Ok(Start::Running(Self))
+    }
+
+    async fn handle(&mut self, _: &mut Order, _: &mut Context<Self>) -> Result<Next, Exit> {
+        Ok(Next::Continue)
+    }
+}
+
+#[test]
+fn a_start_that_holds_its_thread_is_left_behind_and_tried_again() {
+    let runtime = |threads| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder
+            .worker_threads(threads)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (control, work) = (runtime(1), runtime(2));
+    let runtimes = Runtimes {
+        control: control.handle().clone(),
+        work: work.handle().clone(),
+    };
+    let mut child = ChildSpec::worker(ChildId::new("b").unwrap(), "blocker");
+    child.start_timeout = Some(std::time::Duration::from_millis(20));
+    child.backoff = Some(unity_supervisors::spec::Backoff::default());
+    let children = vec![Arc::new(child)];
+    let root = SupervisorSpec {
+        intensity: 9,
+        children,
+        ..SupervisorSpec::default()
+    };
+    let tree = TreeSpec {
+        name: "held".to_owned(),
+        test: true,
+        root,
+    };
+    let kinds = Kinds::new().with::<Blocker>("blocker", "holds a thread when it starts");
+    let brake = Arc::new(Brake::default());
+    let config = KernelConfig::new(runtimes, kinds, 1).with_shared(Arc::clone(&brake));
+
+    control.block_on(async {
+        let kernel = Kernel::start(config, tree).await.unwrap();
+        kernel.booted().await;
+        let slot = kernel.registry().get(&"/b".parse().unwrap()).unwrap();
+        while slot.state() != SlotState::Running {
+            tokio::task::yield_now().await;
+        }
+
+        assert!(
+            !brake.let_go.load(Ordering::SeqCst),
+            "it runs while the first start still blocks"
+        );
+        assert_eq!(slot.abandoned(), 1);
+        assert!(
+            slot.history()[0]
+                .reason
+                .to_string()
+                .contains("did not start within 20ms")
+        );
+        brake.let_go.store(true, Ordering::SeqCst);
+        kernel.shutdown().await;
+    });
+}

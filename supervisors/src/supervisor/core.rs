@@ -26,6 +26,9 @@ pub(crate) type JobId = u64;
 /// A request that is answered later.
 pub(crate) type Ticket = u64;
 
+/// How many requests may wait for a job to be done.
+const DEFERRED_MAX: usize = 1_024;
+
 /// What a supervisor is to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -173,6 +176,15 @@ pub enum RequestError {
         "whoever asks would wait for itself: it is part of what it wants stopped, or has not started yet"
     )]
     WouldWaitForItself,
+    /// The child would need one that needs it.
+    #[error("it would need `{0}`, which needs it")]
+    NeedsEachOther(ChildId),
+    /// The life that asks has ended.
+    #[error("the life that asks has ended")]
+    Revoked,
+    /// Too many requests wait for what the supervisor is doing.
+    #[error("its supervisor is busy, and too many requests wait already")]
+    Busy,
     /// The supervisor is ending.
     #[error("its supervisor is stopping")]
     Ending,
@@ -185,10 +197,12 @@ pub(crate) enum Step {
         key: Key,
     },
     /// Where `tolerate`, a failure does not end the job. It is passed over when one of `needs` did not start in
-    /// this job.
+    /// this job. It `leads` where the job brings back its group because of it: taken out of the job it takes the rest
+    /// along.
     Start {
         key: Key,
         tolerate: bool,
+        leads: bool,
         needs: Vec<Key>,
     },
 }
@@ -227,6 +241,7 @@ pub(crate) enum Effect {
         steps: Vec<Step>,
         brutal: bool,
         first: bool,
+        gave_up: bool,
     },
     /// Cut a job short: drop the start under way, leave out the rest; if `brutal`, kill what is being stopped.
     Cancel {
@@ -355,6 +370,8 @@ pub(crate) struct Core {
     next_job: JobId,
     phase: Phase,
     safe: bool,
+    /// Whether the window changed since somebody asked.
+    charged: bool,
     began: bool,
     deferred: VecDeque<Input>,
     effects: Vec<Effect>,
@@ -377,6 +394,7 @@ impl Core {
             next_job: 0,
             phase: Phase::Booting,
             safe: false,
+            charged: false,
             began: false,
             deferred: VecDeque::new(),
             effects: Vec::new(),
@@ -393,6 +411,11 @@ impl Core {
 
     pub(crate) fn window(&self) -> &Window {
         &self.window
+    }
+
+    /// Whether the window changed since this was asked last.
+    pub(crate) fn take_charged(&mut self) -> bool {
+        std::mem::take(&mut self.charged)
     }
 
     /// Takes one input and says what is to be done, in order.
@@ -442,6 +465,15 @@ impl Core {
             Input::JobDone { job, outcomes } => self.job_done(job, outcomes, rng),
             Input::Ask { ticket, request } => self.ask(ticket, request),
             Input::End { reason, brutal } => self.end(reason, brutal),
+        }
+    }
+
+    /// Keeps a request for when the job that holds it up is done.
+    fn defer(&mut self, ticket: Ticket, request: Request) {
+        if self.deferred.len() >= DEFERRED_MAX {
+            self.answer(ticket, Err(RequestError::Busy));
+        } else {
+            self.deferred.push_back(Input::Ask { ticket, request });
         }
     }
 
@@ -538,6 +570,14 @@ impl Core {
         }
     }
 
+    /// A child is down because its supervisor ends: its slot goes with it, and what waits is buried for that reason.
+    fn set_at_end(&mut self, key: Key) {
+        if let Some(child) = self.children.get_mut(&key) {
+            child.generation += 1;
+            child.status = Status::Down(SlotState::Stopped);
+        }
+    }
+
     fn status(&self, key: Key) -> Option<&Status> {
         self.children.get(&key).map(|child| &child.status)
     }
@@ -559,12 +599,17 @@ impl Core {
         }
         let first = matches!(purpose, Purpose::Boot | Purpose::AskSpawn(..));
         let brutal = matches!(&self.phase, Phase::Ending { brutal: true, .. });
+        let gave_up = matches!(
+            &self.phase,
+            Phase::Ending { reason, .. } if reason.kind == ExitKind::GaveUp
+        );
         self.jobs.insert(job, purpose);
         self.effects.push(Effect::Run {
             job,
             steps,
             brutal,
             first,
+            gave_up,
         });
     }
 
@@ -582,6 +627,7 @@ impl Core {
         Step::Start {
             key,
             tolerate,
+            leads: false,
             needs,
         }
     }
@@ -769,9 +815,8 @@ impl Core {
                 self.set(key, Status::Waiting);
             }
             Purpose::AskStop(_, asked) if *asked != key => self.set(key, Status::Waiting),
-            Purpose::AskStop(..) | Purpose::Last => {
-                self.set(key, Status::Down(SlotState::Stopped));
-            }
+            Purpose::AskStop(..) => self.set(key, Status::Down(SlotState::Stopped)),
+            Purpose::Last => self.set_at_end(key),
             _ => self.set(key, Status::Member),
         }
     }
@@ -867,7 +912,7 @@ impl Core {
         }
         if matches!(self.phase, Phase::Ending { .. } | Phase::Ended) {
             self.record(key, false, &reason, Response::Stopped);
-            self.set(key, Status::Down(SlotState::Stopped));
+            self.set_at_end(key);
         } else if self.comes_back(key, reason.kind) {
             self.crashed(key, &reason, false, rng);
         } else if self.restart_type(key) == Restart::Temporary {
@@ -918,6 +963,7 @@ impl Core {
             return;
         }
         let uncounted = self.safe || matches!(self.role, Role::Top | Role::Services);
+        self.charged |= !uncounted;
         if !uncounted && !self.window.charge(self.now) {
             self.record(key, failed_start, reason, Response::GaveUp);
             self.set(key, Status::Member);
@@ -1008,6 +1054,16 @@ impl Core {
         }
         let mut steps: Vec<Step> = stops.into_iter().map(|key| Step::Stop { key }).collect();
         steps.extend(self.start_steps(&starts, false));
+        for step in &mut steps {
+            if let Step::Start {
+                key: started,
+                leads,
+                ..
+            } = step
+            {
+                *leads = *started == key;
+            }
+        }
         let runs = !steps.is_empty();
         if runs {
             self.run(purpose, steps);
@@ -1209,7 +1265,7 @@ impl Core {
             if matches!(request, Request::Stop { .. }) && self.status(key) == Some(&Status::Busy) {
                 self.effects.push(Effect::Skip { key });
             }
-            self.deferred.push_back(Input::Ask { ticket, request });
+            self.defer(ticket, request);
         } else {
             match request {
                 Request::Stop { .. } => self.ask_stop(ticket, key),
@@ -1302,13 +1358,22 @@ impl Core {
         if self.bug == Some(crate::bug::Bug::ForgetsNeeds) {
             return Vec::new();
         }
-        let mut down = vec![key];
-        for other in &self.watched {
-            let Some(child) = self.children.get(other) else {
-                continue;
-            };
-            if child.needs.iter().any(|need| down.contains(need)) {
-                down.push(*other);
+        let mut down = BTreeSet::from([key]);
+        // A need that was added again stands after those that need it: once over is not always enough.
+        loop {
+            let before = down.len();
+            for other in &self.watched {
+                let needs = self.children.get(other).map(|child| child.needs.as_slice());
+                if needs
+                    .unwrap_or_default()
+                    .iter()
+                    .any(|need| down.contains(need))
+                {
+                    down.insert(*other);
+                }
+            }
+            if down.len() == before {
+                break;
             }
         }
         down.into_iter()
@@ -1397,6 +1462,30 @@ impl Core {
         self.answer(ticket, result);
     }
 
+    /// The need of a new child that, directly or not, names the new child.
+    fn needs_each_other(&self, facts: &Facts) -> Option<ChildId> {
+        facts
+            .needs
+            .iter()
+            .find(|need| {
+                let mut named: Vec<&ChildId> = vec![*need];
+                let mut seen = BTreeSet::new();
+                while let Some(id) = named.pop() {
+                    if *id == facts.id {
+                        return true;
+                    }
+                    let child = self.by_id.get(id).and_then(|key| self.children.get(key));
+                    if seen.insert(id)
+                        && let Some(child) = child
+                    {
+                        named.extend(&child.facts.needs);
+                    }
+                }
+                false
+            })
+            .cloned()
+    }
+
     fn ask_spawn(&mut self, ticket: Ticket, facts: Facts, request: Request) {
         if let Some(present) = self.by_id.get(&facts.id) {
             let error = match self.status(*present) {
@@ -1411,8 +1500,10 @@ impl Core {
         {
             let need = need.clone();
             self.answer(ticket, Err(RequestError::NoSuchNeed(need)));
+        } else if let Some(need) = self.needs_each_other(&facts) {
+            self.answer(ticket, Err(RequestError::NeedsEachOther(need)));
         } else if self.is_group_held() {
-            self.deferred.push_back(Input::Ask { ticket, request });
+            self.defer(ticket, request);
         } else {
             let key = self.add(facts);
             self.effects.push(Effect::Adopt { key, ticket });
@@ -1441,12 +1532,13 @@ impl Core {
             .values()
             .any(|job| matches!(job, Purpose::Quarantine));
         if is_settling || self.is_group_held() {
-            self.deferred.push_back(Input::Ask { ticket, request });
+            self.defer(ticket, request);
             return;
         }
         if self.safe {
             self.safe = false;
             self.window.clear();
+            self.charged = true;
             self.effects.push(Effect::Safe(None));
         }
         let mut keys = Vec::new();

@@ -1,10 +1,12 @@
 //! A job: an ordered list of stops and starts, carried out beside the supervisor.
 //!
-//! It runs on the work runtime, where most of what it stops and starts lives, so that a plan crosses between
-//! the runtimes once and not once a step. Supervisors and the kernel's services are started on the control
-//! runtime.
+//! It runs on the control runtime, so that its timeouts and the cutting off of what is stuck work when every
+//! work thread is held; each worker is started by a task of its own on the work runtime. (DESIGN had the whole plan
+//! go over as one job. That saves a hop for each start, and leaves nobody to lose patience with a start that
+//! blocks its thread.)
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -16,6 +18,7 @@ use tokio::sync::Notify;
 use super::core::{Key, Outcome, Step};
 use super::{SupervisorMessage, start_supervisor};
 use crate::exit::{ExitKind, ExitReason};
+use crate::kind::WorkerBody;
 use crate::life::Life;
 use crate::shell::Spawned;
 use crate::slot::{Body, Slot, SlotState, SupervisorBody};
@@ -105,6 +108,7 @@ pub(crate) struct Job {
     pub(crate) control: Arc<JobControl>,
     pub(crate) brutal: bool,
     pub(crate) first: bool,
+    pub(crate) gave_up: bool,
 }
 
 /// What a step came to, with ractor's handle on what it started.
@@ -132,11 +136,15 @@ impl Job {
                 }
                 Step::Start { .. } => self.start(key, slot).await,
             };
-            if let Step::Start { tolerate, .. } = step
+            if let Step::Start {
+                tolerate, leads, ..
+            } = step
                 && !matches!(outcome, Outcome::Started { .. })
             {
                 down.insert(key);
+                // A group whose failed child is stopped while it comes back stays down with it, as in OTP.
                 over |= matches!(outcome, Outcome::Failed(_)) && !tolerate;
+                over |= outcome == Outcome::Skipped && *leads;
             }
             reports.push(Report {
                 key,
@@ -157,10 +165,15 @@ impl Job {
             SlotState::Restarting
         });
         let life = slot.begin_life();
-        let outcome = tokio::select! {
-            biased;
-            interrupt = self.control.until(|control| control.start_interrupt(key)) => Err(interrupt),
-            spawned = spawn(slot, &life, &self.supervisor) => spawned.map_err(Outcome::Failed),
+        let outcome = match slot.body() {
+            Body::Worker(worker) => self.start_worker(key, slot, &**worker, &life).await,
+            Body::Supervisor(_) => tokio::select! {
+                biased;
+                interrupt = self.interrupted(key) => Err(interrupt),
+                spawned = within(slot, start_below(slot, &life, &self.supervisor)) => {
+                    spawned.map_err(Outcome::Failed)
+                }
+            },
         };
         match outcome {
             Ok(Spawned::Running(cell)) => {
@@ -184,12 +197,50 @@ impl Job {
         }
     }
 
+    async fn interrupted(&self, key: Key) -> Outcome {
+        self.control
+            .until(|control| control.start_interrupt(key))
+            .await
+    }
+
+    /// Starts a worker by a task on its runtime. An attempt that is given up is aborted and waited for, so that two
+    /// attempts never overlap; one that holds its thread for longer than [`KILL_GRACE`] is left behind.
+    async fn start_worker(
+        &self,
+        key: Key,
+        slot: &Arc<Slot>,
+        worker: &dyn WorkerBody,
+        life: &Arc<Life>,
+    ) -> Result<Spawned, Outcome> {
+        let attempt = worker.spawn(Arc::clone(slot), Arc::clone(life), self.supervisor.clone());
+        let mut task = slot.kernel().spawn_start(worker.is_service(), attempt);
+        let joined = async {
+            (&mut task)
+                .await
+                .unwrap_or_else(|lost| Err(lost_attempt(&lost)))
+        };
+        let started = tokio::select! {
+            biased;
+            interrupt = self.interrupted(key) => Err(interrupt),
+            spawned = within(slot, joined) => spawned.map_err(Outcome::Failed),
+        };
+        if started.is_err() && !task.is_finished() {
+            life.revoke();
+            task.abort();
+            if tokio::time::timeout(KILL_GRACE, task).await.is_err() {
+                slot.note_abandoned();
+                tracing::error!(path = %slot.path(), "a start holds its thread; it is left behind");
+            }
+        }
+        started
+    }
+
     /// Makes sure that a start attempt that came to nothing leaves nothing behind. What a supervisor had started
     /// stops in order when its start is called off, and at once when it failed.
     async fn end_attempt(&self, slot: &Slot, life: &Life, outcome: &Outcome) {
         if !slot.is_supervisor() {
             life.finish(ExitReason::killed());
-            // A service starts on another thread, and may run by now.
+            // It starts on another thread, and may run by now.
             life.request(|requests| requests.kill = Some(ExitReason::killed()));
             slot.wake();
         } else if matches!(outcome, Outcome::NotReached | Outcome::Skipped) {
@@ -216,7 +267,7 @@ impl Job {
             Shutdown::Infinity => Some(None),
         };
         if let Some(patience) = patience {
-            ask_to_stop(slot, &life);
+            ask_to_stop(slot, &life, self.gave_up);
             tokio::select! {
                 biased;
                 () = life.ended() => {}
@@ -232,6 +283,23 @@ impl Job {
     }
 }
 
+/// What is reported of a job that panicked, which only a fault of ours can make it do: nothing of it counts as up.
+pub(crate) fn given_up(steps: &[Step]) -> Vec<Report> {
+    let reason =
+        || ExitReason::error("the kernel lost track of it while it was stopped or started");
+    steps
+        .iter()
+        .map(|step| Report {
+            key: step.key(),
+            outcome: match step {
+                Step::Stop { .. } => Outcome::Stopped(reason()),
+                Step::Start { .. } => Outcome::Failed(reason()),
+            },
+            started: None,
+        })
+        .collect()
+}
+
 /// Sleeps for so long, or for ever.
 async fn sleep(timeout: Option<Duration>) {
     match timeout {
@@ -240,17 +308,15 @@ async fn sleep(timeout: Option<Duration>) {
     }
 }
 
-/// Starts the body of a slot within its `start_timeout`.
-async fn spawn(
-    slot: &Arc<Slot>,
-    life: &Arc<Life>,
-    supervisor: &ActorCell,
+/// Waits for a start, at most for its `start_timeout`.
+async fn within(
+    slot: &Slot,
+    start: impl Future<Output = Result<Spawned, ExitReason>>,
 ) -> Result<Spawned, ExitReason> {
-    let spawned = spawn_body(slot, life, supervisor);
     let Some(limit) = slot.spec().start_timeout else {
-        return spawned.await;
+        return start.await;
     };
-    match tokio::time::timeout(limit, spawned).await {
+    match tokio::time::timeout(limit, start).await {
         Ok(spawned) => spawned,
         Err(_elapsed) => Err(ExitReason::with_text(
             ExitKind::Killed,
@@ -259,38 +325,35 @@ async fn spawn(
     }
 }
 
-async fn spawn_body(
+/// What is to be said of a start whose task is gone: its runtime is shutting down.
+fn lost_attempt(lost: &tokio::task::JoinError) -> ExitReason {
+    ExitReason::error(format!("its start was lost: {lost}"))
+}
+
+/// Starts a supervisor and, by that, all below it.
+async fn start_below(
     slot: &Arc<Slot>,
     life: &Arc<Life>,
     supervisor: &ActorCell,
 ) -> Result<Spawned, ExitReason> {
-    let kernel = slot.kernel();
-    match slot.body() {
-        Body::Worker(worker) => {
-            let spawned = worker.spawn(Arc::clone(slot), Arc::clone(life), supervisor.clone());
-            if worker.is_service() {
-                kernel.on_control(spawned).await
-            } else {
-                spawned.await
-            }
-        }
-        Body::Supervisor(_) => {
-            let started =
-                start_supervisor(Arc::clone(slot), Arc::clone(life), Some(supervisor.clone()));
-            let cell = kernel.on_control(started.spawn).await?;
-            match started.began.await {
-                Ok(Ok(())) => Ok(Spawned::Running(cell)),
-                Ok(Err(reason)) => Err(reason),
-                Err(_dropped) => Err(ExitReason::error("the supervisor ended while it started")),
-            }
-        }
+    let started = start_supervisor(Arc::clone(slot), Arc::clone(life), Some(supervisor.clone()));
+    let cell = slot.kernel().on_control(started.spawn).await?;
+    match started.began.await {
+        Ok(Ok(())) => Ok(Spawned::Running(cell)),
+        Ok(Err(reason)) => Err(reason),
+        Err(_dropped) => Err(ExitReason::error("the supervisor ended while it started")),
     }
 }
 
-fn ask_to_stop(slot: &Slot, life: &Life) {
+fn ask_to_stop(slot: &Slot, life: &Life, gave_up: bool) {
     match slot.body() {
         Body::Supervisor(supervisor) => {
-            end_supervisor(supervisor, life, ExitReason::shutdown(), false);
+            let end = SupervisorMessage::End {
+                reason: ExitReason::shutdown(),
+                brutal: false,
+                gave_up,
+            };
+            end_supervisor(supervisor, life, end);
         }
         Body::Worker(_) if !life.traps_exit() => kill(slot, life, ExitReason::shutdown()),
         Body::Worker(_) => {
@@ -303,14 +366,21 @@ fn ask_to_stop(slot: &Slot, life: &Life) {
 /// Ends a life at its next await point, or between two messages, whichever comes first.
 pub(crate) fn kill(slot: &Slot, life: &Life, reason: ExitReason) {
     match slot.body() {
-        Body::Supervisor(supervisor) => end_supervisor(supervisor, life, reason, true),
+        Body::Supervisor(supervisor) => {
+            let end = SupervisorMessage::End {
+                reason,
+                brutal: true,
+                gave_up: false,
+            };
+            end_supervisor(supervisor, life, end);
+        }
         Body::Worker(_) => {
             life.set_exit(reason.clone());
             life.request(|requests| requests.kill = Some(reason));
             slot.wake();
             // A life before its first step looks at its requests first; ractor would end it with its actor left over.
             if life.has_begun()
-                && let Some(cell) = slot.cell()
+                && let Some(cell) = slot.cell_of(life)
             {
                 cell.kill();
             }
@@ -318,9 +388,8 @@ pub(crate) fn kill(slot: &Slot, life: &Life, reason: ExitReason) {
     }
 }
 
-fn end_supervisor(supervisor: &SupervisorBody, life: &Life, reason: ExitReason, brutal: bool) {
+fn end_supervisor(supervisor: &SupervisorBody, life: &Life, end: SupervisorMessage) {
     let port = supervisor.port.lock();
-    let end = SupervisorMessage::End { reason, brutal };
     if port
         .as_ref()
         .is_none_or(|port| port.actor.send_message(end).is_err())
@@ -338,7 +407,7 @@ async fn wait_for_killed(slot: &Slot, life: &Life) {
         .await
         .is_err()
     {
-        life.revoke();
+        life.finish(ExitReason::killed());
         slot.note_abandoned();
         tracing::error!(path = %slot.path(), "a killed life holds its thread; it is cut off and left behind");
     }

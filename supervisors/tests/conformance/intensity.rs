@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use unity_supervisors::clock::{Clock, Timestamp};
+use unity_supervisors::dead_letter::DeadReason;
 use unity_supervisors::slot::Response;
 use unity_supervisors::spec::{ChildSpec, Restart, Strategy, SupervisorSpec};
 use unity_supervisors::{Done, ExitKind, KernelError, Mode, SlotState};
@@ -366,4 +367,35 @@ async fn one_that_cannot_be_released_stays_in_quarantine() {
     world.let_start("a", Answer::Ok);
     let released = tree.kernel.release(&path("/a")).await;
     assert_eq!(released, Ok(Done::Started { incarnation: 2 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_below_a_supervisor_that_gives_up_becomes_dead_letters_that_say_so() {
+    let world = World::new();
+    let inner = sub("inner", group(OneForOne, 9, world.children(["deep"])));
+    let [fails, bystander] = world.children(["fails", "bystander"]);
+    let tree = world
+        .boot_under(sub("s", group(OneForOne, 0, [inner, bystander, fails])))
+        .await;
+    for at in ["/s/inner/deep", "/s/bystander"] {
+        for order in [json!({ "busy": 60_000 }), json!({ "busy": 1 })] {
+            tree.kernel.tell(&path(at), order).await.unwrap();
+        }
+    }
+
+    tree.crash("/s/fails").await;
+    tree.running("/s", 2).await;
+
+    let letters = tree.kernel.dead_letters().list();
+    for at in ["/s/inner/deep", "/s/bystander"] {
+        let waited = letters.iter().filter(|letter| letter.path.as_str() == at);
+        let reasons: Vec<DeadReason> = waited.map(|letter| letter.reason).collect();
+        assert_eq!(reasons, [DeadReason::Crashed, DeadReason::GaveUp], "{at}");
+    }
+    let remembered = tree.kernel.tombstones();
+    assert!(
+        remembered
+            .iter()
+            .any(|tombstone| tombstone.path.as_str() == "/s/fails")
+    );
 }

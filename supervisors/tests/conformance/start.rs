@@ -417,3 +417,19 @@ async fn safe_mode_at_boot_forgets_none_of_several_failed_starts() {
     tree.running("/camera", 1).await;
     assert_eq!(tree.state("/broken"), Some(SlotState::Quarantined));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_spawn_during_the_boot_is_carried_out_after_it() {
+    let world = World::new();
+    let hanging = world.starting("h", &[Answer::Hang]);
+    let tree = world.start(group(OneForOne, 9, [hanging])).await;
+    let (root, h) = (path("/"), path("/h"));
+
+    let spawned = tree.kernel.spawn(&root, world.child("d"));
+    let (spawned, stopped) = tokio::join!(spawned, tree.kernel.stop(&h));
+
+    assert_eq!(spawned, Ok(Done::Started { incarnation: 1 }));
+    assert_eq!(stopped, Ok(Done::Stopped));
+    assert_eq!(tree.ping("/d").await, 1);
+    assert_eq!(tree.kernel.stop(&path("/d")).await, Ok(Done::Stopped));
+}
