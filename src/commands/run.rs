@@ -1,11 +1,13 @@
 //! `uk run`: boots a kernel and stays with it until it ends.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use unity_supervisors::report::Fact;
 use unity_supervisors::spec::TreeSpec;
@@ -47,7 +49,8 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         colour: output::wants_colour(&std::io::stderr()),
         ..caller.screen
     };
-    start_log(screen);
+    let log = Log::start(screen);
+    let loud = log.lines.clone();
     let since = Instant::now();
     let file = args.text("file");
     let Some(tree) = read_tree(caller, file, screen)? else {
@@ -65,7 +68,9 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         data_dir: caller.data_dir.clone(),
         seed: args.integer("seed"),
         exit_on_give_up: args.flag("exit-on-give-up"),
-        observer: Some(Arc::new(move |fact| say_safe_mode(fact, screen))),
+        observer: Some(Arc::new(move |fact| {
+            say_safe_mode(fact, screen, loud.clone())
+        })),
         progress: Some(Box::new(move |name, what, took| {
             step(screen, name, what, took)
         })),
@@ -75,7 +80,44 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     running.block_on(attend(&running, caller, screen))
 }
 
-fn start_log(screen: Screen) {
+/// The log of the kernel, written by a thread of its own: a terminal that is stopped, or a pipe that nobody reads,
+/// loses lines and never holds up the kernel.
+struct Log {
+    lines: NonBlocking,
+    /// Writes out what is left when it is dropped.
+    _last_lines: WorkerGuard,
+}
+
+/// How many lines wait to be written before more are lost.
+const LOG_LINES_MAX: usize = 8_192;
+
+impl Log {
+    fn start(screen: Screen) -> Self {
+        let (lines, guard) = NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(LOG_LINES_MAX)
+            .thread_name("uk-log")
+            .finish(std::io::stderr());
+        start_log(screen, lines.clone());
+        Self {
+            lines,
+            _last_lines: guard,
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let lost = self.lines.error_counter().dropped_lines();
+        if lost > 0 {
+            output::err(&format!(
+                "{lost} lines of the log were lost: nobody read them in time\n"
+            ));
+        }
+    }
+}
+
+fn start_log(screen: Screen, lines: NonBlocking) {
     let filter = match std::env::var("UK_LOG") {
         Ok(wanted) => EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
             output::err(&format!(
@@ -88,7 +130,7 @@ fn start_log(screen: Screen) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(screen.colour)
-        .with_writer(std::io::stderr)
+        .with_writer(lines)
         .with_target(false)
         .log_internal_errors(false)
         .finish();
@@ -124,20 +166,20 @@ fn step(screen: Screen, name: &str, what: &str, took: Duration) {
     output::err(&format!("{tick} {name:<16}{what}  {took}\n"));
 }
 
-fn say_safe_mode(fact: &Fact, screen: Screen) {
-    match fact {
+fn say_safe_mode(fact: &Fact, screen: Screen, mut lines: NonBlocking) {
+    let text = match fact {
         Fact::Safe { why: Some(why) } => {
             let head = screen.paint(Tone::Bad, "=== SAFE MODE ===");
-            output::err(&format!(
+            format!(
                 "\n{head} {why}\nEssential children run, the rest is in quarantine: `uk health` lists it, \
                  `uk release --all` starts it again.\n\n"
-            ));
+            )
         }
-        Fact::Safe { why: None } => {
-            output::err("safe mode is over\n");
-        }
-        _ => {}
-    }
+        Fact::Safe { why: None } => "safe mode is over\n".to_owned(),
+        _ => return,
+    };
+    // It is in the log as well; that this line is lost is counted.
+    drop(lines.write_all(text.as_bytes()));
 }
 
 fn of_boot(error: BootError) -> CommandError {

@@ -156,3 +156,41 @@ fn a_full_disk_is_an_error_and_not_a_panic() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("No space left on device"), "{said}");
 }
+
+#[test]
+fn a_log_that_nobody_reads_does_not_hold_up_the_kernel() {
+    let folder = Folder::new();
+    folder.file(
+        "tree.yaml",
+        "
+version: 1
+name: rig
+tree:
+  intensity: 1000
+  children:
+    - id: flood
+      kind: process
+      settings: { command: [sh, -c, 'while :; do echo a line of some length, again and again; done'] }
+    - id: a
+      kind: probe
+",
+    );
+    let file = folder.path().join("tree.yaml");
+    // Standard error is a pipe that is never read: it is full after 64 KiB.
+    let process = folder
+        .command(&["run", file.to_str().unwrap()])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let rig = Rig { folder, process }.until_booted();
+    rig.until(&["state", "/flood"], |state| !state.is_null());
+
+    // The flood fills the pipe within two seconds, which is about what this takes.
+    for life in 1..200 {
+        rig.uk(&["kill", "/a"]);
+        rig.until(&["tree", "/a"], |tree| {
+            tree["tree"]["incarnation"].as_i64() > Some(life)
+        });
+    }
+}
