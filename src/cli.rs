@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, ArgMatches};
@@ -16,6 +17,7 @@ use crate::error::{Code, CommandError};
 use crate::output;
 use crate::screen::Screen;
 use crate::socket::{self, Holder};
+use crate::watch::Interrupts;
 
 const ABOUT: &str =
     "Keeps AI and robot systems running while their parts crash, hang or are replaced";
@@ -39,6 +41,8 @@ pub struct Caller {
     pub data_dir: Option<PathBuf>,
     /// Where answers are shown.
     pub screen: Screen,
+    /// Who hears of signals, where that is not each command itself.
+    pub interrupts: Option<Arc<Interrupts>>,
 }
 
 /// Runs the command line.
@@ -95,16 +99,7 @@ pub fn show_parse_error(error: &clap::Error, json: bool) -> u8 {
             return shown.map_or_else(|error| error.code.exit(), |()| 0);
         }
         _ if json => {
-            let text = text(false);
-            let message = text
-                .trim_start_matches("error: ")
-                .lines()
-                .next()
-                .unwrap_or_default();
-            show_error(
-                &CommandError::usage(message).hint("`uk --help` lists all commands"),
-                json,
-            );
+            show_error(&usage_error(&text(false)), json);
         }
         _ => {
             output::err(&text(output::wants_colour(&std::io::stderr())));
@@ -113,13 +108,40 @@ pub fn show_parse_error(error: &clap::Error, json: bool) -> u8 {
     Code::Usage.exit()
 }
 
+/// What clap's text says: its lines up to the usage as the message, its tip as the hint.
+fn usage_error(text: &str) -> CommandError {
+    let is_usage = |line: &&str| line.starts_with("Usage:");
+    let usage = text.lines().find(is_usage).unwrap_or_default();
+    if !text.starts_with("error: ") {
+        // Only the help of what lacks a word; it says what comes next.
+        let usage = usage.trim_start_matches("Usage:").trim();
+        return CommandError::usage(format!("a word is missing: {usage}"))
+            .hint("add --help to what is there, and it lists the words");
+    }
+    let lines = text.trim_start_matches("error: ").lines();
+    let lines = lines
+        .take_while(|line| !is_usage(line) && !line.starts_with("For more information"))
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let (tips, said): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.starts_with("tip: "));
+    let tips: Vec<&str> = tips
+        .iter()
+        .map(|tip| tip.trim_start_matches("tip: "))
+        .collect();
+    let hint = if tips.is_empty() {
+        "`uk --help` lists all commands".to_owned()
+    } else {
+        tips.join("; ")
+    };
+    CommandError::usage(said.join(" ")).hint(hint)
+}
+
 /// The parser of the whole table; in a console without what makes no sense there.
 #[must_use]
 pub fn parser(in_console: bool) -> clap::Command {
     let mut root = clap::Command::new("uk")
         .about(ABOUT)
         .version(env!("CARGO_PKG_VERSION"))
-        .disable_help_subcommand(!in_console)
         .no_binary_name(in_console)
         .subcommand_required(in_console)
         .max_term_width(100);
@@ -267,6 +289,7 @@ impl Caller {
             name,
             data_dir: path("data-dir"),
             screen: Screen::stdout(),
+            interrupts: None,
         }
     }
 
@@ -393,6 +416,34 @@ mod tests {
                     .any(|line| line.trim_start().starts_with(first)),
                 "{first}"
             );
+        }
+    }
+
+    #[test]
+    fn a_usage_error_says_what_was_missing_and_keeps_the_tip() {
+        let of = |line: &[&str]| {
+            let error = parser(false).try_get_matches_from(line).unwrap_err();
+            let error = usage_error(&error.render().to_string());
+            (error.message, error.hint.unwrap())
+        };
+
+        let (message, _) = of(&["uk", "kill"]);
+        assert_eq!(
+            message,
+            "the following required arguments were not provided: <PATH>"
+        );
+        let (message, hint) = of(&["uk", "kil", "/a"]);
+        assert_eq!(message, "unrecognized subcommand 'kil'");
+        assert!(hint.contains("'kill'"), "{hint}");
+        let (message, _) = of(&["uk", "dlq"]);
+        assert!(message.contains("uk dlq"), "{message}");
+    }
+
+    #[test]
+    fn help_is_a_command() {
+        for line in [&["uk", "help"][..], &["uk", "help", "kill"]] {
+            let error = parser(false).try_get_matches_from(line).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{line:?}");
         }
     }
 

@@ -84,7 +84,11 @@ impl Client {
                     duration_text(milliseconds(within))
                 ),
             )
-            .hint("`uk health` says how it is")),
+            .hint(if command.words == ["health"] {
+                "it is there but does not come to answer: its log says more, SIGTERM stops it in order"
+            } else {
+                "`uk health` says how it is"
+            })),
         }
     }
 

@@ -5,11 +5,13 @@
 //! command is one file here and one line in [`TABLE`].
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use unity_supervisors::{ActorPath, Done, Kernel, KernelError};
+use unity_supervisors::slot::Slot;
+use unity_supervisors::{ActorPath, Done, Kernel, KernelError, SlotState};
 
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::cli::Caller;
@@ -202,6 +204,7 @@ fn done(
         Done::Killed => "killed",
         Done::Deleted => "deleted",
         Done::Released { .. } => "released",
+        Done::Waiting { .. } => "waiting",
     };
     let slot = kernel.registry().get(path);
     let mut document = serde_json::json!({
@@ -211,10 +214,59 @@ fn done(
         "state": slot.as_ref().map(|slot| slot.state()),
         "incarnation": slot.as_ref().map(|slot| slot.incarnation()),
     });
-    if let (Done::Released { count }, Some(object)) = (&done, document.as_object_mut()) {
-        object.insert("count".to_owned(), Value::from(*count));
+    let Some(object) = document.as_object_mut() else {
+        return Ok(document);
+    };
+    match &done {
+        Done::Released { count } => {
+            object.insert("count".to_owned(), Value::from(*count));
+        }
+        Done::Waiting { need } => {
+            let need = path.parent().map(|parent| parent.child(need));
+            let need = need.and_then(|need| kernel.registry().get(&need));
+            if let Some(need) = need {
+                // What it waits for may itself wait.
+                let root = waits_for(kernel, &need).unwrap_or(need);
+                object.insert("waits_for".to_owned(), need_of(&root));
+            }
+        }
+        _ => {}
     }
     Ok(document)
+}
+
+/// The slot that is down and that `slot` waits for, if that is why it does not run.
+///
+/// What waits for one that is down for good says `stopped` as well, so a child that somebody stopped counts as waiting
+/// while one of its needs is down: without that it cannot start either.
+fn waits_for(kernel: &Kernel, slot: &Slot) -> Option<Arc<Slot>> {
+    if !matches!(slot.state(), SlotState::Starting | SlotState::Stopped) {
+        return None;
+    }
+    let parent = slot.path().parent()?;
+    let siblings = slot.spec().needs.iter();
+    let needs = siblings.filter_map(|need| kernel.registry().get(&parent.child(need)));
+    needs
+        .filter_map(|need| match need.state() {
+            SlotState::Running | SlotState::Stopping | SlotState::Suspended => None,
+            SlotState::Starting => waits_for(kernel, &need),
+            SlotState::Stopped => waits_for(kernel, &need).or(Some(need)),
+            _ => Some(need),
+        })
+        .next()
+}
+
+/// What [`waits_for`] found, as a document has it.
+fn need_of(need: &Slot) -> Value {
+    serde_json::json!({ "path": need.path(), "state": need.state() })
+}
+
+/// `waits for /a, which is stopped`, if the document of [`need_of`] says so.
+fn waits_text(waits_for: &Value) -> Option<String> {
+    use crate::screen::{is_in_state, text};
+    let path = text(waits_for, "path");
+    let state = is_in_state(text(waits_for, "state"));
+    (!path.is_empty()).then(|| format!("waits for {path}, which {state}"))
 }
 
 /// One line about what [`done`] made.
@@ -222,11 +274,25 @@ fn show_done(document: &Value, screen: &Screen) -> String {
     use crate::screen::{Line, Tone, number, text};
     let mut line = Line::new();
     line.push(Tone::Bold, text(document, "path"));
-    line.push(Tone::Plain, &format!(" {}", text(document, "done")));
-    let state = text(document, "state");
-    if !state.is_empty() && state != text(document, "done") {
+    let (done, state) = (text(document, "done"), text(document, "state"));
+    if done == "waiting" {
+        let waits = document.get("waits_for").and_then(waits_text);
+        let waits = waits.unwrap_or_else(|| "waits for what it needs".to_owned());
+        line.push(Tone::Warn, &format!(" {waits}"));
+        return line.wrap(screen, 2);
+    }
+    line.push(Tone::Plain, &format!(" {done}"));
+    if done == "stopped" && matches!(state, "starting" | "restarting" | "running") {
+        line.push(Tone::Plain, ", and is started again");
+    } else if !state.is_empty() && state != done {
         line.push(Tone::Plain, ", now ");
-        line.push(Tone::of_state(state), state);
+        let word = match state {
+            "backoff" => "in backoff",
+            "quarantined" => "in quarantine",
+            "restarting" => "being restarted",
+            other => other,
+        };
+        line.push(Tone::of_state(state), word);
         line.push(
             Tone::Dim,
             &format!(" (life {})", number(document, "incarnation")),

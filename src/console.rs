@@ -4,8 +4,10 @@
 //! own and stops at the first error, with its exit code.
 
 use std::io::{self, BufRead, IsTerminal};
+use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Args;
 use crate::cli::{self, Caller};
@@ -13,6 +15,7 @@ use crate::commands::Command;
 use crate::error::{Code, CommandError};
 use crate::output;
 use crate::screen::text;
+use crate::watch::Interrupts;
 
 /// The longest line, in bytes.
 const LINE_LEN_MAX: usize = 1 << 20;
@@ -26,6 +29,7 @@ pub fn attach(caller: &Caller) -> Result<u8, CommandError> {
     let caller = Caller {
         socket: Some(client.socket().to_owned()),
         name: None,
+        interrupts: Some(listen()?),
         ..caller.clone()
     };
     let health = Command::find(&["health"])
@@ -62,6 +66,49 @@ pub fn attach(caller: &Caller) -> Result<u8, CommandError> {
     }
 }
 
+/// Listens to Ctrl-C and SIGTERM on a thread of its own, from now on: they end the watch that is on, else the
+/// console, also while it waits for a line or an answer.
+fn listen() -> Result<Arc<Interrupts>, CommandError> {
+    let failed = |error: io::Error| {
+        CommandError::new(Code::Failed, format!("cannot listen for signals: {error}"))
+    };
+    let interrupts = Arc::new(Interrupts::default());
+    let heard = Arc::clone(&interrupts);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let guard = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    drop(guard);
+    let listening = async move {
+        loop {
+            let code = tokio::select! {
+                _ = interrupt.recv() => 130,
+                _ = terminate.recv() => 143,
+            };
+            if !heard.end_watch() {
+                leave(code);
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("uk-signals".to_owned())
+        .spawn(move || runtime.block_on(listening))
+        .map_err(failed)?;
+    Ok(interrupts)
+}
+
+#[expect(
+    clippy::exit,
+    reason = "the console may be reading a line, which nothing else ends"
+)]
+fn leave(code: i32) {
+    output::err("\n");
+    std::process::exit(code);
+}
+
 fn read_line(from: &mut impl BufRead) -> Result<Option<String>, CommandError> {
     let mut bytes = Vec::new();
     let mut limited = io::Read::take(from, u64::try_from(LINE_LEN_MAX).unwrap_or(u64::MAX));
@@ -84,7 +131,13 @@ fn read_line(from: &mut impl BufRead) -> Result<Option<String>, CommandError> {
 
 fn run_line(line: &str, caller: &Caller) -> u8 {
     let words = match split(line) {
-        Ok(words) => words,
+        Ok(mut words) => {
+            // Whoever copies a line from elsewhere brings its `uk` along.
+            if words.len() > 1 && words.first().is_some_and(|word| word == "uk") {
+                words.remove(0);
+            }
+            words
+        }
         Err(error) => {
             cli::show_error(&error, caller.json);
             return error.code.exit();

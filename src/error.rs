@@ -193,12 +193,19 @@ impl CommandError {
                     hint: Some(hint),
                 }
             }
-            KernelError::Fixed(_) => Self::new(Code::Failed, message),
+            KernelError::Fixed(path) => {
+                let hint = if path.is_root() {
+                    "`uk shutdown` stops the kernel".to_owned()
+                } else {
+                    format!("`uk kill {path}` has it started again")
+                };
+                Self::new(Code::Failed, message).hint(hint)
+            }
             KernelError::NotASupervisor(path) => Self::usage(message).hint(format!(
                 "name a supervisor; `uk tree {path}` shows what is there"
             )),
             KernelError::NotAWorker(path) => Self::usage(message).hint(format!(
-                "send to one of its children: `uk tree {path}` shows them"
+                "name one of its children: `uk tree {path}` shows them"
             )),
             KernelError::Build(BuildError::UnknownKind { kind, .. }) => {
                 Self::no_such_kind(&kind, kernel)
@@ -291,6 +298,9 @@ fn refusal_hint(path: &ActorPath, error: &RequestError) -> String {
             format!("`uk stop {path}` stops it, `uk restart {path}` stops and starts it")
         }
         RequestError::Restarting => format!("`uk stop {path}` ends its restarts"),
+        RequestError::NotRunning if path.is_root() || path.as_str() == "/system" => {
+            "it is started again without being asked: `uk health` says how the kernel is".to_owned()
+        }
         RequestError::NotRunning => {
             format!("`uk start {path}` starts it, `uk why {path}` says why")
         }

@@ -2,8 +2,12 @@
 
 use serde_json::Value;
 use unity_supervisors::Kinds;
+use unity_supervisors::kind::SettingsError;
 
 use crate::tree_file::{KindCheck, PathStep, SettingsFault};
+
+/// After this many faults the settings of one child are not looked at any further.
+const FAULTS_MAX: usize = 32;
 
 /// A table of kinds, as the reader of tree files wants to see it.
 #[derive(Debug)]
@@ -18,14 +22,60 @@ impl KindCheck for KnownKinds<'_> {
         let Some(kind) = self.0.get(kind) else {
             return Ok(());
         };
-        kind.check(settings).map_err(|error| {
-            vec![SettingsFault {
-                path: steps(&error.path),
-                what: error.what,
-                expected: error.expected,
-            }]
-        })
+        let faults = all_faults(&|settings| kind.check(settings), settings);
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
     }
+}
+
+/// All that does not fit. A check stops at the first fault, so what is at fault is taken out of a copy and the
+/// copy checked again.
+fn all_faults(
+    check: &dyn Fn(&Value) -> Result<(), SettingsError>,
+    settings: &Value,
+) -> Vec<SettingsFault> {
+    let mut rest = settings.clone();
+    let mut removed: Vec<String> = Vec::new();
+    let mut faults: Vec<SettingsFault> = Vec::new();
+    while faults.len() < FAULTS_MAX
+        && let Err(error) = check(&rest)
+    {
+        let missing = quoted(&error.what, "missing field ");
+        if missing.is_some_and(|missing| removed.iter().any(|key| key == missing)) {
+            break;
+        }
+        let path = steps(&error.path);
+        let first = match path.first() {
+            Some(PathStep::Key(key)) => Some(key.as_str()),
+            _ => None,
+        };
+        let unknown = quoted(&error.what, "unknown field ");
+        let offender = [first, unknown]
+            .into_iter()
+            .flatten()
+            .find(|key| rest.get(key).is_some())
+            .map(str::to_owned);
+        faults.push(SettingsFault {
+            path,
+            what: error.what,
+            expected: error.expected,
+        });
+        let (Some(key), Some(object)) = (offender, rest.as_object_mut()) else {
+            break;
+        };
+        object.remove(&key);
+        removed.push(key);
+    }
+    faults
+}
+
+/// The name in backquotes after `lead`, with which `text` begins.
+fn quoted<'a>(text: &'a str, lead: &str) -> Option<&'a str> {
+    let rest = text.strip_prefix(lead)?.strip_prefix('`')?;
+    rest.split_once('`').map(|(name, _)| name)
 }
 
 /// Reads `backoff.min` and `command[1]`.
@@ -45,6 +95,26 @@ fn steps(path: &str) -> Vec<PathStep> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_faults_of_settings_are_found_and_each_once() {
+        let kinds = unity_actors::kinds();
+        let settings = serde_json::json!({ "command": 5, "comand": ["a"], "stop_signal": 9 });
+
+        let faults = KnownKinds(&kinds).check("process", &settings).unwrap_err();
+
+        let mut at: Vec<_> = faults
+            .iter()
+            .filter_map(|fault| fault.path.first())
+            .collect();
+        at.sort_by_key(|step| format!("{step:?}"));
+        let key = |key: &str| PathStep::Key(key.to_owned());
+        assert_eq!(
+            at,
+            [&key("comand"), &key("command"), &key("stop_signal")],
+            "{faults:?}"
+        );
+    }
 
     #[test]
     fn a_way_into_settings_is_read_step_by_step() {

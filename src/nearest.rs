@@ -6,10 +6,10 @@
 /// Words longer than this many characters are never suggested and have no suggestion.
 pub const WORD_LEN_MAX: usize = 64;
 
-/// The candidate that is closest to `word`, or `None` if none is close.
+/// The candidate that is closest to `written`, or `None` if none is close. It is never `written` itself.
 ///
 /// Close is: a swap, a missing, an additional or a wrong character for every three of the longer
-/// word (one at least), or a `word` of three or more characters that begins a candidate. Upper and
+/// word (one at least), or a word of three or more characters that begins a candidate. Upper and
 /// lower case, `-` and `_` count as the same. Of equally close candidates the first one wins.
 ///
 /// ```
@@ -19,10 +19,14 @@ pub const WORD_LEN_MAX: usize = 64;
 /// assert_eq!(nearest("colour", ["period", "strategy"]), None);
 /// ```
 #[must_use]
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = folded(word)?;
+pub fn nearest<'a>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let word = folded(written)?;
     candidates
         .into_iter()
+        .filter(|candidate| *candidate != written)
         .filter_map(|candidate| {
             let other = folded(candidate)?;
             Some((rank(&word, &other)?, candidate))
@@ -100,6 +104,7 @@ mod tests {
             ("strat", Some("strategy")),
             ("prcess", Some("process")),
             ("lgo", Some("log")),
+            ("log", None),
             ("x", None),
             ("", None),
             ("colour", None),

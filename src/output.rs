@@ -9,18 +9,22 @@ use crate::error::{Code, CommandError};
 /// # Errors
 /// If it cannot be written, as on a full disk. A reader that went away is no error.
 pub fn out(text: &str) -> Result<(), CommandError> {
-    match write(&mut io::stdout().lock(), text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::new(
-            Code::Failed,
-            format!("cannot write to standard output: {error}"),
-        )),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    frame(text).map(drop)
 }
 
 /// Writes one of many texts to standard output. Returns whether somebody still reads them.
-pub fn frame(text: &str) -> bool {
-    write(&mut io::stdout().lock(), text).is_ok()
+///
+/// # Errors
+/// If it cannot be written, as on a full disk.
+pub fn frame(text: &str) -> Result<bool, CommandError> {
+    match write(&mut io::stdout().lock(), text) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CommandError::new(
+            Code::Failed,
+            format!("cannot write to standard output: {error}"),
+        )),
+    }
 }
 
 /// Writes `text` to standard error, where there is nobody to tell that it cannot be written.

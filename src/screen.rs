@@ -4,13 +4,13 @@
 
 use serde_json::Value;
 
-/// The width of what is no terminal.
-const WIDTH: usize = 80;
+/// The width of what is no terminal: nothing is cut there.
+const WIDTH: usize = usize::MAX;
 
 /// Where something is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
-    /// Columns.
+    /// Columns; as many as wanted where it is no terminal, unless `COLUMNS` says otherwise.
     pub width: usize,
     /// Rows, if it is a terminal.
     pub height: Option<usize>,
@@ -100,7 +100,7 @@ impl Screen {
     }
 }
 
-/// One line of pieces, cut to the width of the screen.
+/// One line of pieces, cut to the width of the screen or wrapped.
 #[derive(Debug, Default)]
 pub struct Line {
     pieces: Vec<(Tone, String)>,
@@ -151,6 +151,58 @@ impl Line {
     }
 }
 
+impl Line {
+    /// The line, wrapped between words to the width of the screen; what follows the first row is indented.
+    #[must_use]
+    pub fn wrap(&self, screen: &Screen, indent: usize) -> String {
+        let width = screen.width.max(1);
+        if self.width <= width {
+            return self.render(screen);
+        }
+        let all: Vec<(Tone, char)> = self
+            .pieces
+            .iter()
+            .flat_map(|(tone, piece)| piece.chars().map(|c| (*tone, c)))
+            .collect();
+        let indent = if indent * 2 <= width { indent } else { 0 };
+        let mut out = String::new();
+        let mut rest = all.as_slice();
+        let mut lead = 0;
+        while !rest.is_empty() {
+            let (row, after) = split_row(rest, width - lead);
+            let mut line = Self::new();
+            line.push(Tone::Plain, &" ".repeat(lead));
+            for run in row.chunk_by(|(one, _), (other, _)| one == other) {
+                let tone = run.first().map_or(Tone::Plain, |(tone, _)| *tone);
+                line.push(tone, &run.iter().map(|(_, c)| *c).collect::<String>());
+            }
+            out.push_str(&line.render(screen));
+            lead = indent;
+            let words = after.iter().position(|(_, c)| *c != ' ');
+            rest = words.and_then(|at| after.get(at..)).unwrap_or_default();
+        }
+        out
+    }
+}
+
+/// Characters and their tones.
+type Toned<'a> = &'a [(Tone, char)];
+
+/// Splits a row of at most `width` characters off, between words if it can.
+fn split_row(chars: Toned<'_>, width: usize) -> (Toned<'_>, Toned<'_>) {
+    let Some((row, after)) = chars.split_at_checked(width) else {
+        return (chars, &[]);
+    };
+    if after.first().is_none_or(|(_, c)| *c == ' ') {
+        return (row, after);
+    }
+    let begin = row.iter().position(|(_, c)| *c != ' ').unwrap_or(0);
+    match row.iter().rposition(|(_, c)| *c == ' ') {
+        Some(blank) if blank > begin => chars.split_at(blank),
+        _ => (row, after),
+    }
+}
+
 /// `text` in at most `width` characters, the last an ellipsis if something was cut.
 #[must_use]
 pub fn cut(text: &str, width: usize) -> String {
@@ -185,6 +237,17 @@ fn is_invisible(c: char) -> bool {
 /// A table: a row of cells each, columns as wide as their widest cell, cut to the screen.
 #[must_use]
 pub fn table(rows: &[Vec<(Tone, String)>], screen: &Screen) -> String {
+    table_of(rows, |line, _| line.render(screen))
+}
+
+/// A table as [`table`] makes it, its last column wrapped.
+#[must_use]
+pub fn wrapped_table(rows: &[Vec<(Tone, String)>], screen: &Screen) -> String {
+    table_of(rows, |line, last| line.wrap(screen, last))
+}
+
+/// `draw` is given a line and where the last column begins.
+fn table_of(rows: &[Vec<(Tone, String)>], draw: impl Fn(&Line, usize) -> String) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let mut starts = vec![0];
     for column in 0..columns {
@@ -200,6 +263,10 @@ pub fn table(rows: &[Vec<(Tone, String)>], screen: &Screen) -> String {
             start + widest + 2
         });
     }
+    let last = columns
+        .checked_sub(1)
+        .and_then(|last| starts.get(last).copied())
+        .unwrap_or(0);
     let mut text = String::new();
     for row in rows {
         let mut line = Line::new();
@@ -211,7 +278,7 @@ pub fn table(rows: &[Vec<(Tone, String)>], screen: &Screen) -> String {
                 line.push(*tone, cell);
             }
         }
-        text.push_str(&line.render(screen));
+        text.push_str(&draw(&line, last));
     }
     text
 }
@@ -234,6 +301,18 @@ pub fn rough(ms: u64) -> String {
         120_000..7_200_000 => format!("{}m", ms / 60_000),
         7_200_000..172_800_000 => format!("{}h", ms / 3_600_000),
         _ => format!("{}d", ms / 86_400_000),
+    }
+}
+
+/// What a child of this state does, for people: `is running`, `waits in backoff`.
+#[must_use]
+pub fn is_in_state(state: &str) -> String {
+    match state {
+        "backoff" => "waits in backoff".to_owned(),
+        "quarantined" => "is in quarantine".to_owned(),
+        "restarting" => "is being restarted".to_owned(),
+        "ignored" => "was not wanted by its own start".to_owned(),
+        other => format!("is {other}"),
     }
 }
 
@@ -303,6 +382,32 @@ mod tests {
             line.render(&Screen::plain(27)),
             "├─ sensors          running\n"
         );
+    }
+
+    #[test]
+    fn a_wrapped_line_keeps_every_word() {
+        let mut line = Line::new();
+        line.push(Tone::Bold, "  why   ");
+        line.push(Tone::Plain, "one two three four");
+
+        assert_eq!(
+            line.wrap(&Screen::plain(18), 8),
+            "  why   one two\n        three four\n"
+        );
+        assert_eq!(
+            line.wrap(&Screen::plain(usize::MAX), 8),
+            line.render(&Screen::plain(80))
+        );
+        for width in 0..40 {
+            let text = line.wrap(&Screen::plain(width), 8);
+            assert!(
+                text.lines()
+                    .all(|line| line.chars().count() <= width.max(1)),
+                "{width}: {text}"
+            );
+            let kept: String = text.split_whitespace().collect();
+            assert_eq!(kept, "whyonetwothreefour", "{width}");
+        }
     }
 
     #[test]

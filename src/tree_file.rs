@@ -196,8 +196,13 @@ pub fn load_text(name: &str, text: &str, sources: &Sources<'_>) -> Checked {
 /// Reads a file for [`Sources::read`], no more than `max` bytes of it.
 ///
 /// # Errors
-/// What the system says.
+/// What the system says, and that it is no regular file: a pipe may never end.
 pub fn read_file(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let what = std::fs::metadata(path)?;
+    if !what.is_file() && !what.is_dir() {
+        let error = "it is neither a regular file nor a folder";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+    }
     let mut bytes = Vec::new();
     let max = u64::try_from(max).unwrap_or(u64::MAX);
     std::fs::File::open(path)?

@@ -2,11 +2,13 @@
 
 use std::future::Future;
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::{Code, CommandError};
@@ -20,20 +22,71 @@ const KEYS: Duration = Duration::from_millis(50);
 /// Time between two frames elsewhere.
 const PLAIN_FRAME: Duration = Duration::from_secs(1);
 
+/// Who hears of signals where more than a watch waits for them: the console. A watch takes them while it is on.
+#[derive(Debug, Default)]
+pub struct Interrupts {
+    is_watching: AtomicBool,
+    told: Notify,
+}
+
+impl Interrupts {
+    /// Ends the watch that is on; `false` if there is none.
+    #[must_use]
+    pub fn end_watch(&self) -> bool {
+        let is_watching = self.is_watching.load(Ordering::Acquire);
+        if is_watching {
+            self.told.notify_one();
+        }
+        is_watching
+    }
+
+    fn watching(&self) -> Watching<'_> {
+        self.is_watching.store(true, Ordering::Release);
+        Watching(self)
+    }
+}
+
+/// A watch is on until it is dropped.
+struct Watching<'a>(&'a Interrupts);
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.0.is_watching.store(false, Ordering::Release);
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM, from `interrupts` where the process hears of them there.
+async fn interrupted(interrupts: Option<&Interrupts>) -> Result<(), CommandError> {
+    if let Some(interrupts) = interrupts {
+        interrupts.told.notified().await;
+        return Ok(());
+    }
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn failed(error: io::Error) -> CommandError {
+    CommandError::new(Code::Failed, error.to_string())
+}
+
 /// Shows what `draw` makes until q, Ctrl-C, or nobody reads it any more; `plain` as elsewhere also on a terminal.
 ///
 /// # Errors
 /// What `draw` says; the screen is as it was then.
 pub(crate) async fn watch<F>(
     plain: bool,
+    interrupts: Option<&Interrupts>,
     mut draw: impl FnMut(Screen) -> F,
 ) -> Result<(), CommandError>
 where
     F: Future<Output = Result<String, CommandError>>,
 {
-    let failed = |error: io::Error| CommandError::new(Code::Failed, error.to_string());
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let _watching = interrupts.map(Interrupts::watching);
+    let mut interrupted = std::pin::pin!(interrupted(interrupts));
     let is_terminal = !plain && io::stdout().is_terminal();
     let mut beat = interval(if is_terminal { FRAME } else { PLAIN_FRAME });
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -43,12 +96,11 @@ where
     loop {
         tokio::select! {
             biased;
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            ended = &mut interrupted => return ended,
             _ = keys.tick(), if reads_keys => if is_quit_typed() { return Ok(()) },
             _ = beat.tick() => {
                 let frame = draw(Screen::stdout()).await?;
-                if !show(&frame, is_terminal) {
+                if !show(&frame, is_terminal)? {
                     return Ok(());
                 }
             }
@@ -56,18 +108,30 @@ where
     }
 }
 
-fn show(frame: &str, is_terminal: bool) -> bool {
+fn show(frame: &str, is_terminal: bool) -> Result<bool, CommandError> {
     if !is_terminal {
         return output::frame(frame);
     }
     let rows = Screen::stdout().height.unwrap_or(24).max(2) - 1;
     let mut text = String::from("\x1b[H");
-    for line in frame.lines().take(rows) {
+    let (shown, more) = fitting(frame, rows);
+    for line in shown {
         text.push_str(line);
         text.push_str("\x1b[K\r\n");
     }
-    text.push_str("\x1b[J\x1b[2mq quits\x1b[0m");
+    let more = match more {
+        0 => String::new(),
+        _ => format!("; {more} more rows do not fit"),
+    };
+    text.push_str(&format!("\x1b[J\x1b[2mq quits{more}\x1b[0m"));
     output::frame(&text)
+}
+
+/// The lines of a frame that fit, and how many do not.
+fn fitting(frame: &str, rows: usize) -> (impl Iterator<Item = &str>, usize) {
+    let frame = frame.trim_end_matches('\n');
+    let more = frame.lines().count().saturating_sub(rows);
+    (frame.lines().take(rows), more)
 }
 
 /// Whether a q was typed since the last look.
@@ -93,7 +157,7 @@ struct Terminal {
 
 impl Terminal {
     fn take() -> Self {
-        output::frame("\x1b[?1049h\x1b[?25l");
+        control("\x1b[?1049h\x1b[?25l");
         let stdin = io::stdin();
         let before = tcgetattr(&stdin).ok();
         if let Some(before) = &before {
@@ -116,6 +180,25 @@ impl Drop for Terminal {
         {
             tracing::warn!(%error, "cannot restore the terminal: `stty sane` does");
         }
-        output::frame("\x1b[?25h\x1b[?1049l");
+        control("\x1b[?25h\x1b[?1049l");
+    }
+}
+
+fn control(sequence: &str) {
+    if let Err(error) = output::frame(sequence) {
+        tracing::debug!(%error, "the terminal takes no sequences");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_do_not_fit_are_counted() {
+        let (shown, more) = fitting("a\nb\nc\n\n", 2);
+
+        assert_eq!((shown.collect::<Vec<_>>(), more), (vec!["a", "b"], 1));
+        assert_eq!(fitting("a\nb\n\n", 2).1, 0);
     }
 }

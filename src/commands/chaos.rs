@@ -23,7 +23,7 @@ use unity_supervisors::{ActorPath, Kernel, KernelError, Mode, NoAnswer, SlotStat
 use super::Command;
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::error::{Code, CommandError, EXIT_DIFFERENCE};
-use crate::screen::{Screen, Tone, count, number, table};
+use crate::screen::{Line, Screen, Tone, count, number, text, wrapped_table};
 
 /// The share of a supervisor's restarts that chaos may use, in percent.
 const SHARE: u32 = 80;
@@ -42,11 +42,16 @@ const OPEN_MAX: usize = 256;
 /// Probes that are sent to.
 const PROBES_MAX: usize = 64;
 
+/// Why nothing can be killed.
+const NO_KILLS: &str = "no running worker had a budget that allows a kill (80 % of it, rounded down, may be used) \
+                        and a backoff of less than 15s, or the time was too short for the rate";
+
 pub(super) const COMMAND: Command = Command {
     about: "Kill random workers within the budgets and check what is lost",
     help: "Kills running workers of the tree, never the kernel's services, and never more than 80 % of what a \
            supervisor's budget allows, so that nothing gives up. Probes are sent numbered messages meanwhile. \
-           Exits 9 if a message was lost, doubled or overtaken, or if something did not come back.\n\n\
+           Exits 9 if a message was lost, doubled or overtaken, or if something did not come back, \
+           and 1 if there was nothing that could be killed.\n\n\
            Example: uk chaos run --for 60s --rate 5/s --seed 7 --yes",
     args: &[
         Arg::needed("for", ArgKind::Duration, "how long"),
@@ -353,6 +358,7 @@ fn report(seed: u64, mut kills: Kills, traffic: &Traffic) -> Value {
     json!({
         "version": 1,
         "seed": seed,
+        "why": (kills.count == 0).then_some(NO_KILLS),
         "kills": kills.count,
         "recovered": kills.recovered_ms.len(),
         "not_recovered": kills.not_recovered,
@@ -370,6 +376,9 @@ fn exit(document: &Value) -> u8 {
         .iter()
         .all(|key| number(document, key) == 0);
     let all_back = number(document, "kills") == number(document, "recovered");
+    if is_well && number(document, "kills") == 0 {
+        return Code::Failed.exit();
+    }
     if is_well && all_back {
         0
     } else {
@@ -395,7 +404,7 @@ fn show(document: &Value, screen: &Screen) -> String {
             Tone::Bold,
             of("kills"),
             if none {
-                "no budget allowed any".to_owned()
+                String::new()
             } else {
                 format!("seed {}", of("seed"))
             },
@@ -436,7 +445,14 @@ fn show(document: &Value, screen: &Screen) -> String {
             (Tone::Dim, said),
         ]
     });
-    table(&rows, screen)
+    let mut out = wrapped_table(&rows, screen);
+    if none {
+        let mut line = Line::new();
+        line.push(Tone::Bad, "nothing was killed: ");
+        line.push(Tone::Plain, text(document, "why"));
+        out.push_str(&line.wrap(screen, 2));
+    }
+    out
 }
 
 #[cfg(test)]

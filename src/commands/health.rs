@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use unity_supervisors::{ActorPath, Kernel, Mode, SlotState};
 
-use super::Command;
+use super::{Command, need_of, waits_for, waits_text};
 use crate::arguments::milliseconds;
 use crate::error::EXIT_DIFFERENCE;
 use crate::screen::{Line, Screen, Tone, count, list, number, rough, text};
@@ -17,7 +17,8 @@ const SHOWN: usize = 20;
 pub(super) const COMMAND: Command = Command {
     about: "Whether all is well; exit code 9 if not",
     help: "Degraded is: safe mode, a boot that is not over, a child that is in quarantine, being restarted or in \
-           backoff, or a life that is stuck on a thread. A child that somebody stopped is not.\n\n\
+           backoff, one that waits for another that is down, or a life that is stuck on a thread. A child that \
+           somebody stopped is not.\n\n\
            Example: uk health --json",
     show,
     exit: |document| {
@@ -49,9 +50,13 @@ fn read(kernel: &Kernel) -> Value {
         if state == SlotState::Quarantined {
             quarantined.push(path.clone());
         }
-        if is_bad || slot.abandoned() > 0 {
+        let need = waits_for(kernel, &slot);
+        if is_bad || slot.abandoned() > 0 || need.is_some() {
             let reason = slot.last_exit().map(|exit| exit.reason);
-            unwell.push(json!({ "path": path, "state": state, "abandoned": slot.abandoned(), "reason": reason }));
+            let need = need.as_deref().map(need_of);
+            unwell.push(json!({
+                "path": path, "state": state, "abandoned": slot.abandoned(), "reason": reason, "waits_for": need,
+            }));
         }
     }
     let is_ok = kernel.mode() == Mode::Normal && unwell.is_empty();
@@ -78,26 +83,22 @@ fn show(document: &Value, screen: &Screen) -> String {
         if is_ok { Tone::Good } else { Tone::Bad },
         text(document, "status"),
     );
-    line.push(
-        Tone::Dim,
-        &format!(
-            " · {} mode · up {}",
-            text(document, "mode"),
-            rough(number(document, "uptime_ms"))
-        ),
-    );
-    let mut out = line.render(screen);
+    let mode = match text(document, "mode") {
+        "booting" => "still booting",
+        "safe" => "safe mode",
+        "normal" => "normal mode",
+        other => other,
+    };
+    let up = rough(number(document, "uptime_ms"));
+    line.push(Tone::Dim, &format!(" · {mode} · up {up}"));
+    let mut out = line.wrap(screen, 2);
     let why = text(document, "safe_reason");
     if !why.is_empty() {
         out.push_str(&fact(screen, Tone::Bad, "safe mode", why));
     }
     out.push_str(&fact(screen, Tone::Plain, "states", &states(document)));
     for child in list(document, "unwell").iter().take(SHOWN) {
-        let state = text(child, "state");
-        let reason = child.get("reason").filter(|reason| !reason.is_null());
-        let reason = reason.map(|why| format!(" ({})", crate::screen::reason(why)));
-        let said = format!("{}{}", text(child, "path"), reason.unwrap_or_default());
-        out.push_str(&fact(screen, Tone::of_state(state), state, &said));
+        out.push_str(&unwell(child, screen));
     }
     let more = list(document, "unwell").len().saturating_sub(SHOWN);
     if more > 0 {
@@ -123,13 +124,24 @@ fn show(document: &Value, screen: &Screen) -> String {
     out
 }
 
+fn unwell(child: &Value, screen: &Screen) -> String {
+    let (path, state) = (text(child, "path"), text(child, "state"));
+    if let Some(waits) = child.get("waits_for").and_then(waits_text) {
+        return fact(screen, Tone::Warn, "waiting", &format!("{path} {waits}"));
+    }
+    let reason = child.get("reason").filter(|reason| !reason.is_null());
+    let reason = reason.map(|why| format!(" ({})", crate::screen::reason(why)));
+    let said = format!("{path}{}", reason.unwrap_or_default());
+    fact(screen, Tone::of_state(state), state, &said)
+}
+
 fn fact(screen: &Screen, tone: Tone, name: &str, value: &str) -> String {
     let mut line = Line::new();
     line.push(Tone::Plain, "  ");
     line.push(tone, name);
     line.pad_to(14);
     line.push(Tone::Plain, value);
-    line.render(screen)
+    line.wrap(screen, 14)
 }
 
 fn states(document: &Value) -> String {

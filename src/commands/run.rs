@@ -1,12 +1,14 @@
 //! `uk run`: boots a kernel and stays with it until it ends.
 
+use std::cell::RefCell;
 use std::io::Write;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use unity_supervisors::report::Fact;
@@ -27,9 +29,14 @@ const DEFAULT_TREE: &str = include_str!("../../config/trees/default.yaml");
 /// What is logged unless `UK_LOG` says otherwise.
 const LOG: &str = "warn,unity_kernel=info,unity_supervisors=info,unity_actors=info";
 
+/// How long a tree that booted into safe mode may take to come to rest before it is shown.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
+/// Time between two looks whether it has.
+const SETTLE_LOOK: Duration = Duration::from_millis(20);
+
 pub(super) const COMMAND: Command = Command {
     about: "Boot a kernel and stay with it; without a file, a small robot",
-    help: "Prints the tree and what to do next, then the log. Ctrl-C, SIGTERM and `uk shutdown` stop it in \
+    help: "Prints the tree and what to do next, then the log. Ctrl-C, SIGTERM, SIGHUP and `uk shutdown` stop it in \
            order; a second signal kills it at once. UK_LOG sets what is logged, as in UK_LOG=debug.\n\n\
            Example: uk run robot.yaml --name robot1",
     args: &[
@@ -56,12 +63,12 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     let Some(tree) = read_tree(caller, file, screen)? else {
         return Ok(Code::Invalid.exit());
     };
-    step(
-        screen,
-        "configuration",
-        file.unwrap_or("the default tree"),
-        since.elapsed(),
-    );
+    // What is refused has done nothing, so nothing is ticked off before it is known.
+    let steps = Rc::new(RefCell::new(Vec::new()));
+    let name = file.unwrap_or("the default tree");
+    let configured = step(screen, "configuration", name, since.elapsed());
+    steps.borrow_mut().push(configured);
+    let told = Rc::clone(&steps);
     let options = BootOptions {
         name: caller.name.clone(),
         socket: caller.socket.clone(),
@@ -72,11 +79,12 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
             say_safe_mode(fact, screen, loud.clone())
         })),
         progress: Some(Box::new(move |name, what, took| {
-            step(screen, name, what, took)
+            told.borrow_mut().push(step(screen, name, what, took));
         })),
         ..BootOptions::new(tree)
     };
     let running = boot(options).map_err(of_boot)?;
+    output::err(&steps.take().concat());
     running.block_on(attend(&running, caller, screen))
 }
 
@@ -160,10 +168,10 @@ fn read_tree(
     Ok(checked.tree)
 }
 
-fn step(screen: Screen, name: &str, what: &str, took: Duration) {
+fn step(screen: Screen, name: &str, what: &str, took: Duration) -> String {
     let tick = screen.paint(Tone::Good, "✓");
     let took = screen.paint(Tone::Dim, &format!("{:.1}ms", took.as_secs_f64() * 1e3));
-    output::err(&format!("{tick} {name:<16}{what}  {took}\n"));
+    format!("{tick} {name:<16}{what}  {took}\n")
 }
 
 fn say_safe_mode(fact: &Fact, screen: Screen, mut lines: NonBlocking) {
@@ -203,6 +211,8 @@ fn of_boot(error: BootError) -> CommandError {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// Not there if it was ignored from the start, as below `nohup`: then it stays ignored.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -215,16 +225,36 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            hangup: if is_hangup_ignored() {
+                None
+            } else {
+                Some(listen(SignalKind::hangup())?)
+            },
         })
     }
 
     /// The exit code of the next signal, should it not be handled in order.
     async fn next(&mut self) -> u8 {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => 130,
             _ = self.terminate.recv() => 143,
+            _ = hangup => 129,
         }
     }
+}
+
+/// Whether SIGHUP is ignored; where the system does not say, it is not.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Stays with the kernel until it ends.
@@ -242,9 +272,13 @@ async fn attend(
         _ = signals.next() => None,
     };
     if let Some(mode) = booted {
+        if mode == Mode::Safe {
+            settled(kernel).await;
+        }
         if mode != Mode::Stopping {
             let actors = u64::try_from(kernel.registry().len()).unwrap_or(u64::MAX);
-            step(screen, "tree", &count(actors, "actor"), since.elapsed());
+            let actors = count(actors, "actor");
+            output::err(&step(screen, "tree", &actors, since.elapsed()));
             show_tree(running, caller);
         }
         let signalled = tokio::select! {
@@ -264,6 +298,25 @@ async fn attend(
             output::err("killed\n");
             Ok(code)
         }
+    }
+}
+
+/// Waits for a while until no child is on its way up or down any more, so that the tree shows what safe mode made.
+async fn settled(kernel: &Kernel) {
+    let until = Instant::now() + SETTLES_WITHIN;
+    let is_on_its_way = |state| {
+        matches!(
+            state,
+            SlotState::Starting | SlotState::Stopping | SlotState::Restarting
+        )
+    };
+    let settling = || {
+        let paths = kernel.registry().paths();
+        let mut slots = paths.iter().filter_map(|path| kernel.registry().get(path));
+        slots.any(|slot| is_on_its_way(slot.state()))
+    };
+    while settling() && Instant::now() < until {
+        sleep(SETTLE_LOOK).await;
     }
 }
 
@@ -317,6 +370,10 @@ fn next_steps(running: &RunningKernel, caller: &Caller) -> String {
     let mut add = |command: String, what: &str| {
         text.push_str(&format!("  {:<38} {what}\n", format!("{uk} {command}")));
     };
+    if kernel.mode() == Mode::Safe {
+        add("health".to_owned(), "what is in quarantine, and why");
+        add("release --all".to_owned(), "end safe mode");
+    }
     if let Some(path) = worker {
         add(format!("kill {path}"), "kill a part; it comes back");
         add(format!("why {path}"), "what happened to it");

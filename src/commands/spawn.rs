@@ -82,9 +82,15 @@ async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
             ..
         })
     );
-    let mut document = done(&kernel, &path, spawned).map_err(|error| match has_not_started {
-        true => error.hint("nothing was added: mend it and spawn it again"),
-        false => error,
+    let is_fixed = matches!(spawned, Err(KernelError::Fixed(_)));
+    let mut document = done(&kernel, &path, spawned).map_err(|error| {
+        if has_not_started {
+            error.hint("nothing was added: mend it and spawn it again")
+        } else if is_fixed {
+            error.hint("name another supervisor with --under: `uk tree` shows them")
+        } else {
+            error
+        }
     })?;
     if let Some(object) = document.as_object_mut() {
         object.insert("warnings".to_owned(), child.warnings.into());

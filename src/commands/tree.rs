@@ -9,7 +9,7 @@ use crate::arguments::{Arg, ArgKind, Args, duration_text};
 use crate::cli::{Caller, block_on};
 use crate::error::CommandError;
 use crate::output;
-use crate::screen::{Line, Screen, Tone, count, list, number, reason, table, text};
+use crate::screen::{Line, Screen, Tone, count, cut, list, number, reason, table, text};
 use crate::watch::watch;
 
 pub(super) const COMMAND: Command = Command {
@@ -54,7 +54,7 @@ fn attend(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     };
     if args.flag("watch") {
         let end = if caller.json { "" } else { "\n" };
-        let frames = watch(caller.json, |screen| {
+        let frames = watch(caller.json, caller.interrupts.as_deref(), |screen| {
             let (client, draw) = (&client, &draw);
             async move { Ok(draw(&client.call(&COMMAND, args).await?, &screen) + end) }
         });
@@ -65,6 +65,11 @@ fn attend(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     }
     Ok(0)
 }
+
+/// The columns of a row that [`fit`] looks at.
+const NAME: usize = 0;
+const KIND: usize = 1;
+const STATE: usize = 2;
 
 /// Draws the document of `uk tree`, with the kernel's own services if wanted.
 #[must_use]
@@ -79,8 +84,29 @@ pub(crate) fn render(document: &Value, screen: &Screen, with_system: bool) -> St
     if let Some(system) = system {
         add_rows(system, &mut Branch::top(text(system, "path")), &mut rows);
     }
+    fit(&mut rows, screen.width);
     out.push_str(&table(&rows, screen));
     out
+}
+
+/// Makes room for the states: the kinds go first, then the ends of the names.
+fn fit(rows: &mut [Vec<(Tone, String)>], width: usize) {
+    let widest = |rows: &[Vec<(Tone, String)>], column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let widths = cells.map(|(_, text)| text.chars().count());
+        widths.max().filter(|width| *width > 0).map_or(0, |w| w + 2)
+    };
+    let state = widest(rows, STATE).saturating_sub(2);
+    if widest(rows, NAME) + widest(rows, KIND) + state <= width {
+        return;
+    }
+    for (_, kind) in rows.iter_mut().filter_map(|row| row.get_mut(KIND)) {
+        kind.clear();
+    }
+    let left = width.saturating_sub(state + 2);
+    for (_, name) in rows.iter_mut().filter_map(|row| row.get_mut(NAME)) {
+        *name = cut(name, left);
+    }
 }
 
 fn head(document: &Value, tree: &Value, screen: &Screen) -> String {
@@ -175,13 +201,13 @@ fn restarts(node: &Value) -> (Tone, String) {
         used if used * 10 >= intensity * 8 => Tone::Bad,
         _ => Tone::Warn,
     };
-    (
-        tone,
-        format!(
-            "{used}/{intensity} in {}",
-            duration_text(number(restarts, "period_ms"))
-        ),
-    )
+    let period = duration_text(number(restarts, "period_ms"));
+    let said = if is_worker {
+        format!("{used} in {period}")
+    } else {
+        format!("{used}/{intensity} in {period}")
+    };
+    (tone, said)
 }
 
 fn mailbox(node: &Value) -> (Tone, String) {
@@ -240,11 +266,21 @@ mod tests {
 robot · normal · 2 workers
 /           one_for_one  running  0/5 in 10s
 ├─ sensors  one_for_one  running  1/5 in 10s
-│  └─ host  sensor.host  running  1/5 in 10s  3 wait  killed: unplug test, said…
+│  └─ host  sensor.host  running  1 in 10s    3 wait  killed: unplug test, said…
 └─ log      log          running
 ";
         assert_eq!(drawn, expected);
         assert!(drawn.lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn a_narrow_tree_drops_the_kinds_and_keeps_the_states() {
+        for width in [10, 24, 30] {
+            let drawn = render(&document(), &Screen::plain(width), false);
+            let states = drawn.matches("running").count();
+            assert_eq!(states, 4, "{width}\n{drawn}");
+            assert!(!drawn.contains("sensor.host"), "{width}\n{drawn}");
+        }
     }
 
     #[test]

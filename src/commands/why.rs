@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use unity_supervisors::slot::{ExitRecord, Response, Slot};
 use unity_supervisors::{ActorPath, ExitKind, Kernel, SlotState};
 
-use super::{Command, PATH};
+use super::{Command, PATH, need_of, waits_for, waits_text};
 use crate::arguments::{Args, duration_text, milliseconds};
 use crate::error::CommandError;
-use crate::screen::{Line, Screen, Tone, ago, count, list, number, reason, text};
+use crate::screen::{Line, Screen, Tone, ago, count, is_in_state, list, number, reason, text};
 
 /// How many exits are drawn; `--json` has all that are kept.
 const SHOWN: usize = 8;
@@ -36,12 +36,17 @@ fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError> {
     let path = slot.path();
     let view = kernel.tree(Some(path)).and_then(|view| view.tree);
     let node = view.ok_or_else(|| CommandError::not_found(path, kernel))?;
-    let above = path.parent().and_then(|parent| kernel.tree(Some(&parent)));
+    // The kernel's own services are outside of every budget.
+    let is_service = path.segments().next() == Some("system");
+    let above = path.parent().filter(|_| !is_service);
+    let above = above.and_then(|parent| kernel.tree(Some(&parent)));
     let supervisor = above.and_then(|view| view.tree).map(|above| {
         json!({ "path": above.path, "strategy": above.strategy, "restarts": above.restarts })
     });
     let history = slot.history();
+    let need = waits_for(kernel, slot);
     let advice = advise(&Facts {
+        need: need.as_ref().map(|need| (need.path(), need.state())),
         path,
         state: slot.state(),
         last: history.last(),
@@ -63,9 +68,25 @@ fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError> {
         "abandoned": node.abandoned,
         "supervisor": supervisor,
         "safe_reason": kernel.safe_reason(),
+        "waits_for": need.as_deref().map(need_of),
         "exits": exits(kernel, &history),
+        "earlier_exits": exits(kernel, &earlier(kernel, path, &history)),
         "next": { "command": advice.command, "because": advice.because },
     }))
+}
+
+/// The exits of earlier slots at `path` that are remembered, oldest first.
+fn earlier(kernel: &Kernel, path: &ActorPath, history: &[ExitRecord]) -> Vec<ExitRecord> {
+    let tombstones = kernel.tombstones();
+    let of_path = tombstones
+        .into_iter()
+        .filter(|tombstone| tombstone.path == *path);
+    // A slot that is being buried is there twice.
+    let is_known = |record: &ExitRecord| history.iter().any(|known| known.when == record.when);
+    of_path
+        .flat_map(|tombstone| tombstone.history)
+        .filter(|record| !is_known(record))
+        .collect()
 }
 
 fn deleted(kernel: &Kernel, path: &ActorPath) -> Result<Value, CommandError> {
@@ -107,6 +128,8 @@ struct Facts<'a> {
     state: SlotState,
     last: Option<&'a ExitRecord>,
     exits: usize,
+    /// What it waits for, and how that is.
+    need: Option<(&'a ActorPath, SlotState)>,
     is_safe: bool,
     is_worker: bool,
 }
@@ -120,10 +143,28 @@ struct Advice {
 fn advise(facts: &Facts<'_>) -> Advice {
     let path = facts.path;
     let advice = |command: String, because| Advice { command, because };
-    match facts.state {
-        SlotState::Quarantined if facts.is_safe => advice(
+    if facts.is_safe && (path.is_root() || facts.state == SlotState::Quarantined) {
+        return advice(
             "uk release --all".to_owned(),
             "the kernel is in safe mode; once the cause is mended, this ends it",
+        );
+    }
+    if let Some((need, state)) = facts.need {
+        return match state {
+            SlotState::Quarantined if facts.is_safe => advice(
+                "uk release --all".to_owned(),
+                "it waits for what is in quarantine; this ends safe mode",
+            ),
+            SlotState::Quarantined => advice(format!("uk release {need}"), "it waits for that"),
+            SlotState::Restarting => advice(format!("uk why {need}"), "it waits for that"),
+            _ => advice(format!("uk start {need}"), "it waits for that"),
+        };
+    }
+    let is_fixed = path.is_root() || path.as_str() == "/system";
+    match facts.state {
+        SlotState::Backoff if is_fixed => advice(
+            "uk health".to_owned(),
+            "it waits before its next start; this says how the kernel is",
         ),
         SlotState::Quarantined => advice(
             format!("uk release {path}"),
@@ -164,9 +205,26 @@ fn show(document: &Value, screen: &Screen) -> String {
     let mut out = head(document, screen);
     out.push_str(&budget(document, screen));
     let exits = list(document, "exits");
-    if exits.is_empty() {
+    let earlier = list(document, "earlier_exits");
+    if exits.is_empty() && earlier.is_empty() {
         out.push_str("no exits so far\n");
     }
+    out.push_str(&show_exits(exits, screen));
+    if !earlier.is_empty() {
+        out.push_str("before its supervisor was restarted\n");
+        out.push_str(&show_exits(earlier, screen));
+    }
+    let next = document.get("next").unwrap_or(&Value::Null);
+    let mut line = Line::new();
+    line.push(Tone::Dim, "next  ");
+    line.push(Tone::Bold, text(next, "command"));
+    line.push(Tone::Dim, &format!("  {}", text(next, "because")));
+    out.push_str(&line.wrap(screen, 6));
+    out
+}
+
+fn show_exits(exits: &[Value], screen: &Screen) -> String {
+    let mut out = String::new();
     for exit in exits.iter().take(SHOWN) {
         out.push_str(&show_exit(exit, screen));
     }
@@ -176,12 +234,6 @@ fn show(document: &Value, screen: &Screen) -> String {
             exits.len() - SHOWN
         ));
     }
-    let next = document.get("next").unwrap_or(&Value::Null);
-    let mut line = Line::new();
-    line.push(Tone::Dim, "next  ");
-    line.push(Tone::Bold, text(next, "command"));
-    line.push(Tone::Dim, &format!("  {}", text(next, "because")));
-    out.push_str(&line.render(screen));
     out
 }
 
@@ -196,19 +248,29 @@ fn head(document: &Value, screen: &Screen) -> String {
     if document.get("deleted") == Some(&Value::Bool(true)) {
         line.push(Tone::Warn, " was deleted");
     } else {
-        line.push(Tone::Plain, " is ");
-        line.push(Tone::of_state(state), state);
+        let waits = document.get("waits_for").and_then(waits_text);
+        let tone = Tone::of_state(state);
+        line.push(Tone::Plain, " ");
+        line.push(tone, &waits.unwrap_or_else(|| is_in_state(state)));
         line.push(
             Tone::Dim,
             &format!(", life {}", number(document, "incarnation")),
         );
     }
-    line.render(screen)
+    let mut out = line.wrap(screen, 2);
+    let safe = text(document, "safe_reason");
+    if !safe.is_empty() && (text(document, "path") == "/" || state == "quarantined") {
+        let mut line = Line::new();
+        line.push(Tone::Bad, "safe mode");
+        line.push(Tone::Plain, &format!(": {safe}"));
+        out.push_str(&line.wrap(screen, 2));
+    }
+    out
 }
 
 fn budget(document: &Value, screen: &Screen) -> String {
     let Some(supervisor) = document.get("supervisor").filter(|above| !above.is_null()) else {
-        return String::new();
+        return outside_of_budgets(document);
     };
     let restarts = supervisor.get("restarts").unwrap_or(&Value::Null);
     let (used, intensity) = (number(restarts, "used"), number(restarts, "intensity"));
@@ -234,7 +296,18 @@ fn budget(document: &Value, screen: &Screen) -> String {
             text(supervisor, "path")
         ),
     );
-    line.render(screen)
+    line.wrap(screen, 2)
+}
+
+/// For the kernel's own services: their restarts are counted, and nothing gives up because of them.
+fn outside_of_budgets(document: &Value) -> String {
+    let path = text(document, "path");
+    if path != "/system" && !path.starts_with("/system/") {
+        return String::new();
+    }
+    let own = document.get("restarts").unwrap_or(&Value::Null);
+    let own = times(number(own, "total"));
+    format!("{own}; the kernel's own services are outside of all budgets\n")
 }
 
 fn times(times: u64) -> String {
@@ -263,7 +336,7 @@ fn show_exit(exit: &Value, screen: &Screen) -> String {
         ),
     );
     line.push(Tone::Plain, &format!(" → {}", action(exit)));
-    let mut out = line.render(screen);
+    let mut out = line.wrap(screen, 22);
     let detail = [
         ("at ", text(why, "location")),
         ("had in hand: ", text(exit, "in_hand")),
@@ -273,7 +346,7 @@ fn show_exit(exit: &Value, screen: &Screen) -> String {
         line.push(Tone::Plain, &" ".repeat(22));
         line.push(Tone::Dim, label);
         line.push(Tone::Plain, text);
-        out.push_str(&line.render(screen));
+        out.push_str(&line.wrap(screen, 22));
     }
     out
 }
@@ -299,6 +372,7 @@ mod tests {
             state,
             last: None,
             exits: 0,
+            need: None,
             is_safe,
             is_worker: true,
         };
@@ -312,6 +386,24 @@ mod tests {
             (SlotState::Restarting, false, "uk tree --watch"),
         ] {
             assert_eq!(advise(&facts(state, is_safe)).command, command, "{state:?}");
+        }
+        let root = ActorPath::root();
+        let need: ActorPath = "/n".parse().unwrap();
+        let of_root = Facts {
+            path: &root,
+            ..facts(SlotState::Running, true)
+        };
+        assert_eq!(advise(&of_root).command, "uk release --all");
+        for (state, command) in [
+            (SlotState::Stopped, "uk start /n"),
+            (SlotState::Quarantined, "uk release /n"),
+            (SlotState::Restarting, "uk why /n"),
+        ] {
+            let waiting = Facts {
+                need: Some((&need, state)),
+                ..facts(SlotState::Starting, false)
+            };
+            assert_eq!(advise(&waiting).command, command, "{state:?}");
         }
     }
 }

@@ -46,21 +46,25 @@ impl Reader<'_> {
     }
 
     fn bad_setting(&mut self, kind: &str, fault: &SettingsFault, span: Span, there: bool) {
-        let last = fault.path.iter().rev().find_map(|step| match step {
-            PathStep::Key(key) => Some(key.as_str()),
-            PathStep::Index(_) => None,
-        });
-        let expected = fault.expected.iter().map(String::as_str);
-        let meant = last.and_then(|last| self.suggest(last, expected));
-        let help = match meant {
-            Some(meant) => format!("did you mean `{}`?", shown(meant)),
-            None if !fault.expected.is_empty() => {
-                format!("expected one of: {}", fault.expected.join(", "))
+        let help = match unknown(fault) {
+            Some(unknown) => {
+                let names = unknown.names.iter().map(String::as_str);
+                let others = names.filter(|name| *name != unknown.word);
+                match self.suggest(&unknown.word, others) {
+                    Some(meant) => format!("did you mean `{}`?", shown(meant)),
+                    None => format!("expected one of: {}", unknown.names.join(", ")),
+                }
             }
-            None if !there => "add it below `settings:`".to_owned(),
-            None => format!("see what the settings of the kind `{kind}` are"),
+            None if there && !fault.what.starts_with("missing field ") => {
+                match path_text(&fault.path) {
+                    path if path.is_empty() => format!("mend the settings of the kind `{kind}`"),
+                    path => format!("write another value for `{path}`"),
+                }
+            }
+            None if self.trusted => "add it below `settings:`".to_owned(),
+            None => "give it with --set, or in the `settings` of --spec".to_owned(),
         };
-        let what: String = harmless(&fault.what).collect();
+        let what: String = harmless(plain_what(fault)).collect();
         let label = if fault.path.is_empty() {
             String::new()
         } else {
@@ -116,6 +120,39 @@ fn integer(value: i128) -> Json {
         .unwrap_or(Json::Null)
 }
 
+/// A name that is not known, and those that are.
+struct Unknown {
+    word: String,
+    names: Vec<String>,
+}
+
+/// Reads from a fault whether it is about a name that is not known.
+fn unknown(fault: &SettingsFault) -> Option<Unknown> {
+    let is_variant = fault.what.starts_with("unknown variant `");
+    if !is_variant && !fault.what.starts_with("unknown field `") {
+        return None;
+    }
+    let mut pieces = fault.what.split('`').skip(1).step_by(2);
+    let word = pieces.next()?.to_owned();
+    let mut names: Vec<String> = pieces.map(str::to_owned).collect();
+    // What the settings have at the top is of no use further in.
+    if names.is_empty() && !is_variant && fault.path.len() <= 1 {
+        names.clone_from(&fault.expected);
+    }
+    (!names.is_empty()).then_some(Unknown { word, names })
+}
+
+/// What is wrong, without the names that the help says.
+fn plain_what(fault: &SettingsFault) -> &str {
+    match unknown(fault) {
+        Some(_) => fault
+            .what
+            .split_once(", expected ")
+            .map_or(&fault.what, |(what, _)| what),
+        None => &fault.what,
+    }
+}
+
 /// Where a fault belongs: the key that is not known, else the value, else what should have it, and
 /// then it is not there.
 fn place(node: Option<&Node>, named: Span, fault: &SettingsFault) -> (Span, bool) {
@@ -141,7 +178,8 @@ fn place(node: Option<&Node>, named: Span, fault: &SettingsFault) -> (Span, bool
         };
         (named, node) = (span, Some(found));
     }
-    let unknown_key = !fault.expected.is_empty() || key_itself || fault.path.is_empty();
+    let is_unknown = fault.what.starts_with("unknown field `");
+    let unknown_key = is_unknown || key_itself || fault.path.is_empty();
     match node {
         Some(node) if !unknown_key => (node.caret(), true),
         _ => (named, true),

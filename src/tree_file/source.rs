@@ -159,6 +159,20 @@ impl SourceFiles {
         }
     }
 
+    /// The two includes that brought the same place in twice, if that is what `first` and `again` are.
+    pub(super) fn included_twice(&self, first: Span, again: Span) -> Option<(Span, Span)> {
+        let (one, other) = (self.get(first.file)?, self.get(again.file)?);
+        let is_same =
+            first.file != again.file && one.path == other.path && first.start == again.start;
+        let includes = (one.included_at?, other.included_at?);
+        if !is_same {
+            return None;
+        }
+        // What includes it may itself be included twice.
+        self.included_twice(includes.0, includes.1)
+            .or(Some(includes))
+    }
+
     /// The chain of files that leads to `file`: itself, the one that includes it, and so on.
     pub(super) fn ancestors(&self, file: FileId) -> impl Iterator<Item = &SourceFile> {
         std::iter::successors(self.get(file), |file| self.get(file.included_at?.file))

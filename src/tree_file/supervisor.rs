@@ -132,10 +132,17 @@ impl Reader<'_> {
             let at_id = entry.node.span;
             let again = if at_id == *first { item.span } else { at_id };
             let message = format!("two children of {path} have the id `{}`", shown(id));
-            let fault = Diagnostic::new(Code::DuplicateId, message)
-                .at(again, "here again")
-                .related(*first, "first here")
-                .help("give one of them another id");
+            let fault = Diagnostic::new(Code::DuplicateId, message);
+            let fault = match self.files.included_twice(*first, again) {
+                Some((first, again)) => fault
+                    .at(again, "included here again")
+                    .related(first, "first included here")
+                    .help("include the file once, or put a copy with other ids beside it"),
+                None => fault
+                    .at(again, "here again")
+                    .related(*first, "first here")
+                    .help("give one of them another id"),
+            };
             self.report(fault);
         }
         ids

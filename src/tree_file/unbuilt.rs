@@ -1,9 +1,7 @@
 //! Keys of parts of the kernel that are not built yet.
 //!
 //! Each has a code of its own; the change that builds a part takes its line out of here and adds
-//! the part's rules. A key that only says its default is fine.
-
-use std::time::Duration;
+//! the part's rules. A key that only says its default is fine, unless not even that is done.
 
 use unity_supervisors::spec::ChildSpec;
 
@@ -12,8 +10,6 @@ use super::diagnostic::Diagnostic;
 use super::fields::Fields;
 use super::node::{Entry, Value};
 use super::reader::Reader;
-
-const STALL_AFTER: Duration = Duration::from_secs(5);
 
 /// Reports the unbuilt keys of a child.
 pub(super) fn of_child(reader: &mut Reader<'_>, fields: Fields<'_>) {
@@ -42,23 +38,20 @@ pub(super) fn of_child(reader: &mut Reader<'_>, fields: Fields<'_>) {
         fields.get("on_crash").filter(empty),
         Code::NoOnCrash,
     );
-    let after = reader.duration(fields.get("stall_after"));
-    let own = after.is_some_and(|after| after != STALL_AFTER);
-    not_built(
-        reader,
-        fields.get("stall_after").filter(|_| own),
-        Code::NoStall,
-    );
-    let abandon = reader.choice(fields.get("stall"), &[("report", false), ("abandon", true)]);
-    let abandon = fields.get("stall").filter(|_| abandon == Some(true));
-    not_built(reader, abandon, Code::NoStall);
+    // Not even their defaults are done: nothing watches for stalls.
+    for key in ["stall_after", "stall"] {
+        not_built(reader, fields.get(key), Code::NoStall);
+    }
     let own = reader.choice(fields.get("runtime"), &[("work", false), ("own", true)]);
     not_built(
         reader,
         fields.get("runtime").filter(|_| own == Some(true)),
         Code::NoRuntime,
     );
-    not_built(reader, fields.get("health"), Code::NoHealth);
+    let on = |entry: &&Entry| {
+        !matches!(entry.node.value, Value::Bool(false)) && entry.node.as_text() != Some("off")
+    };
+    not_built(reader, fields.get("health").filter(on), Code::NoHealth);
     let kept = |entry: &&Entry| {
         let keep = entry.node.get("keep").map(|keep| &keep.node.value);
         !matches!(keep, Some(Value::Bool(false)))
@@ -91,6 +84,7 @@ fn not_built(reader: &mut Reader<'_>, entry: Option<&Entry>, code: Code) {
     let key = &entry.key.text;
     let help = match code {
         Code::NoTemplate => "list the children under `children:`".to_owned(),
+        Code::NoStall => format!("take out `{key}`: this kernel does not watch for stalls"),
         _ => format!("take out `{key}`; without it the child has the default"),
     };
     reader.report(

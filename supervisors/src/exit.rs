@@ -113,13 +113,38 @@ impl fmt::Display for ExitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.as_str())?;
         if let Some(text) = &self.text {
-            write!(f, ": {text}")?;
+            write!(f, ": {}", OneLine(text))?;
         }
         if let Some(location) = &self.location {
             write!(f, " at {location}")?;
         }
         Ok(())
     }
+}
+
+/// How many characters of a text are printed.
+const PRINTED_MAX: usize = 1_000;
+
+/// A text of somebody else's in one line, without what could play tricks on a terminal or a log.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for letter in self.0.chars().take(PRINTED_MAX) {
+            if letter.is_control() || turns_around(letter) {
+                write!(f, "{}", letter.escape_default())?;
+            } else {
+                write!(f, "{letter}")?;
+            }
+        }
+        let is_cut = self.0.chars().nth(PRINTED_MAX).is_some();
+        f.write_str(if is_cut { "…" } else { "" })
+    }
+}
+
+/// Whether a letter changes the direction in which others are shown.
+fn turns_around(letter: char) -> bool {
+    matches!(letter, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// What a handler returns to end its life.
@@ -147,5 +172,19 @@ impl<E: std::error::Error> From<E> for Exit {
             source = cause.source();
         }
         Self::error(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_prints_in_one_line_that_plays_no_tricks() {
+        let reason = ExitReason::error("one\ntwo \u{1b}[31mred\u{202e}");
+        assert_eq!(reason.to_string(), r"error: one\ntwo \u{1b}[31mred\u{202e}");
+
+        let long = ExitReason::error("x".repeat(5_000)).to_string();
+        assert_eq!(long.chars().count(), "error: ".len() + PRINTED_MAX + 1);
     }
 }

@@ -206,7 +206,7 @@ pub enum KernelError {
     },
     /// The root and `/system` cannot be asked this.
     #[error(
-        "`{0}` cannot be stopped, started, restarted or deleted: use `shutdown` to stop the kernel"
+        "`{0}` is the kernel's own and always there: it cannot be stopped or deleted, and nothing can be added to it"
     )]
     Fixed(ActorPath),
     /// A worker has no children.
@@ -606,7 +606,7 @@ impl Kernel {
             text: why.map(|why| why.chars().take(REASON_LEN_MAX).collect()),
             location: None,
         };
-        self.ask_parent(path, true, |id| Request::Kill { id, reason })
+        self.ask_parent(path, |id| Request::Kill { id, reason })
             .await
     }
 
@@ -615,8 +615,7 @@ impl Kernel {
     /// # Errors
     /// [`KernelError`] if it is not there.
     pub async fn stop(&self, path: &ActorPath) -> Result<Done, KernelError> {
-        self.ask_parent(path, false, |id| Request::Stop { id })
-            .await
+        self.ask_parent(path, |id| Request::Stop { id }).await
     }
 
     /// Starts what is down.
@@ -624,8 +623,7 @@ impl Kernel {
     /// # Errors
     /// [`KernelError`] if it is not there, runs, or fails to start.
     pub async fn start_child(&self, path: &ActorPath) -> Result<Done, KernelError> {
-        self.ask_parent(path, false, |id| Request::Start { id })
-            .await
+        self.ask_parent(path, |id| Request::Start { id }).await
     }
 
     /// Stops and starts it, uncounted.
@@ -633,8 +631,7 @@ impl Kernel {
     /// # Errors
     /// [`KernelError`] if it is not there or fails to start.
     pub async fn restart(&self, path: &ActorPath) -> Result<Done, KernelError> {
-        self.ask_parent(path, false, |id| Request::Restart { id })
-            .await
+        self.ask_parent(path, |id| Request::Restart { id }).await
     }
 
     /// Removes what is down.
@@ -642,8 +639,7 @@ impl Kernel {
     /// # Errors
     /// [`KernelError`] if it is not there or runs.
     pub async fn delete(&self, path: &ActorPath) -> Result<Done, KernelError> {
-        self.ask_parent(path, false, |id| Request::Delete { id })
-            .await
+        self.ask_parent(path, |id| Request::Delete { id }).await
     }
 
     /// Ends the quarantine of one child.
@@ -651,7 +647,7 @@ impl Kernel {
     /// # Errors
     /// [`KernelError`] if it is not there, not in quarantine, or fails to start.
     pub async fn release(&self, path: &ActorPath) -> Result<Done, KernelError> {
-        self.ask_parent(path, false, |id| Request::Release { id: Some(id) })
+        self.ask_parent(path, |id| Request::Release { id: Some(id) })
             .await
     }
 
@@ -700,7 +696,6 @@ impl Kernel {
     async fn ask_parent(
         &self,
         path: &ActorPath,
-        fixed_too: bool,
         request: impl FnOnce(ChildId) -> Request,
     ) -> Result<Done, KernelError> {
         let slot = self.slot(path)?;
@@ -715,11 +710,18 @@ impl Kernel {
             path.parent()
                 .and_then(|parent| self.0.registry.get(&parent))
         };
-        if is_fixed && !fixed_too {
-            return Err(KernelError::Fixed(path.clone()));
-        }
         let parent = parent.ok_or_else(|| KernelError::NotFound(path.clone()))?;
         let request = request(slot.id().clone());
+        // Services are killed and restarted, never kept down: `/system` is always there.
+        let is_service = path.segments().next() == Some("system");
+        let is_refused = match request {
+            Request::Kill { .. } => false,
+            Request::Stop { .. } | Request::Delete { .. } => is_fixed || is_service,
+            _ => is_fixed,
+        };
+        if is_refused {
+            return Err(KernelError::Fixed(path.clone()));
+        }
         self.ask_supervisor(&parent, request, None)
             .await
             .map_err(|error| match error {

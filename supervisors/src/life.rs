@@ -226,6 +226,14 @@ impl Life {
         self.exit.lock().get_or_insert(reason);
     }
 
+    /// Says anew what the reason will be, as long as it has not ended.
+    pub(crate) fn replace_exit(&self, reason: ExitReason) {
+        let mut exit = self.exit.lock();
+        if !self.has_ended() {
+            *exit = Some(reason);
+        }
+    }
+
     /// Why it ended, once it has.
     pub(crate) fn exit(&self) -> Option<ExitReason> {
         self.exit.lock().clone()

@@ -313,13 +313,11 @@ impl State {
     fn job_done(&mut self, job: JobId, reports: Vec<Report>, myself: &ActorRef<SupervisorMessage>) {
         self.jobs.remove(&job);
         let mut gone = Vec::new();
+        let mut started = Vec::new();
         let mut outcomes = Vec::with_capacity(reports.len());
         for report in reports {
             if let Some((cell, life)) = report.started {
-                self.note(report.key, |path| Fact::Started {
-                    path,
-                    incarnation: life.incarnation(),
-                });
+                started.push((report.key, life.incarnation()));
                 if self.early.remove(&cell.get_id()) {
                     gone.push((report.key, life));
                 } else {
@@ -331,7 +329,11 @@ impl State {
         if self.jobs.is_empty() {
             self.early.clear();
         }
+        // A job stops before it starts: so are its facts told.
         self.feed(Input::JobDone { job, outcomes }, myself);
+        for (key, incarnation) in started {
+            self.note(key, |path| Fact::Started { path, incarnation });
+        }
         for (key, life) in gone {
             self.exited(key, &life, ExitReason::killed(), myself);
         }

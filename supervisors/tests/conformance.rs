@@ -19,6 +19,8 @@ mod stop;
 mod strategies;
 #[path = "conformance/support.rs"]
 mod support;
+#[path = "conformance/threads.rs"]
+mod threads;
 
 /// Lines of the groups A to F without a test.
 ///

@@ -272,3 +272,68 @@ tree:
     }
     panic!("process {pid} outlived its kernel");
 }
+
+const BOOTS_INTO_SAFE_MODE: &str = "
+version: 1
+name: rig
+tree:
+  intensity: 0
+  children:
+    - { id: fine, kind: probe }
+    - id: bad
+      kind: process
+      settings: { command: [/nope] }
+";
+
+#[test]
+fn a_boot_into_safe_mode_shows_a_tree_at_rest_and_what_to_do() {
+    let folder = Folder::new();
+    folder.file("tree.yaml", BOOTS_INTO_SAFE_MODE);
+    let process = Rig::spawn(&folder, &[]);
+    let rig = Rig { folder, process };
+    rig.until(&["health"], |health| health["mode"] == "safe");
+    rig.until(&["version"], |_| rig.out().contains("Ctrl-C"));
+
+    let out = rig.out();
+    assert!(
+        out.contains("uk health") && out.contains("uk release --all"),
+        "{out}"
+    );
+    for on_its_way in ["starting", "stopping", "restarting"] {
+        assert!(!out.contains(on_its_way), "{out}");
+    }
+    let said = rig.uk(&["why", "/"]);
+    assert!(
+        said.out.contains("safe mode: ") && said.out.contains("uk release --all"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_hangup_stops_in_order_unless_it_is_ignored() {
+    let mut rig = Rig::boot();
+    rig.signal("HUP");
+    assert_eq!(rig.wait().code(), Some(0));
+    assert!(rig.log().contains("has stopped"), "{}", rig.log());
+
+    let folder = Folder::new();
+    let file = folder.file("tree.yaml", crate::harness::TREE);
+    let uk = folder.command(&[]);
+    let mut nohup = std::process::Command::new("nohup");
+    nohup
+        .arg(uk.get_program())
+        .args(["run", file.to_str().unwrap()])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    for (name, value) in uk.get_envs() {
+        match value {
+            Some(value) => nohup.env(name, value),
+            None => nohup.env_remove(name),
+        };
+    }
+    let process = nohup.spawn().unwrap();
+    let rig = Rig { folder, process }.until_booted();
+    rig.signal("HUP");
+    rig.json(&["kill", "/a"]);
+    assert_eq!(rig.uk(&["tree"]).code, 0);
+}

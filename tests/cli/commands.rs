@@ -236,12 +236,18 @@ fn chaos_kills_nothing_where_the_budget_is_too_small() {
         "version: 1\nname: rig\ntest: true\ntree:\n  children:\n    - { id: a, kind: probe }\n";
     let rig = Rig::boot_tree(tree);
 
-    let report = rig.json(&["chaos", "run", "--for", "200ms", "--rate", "50/s"]);
+    let chaos = ["chaos", "run", "--for", "200ms", "--rate", "50/s"];
+    let said = rig.uk(&[&chaos[..], &["--json"]].concat());
+    let report = said.json();
 
+    assert_eq!(said.code, 1, "{said:?}");
     assert_eq!(
         (&report["kills"], &report["recovery_ms"]["max"]),
         (&json!(0), &json!(null))
     );
+    assert!(report["why"].as_str().unwrap().contains("budget"));
+    let said = rig.uk(&chaos);
+    assert!(said.out.contains("nothing was killed: "), "{said:?}");
     assert_eq!(rig.json(&["tree", "/a"])["tree"]["incarnation"], 1);
 }
 

@@ -39,6 +39,18 @@ fn a_piped_console_stops_at_the_first_error_with_its_code() {
 }
 
 #[test]
+fn a_leading_uk_is_passed_over() {
+    let rig = Rig::boot();
+
+    let said = rig
+        .folder
+        .uk_with_input(&["console"], "uk tree /a\nuk kil /a\n");
+
+    assert!(said.out.starts_with("rig · normal"), "{said:?}");
+    assert!(said.err.contains("'kil'"), "{said:?}");
+}
+
+#[test]
 fn the_console_has_the_same_help() {
     let rig = Rig::boot();
 

@@ -206,12 +206,137 @@ fn what_cannot_be_written_is_an_error_and_no_panic() {
         .open("/dev/full")
         .unwrap();
 
-    let output = rig.folder.command(&["tree"]).stdout(full).output().unwrap();
+    for args in [&["tree"][..], &["tree", "--watch"]] {
+        let full = full.try_clone().unwrap();
+        let output = rig.folder.command(args).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(said.contains("cannot write"), "{args:?} {said}");
+    }
+}
 
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        String::from_utf8(output.stderr)
-            .unwrap()
-            .contains("cannot write")
+#[test]
+fn a_child_that_waits_for_one_that_is_down_is_named() {
+    let rig = Rig::boot_tree(
+        "
+version: 1
+name: rig
+tree:
+  intensity: 100
+  children:
+    - { id: p, kind: probe, backoff: { min: 1h, max: 2h } }
+    - { id: q, kind: probe, needs: [p] }
+    - { id: r, kind: probe, needs: [q] }
+",
     );
+    rig.json(&["kill", "/p"]);
+    rig.json(&["kill", "/q"]);
+    let health = rig.until(&["health"], |health| {
+        health["unwell"].as_array().map(Vec::len) == Some(2)
+    });
+
+    assert_eq!(health["unwell"][1]["path"], "/q");
+    assert_eq!(health["unwell"][1]["waits_for"]["path"], "/p");
+    let said = rig.uk(&["why", "/q"]);
+    assert!(
+        said.out.contains("waits for /p, which waits in backoff")
+            && said.out.contains("uk start /p"),
+        "{said:?}"
+    );
+
+    rig.json(&["start", "/p"]);
+    rig.until(&["health"], |health| health["status"] == "ok");
+    rig.json(&["stop", "/p"]);
+
+    let health = rig.until(&["health"], |health| {
+        health["unwell"].as_array().map(Vec::len) == Some(2)
+    });
+    assert_eq!(health["unwell"][1]["waits_for"]["path"], "/p");
+    let said = rig.uk(&["start", "/r"]);
+    assert!(
+        said.out.contains("/r waits for /p, which is stopped"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn exits_before_the_supervisor_was_restarted_are_told() {
+    let rig = Rig::boot();
+    rig.json(&["kill", "/group/one", "--reason", "first"]);
+    rig.json(&["kill", "/group"]);
+    rig.until(&["why", "/group/one"], |why| {
+        why["state"] == "running" && why["exits"] == serde_json::json!([])
+    });
+
+    let said = rig.uk(&["why", "/group/one"]);
+
+    assert!(
+        said.out.contains("before its supervisor was restarted") && said.out.contains("first"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_kill_that_has_not_ended_the_life_says_so() {
+    let rig = Rig::boot();
+    rig.json(&["tell", "/b", r#"{"busy": "30s"}"#]);
+    rig.until(&["tree", "/b"], |tree| {
+        tree["tree"]["mailbox"]["depth"] == 0
+    });
+
+    assert_eq!(rig.json(&["kill", "/b"])["done"], "requested");
+}
+
+#[test]
+fn a_pipe_is_no_tree_file() {
+    let folder = Folder::new();
+    let fifo = folder.path().join("fifo");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&fifo)
+        .status()
+        .unwrap();
+    assert!(made.success());
+
+    let said = folder.uk(&["check", "fifo"]);
+
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.out.contains("neither a regular file"), "{said:?}");
+}
+
+#[test]
+fn settings_faults_are_all_told_and_suggest_nothing_that_stands_there() {
+    let folder = Folder::new();
+    folder.file(
+        "tree.yaml",
+        "version: 1\ntree:\n  children:\n    - { id: a, kind: process, settings: { command: 5, comand: [a], stop_signal: 9 } }\n",
+    );
+
+    let said = folder.uk(&["check", "tree.yaml"]);
+
+    assert!(said.out.contains("3 faults"), "{said:?}");
+    assert_eq!(said.out.matches("did you mean").count(), 1, "{said:?}");
+    assert!(!said.out.contains("expected one of"), "{said:?}");
+}
+
+#[test]
+fn a_refused_run_ticks_nothing_off() {
+    let rig = Rig::boot();
+
+    let said = rig.uk(&["run", "tree.yaml"]);
+
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(!said.err.contains('\u{2713}'), "{said:?}");
+}
+
+#[test]
+fn nothing_is_cut_where_it_is_no_terminal() {
+    let rig = Rig::boot();
+    let long = "a long story ".repeat(20);
+
+    rig.json(&["kill", "/slow", "--reason", &long]);
+
+    for args in [&["why", "/slow"][..], &["health"], &["tree"]] {
+        let said = rig.uk(args);
+        assert!(said.out.contains(long.trim_end()), "{args:?} {said:?}");
+    }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How often a command is tried until what is waited for has come; each try takes some milliseconds.
@@ -216,11 +217,16 @@ impl Drop for Rig {
     }
 }
 
+/// Signals by the system call: not every machine has a `kill` program.
 pub(crate) fn signal(process: &Child, name: &str) {
-    let pid = process.id().to_string();
-    let status = Command::new("kill")
-        .args(["-s", name, &pid])
-        .status()
-        .unwrap();
-    assert!(status.success());
+    let signal = match name {
+        "TERM" => Signal::TERM,
+        "INT" => Signal::INT,
+        "HUP" => Signal::HUP,
+        "STOP" => Signal::STOP,
+        "CONT" => Signal::CONT,
+        _ => Signal::KILL,
+    };
+    let pid = Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
 }

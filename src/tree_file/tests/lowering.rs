@@ -131,8 +131,7 @@ fn keys_that_only_say_their_default_are_fine() {
     for keys in [
         "significant: false",
         "probation: 30s",
-        "stall_after: 5s",
-        "stall: report",
+        "health: off",
         "runtime: work",
         "on_crash: []",
         "state: { keep: false }",

@@ -29,6 +29,14 @@ pub(crate) type Ticket = u64;
 /// How many requests may wait for a job to be done.
 const DEFERRED_MAX: usize = 1_024;
 
+/// How the kernel's own parts come back: never later than a client waits for them.
+const SERVICE_BACKOFF: Backoff = Backoff {
+    min: Duration::from_millis(50),
+    max: Duration::from_secs(1),
+    factor: 2.0,
+    jitter: 0.2,
+};
+
 /// What a supervisor is to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -128,6 +136,11 @@ pub enum Done {
     },
     /// Its start said that there is nothing to do.
     Ignored,
+    /// It is down until a sibling that it needs runs.
+    Waiting {
+        /// Which.
+        need: ChildId,
+    },
     /// It is down.
     Stopped,
     /// It was told to die; the restart rules decide what comes next.
@@ -157,7 +170,7 @@ pub enum RequestError {
     #[error("it is running")]
     Running,
     /// It is being restarted, so it cannot be started or deleted.
-    #[error("it is being restarted")]
+    #[error("it is being started or stopped")]
     Restarting,
     /// It does not run.
     #[error("it is not running")]
@@ -324,6 +337,8 @@ struct Child {
     up_since: Option<Instant>,
     /// Goes into quarantine as soon as no job holds it.
     condemned: bool,
+    /// Whether, while it waits, its state says `stopped`.
+    shown_stopped: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -522,6 +537,7 @@ impl Core {
                 attempts: 0,
                 up_since: None,
                 condemned: false,
+                shown_stopped: false,
             },
         );
         self.answer_needs(key);
@@ -565,6 +581,7 @@ impl Core {
         };
         child.generation += 1;
         child.status = status;
+        child.shown_stopped = false;
         if let Some(state) = state {
             self.effects.push(Effect::State { key, state });
         }
@@ -962,7 +979,13 @@ impl Core {
             self.remove(key);
             return;
         }
-        let uncounted = self.safe || matches!(self.role, Role::Top | Role::Services);
+        let is_kernels = matches!(self.role, Role::Top | Role::Services);
+        let uncounted = self.safe || is_kernels;
+        let fallback = if is_kernels {
+            SERVICE_BACKOFF
+        } else {
+            Backoff::default()
+        };
         self.charged |= !uncounted;
         if !uncounted && !self.window.charge(self.now) {
             self.record(key, failed_start, reason, Response::GaveUp);
@@ -976,7 +999,7 @@ impl Core {
         let backoff = child
             .facts
             .backoff
-            .or_else(|| uncounted.then(Backoff::default));
+            .or_else(|| uncounted.then_some(fallback));
         let pause = backoff.map_or(Duration::ZERO, |backoff| {
             pause(&backoff, child.attempts, rng)
         });
@@ -1261,6 +1284,11 @@ impl Core {
         };
         if let Request::Kill { reason, .. } = request {
             self.ask_kill(ticket, key, reason);
+        } else if self.status(key) == Some(&Status::Busy)
+            && matches!(request, Request::Start { .. } | Request::Delete { .. })
+        {
+            // Whoever asks is answered now, as OTP does, and not when the answer may be another.
+            self.answer(ticket, Err(RequestError::Restarting));
         } else if self.is_held(key) {
             if matches!(request, Request::Stop { .. }) && self.status(key) == Some(&Status::Busy) {
                 self.effects.push(Effect::Skip { key });
@@ -1421,8 +1449,21 @@ impl Core {
             self.start_alone(key, purpose)
         };
         if !runs {
-            self.answer(ticket, Ok(Done::Stopped));
+            self.answer_waiting(ticket, key);
         }
+    }
+
+    /// Answers that `key` waits, and for which of its needs.
+    fn answer_waiting(&mut self, ticket: Ticket, key: Key) {
+        let child = self.children.get(&key);
+        let mut needs = child
+            .into_iter()
+            .flat_map(|child| child.needs.iter().zip(&child.facts.needs));
+        let unmet = needs
+            .find(|(need, _)| !self.is_up(**need))
+            .map(|(_, id)| id.clone());
+        let done = unmet.map_or(Done::Stopped, |need| Done::Waiting { need });
+        self.answer(ticket, Ok(done));
     }
 
     /// Starts `key`; `false` if it has to wait for its needs.
@@ -1508,7 +1549,7 @@ impl Core {
             let key = self.add(facts);
             self.effects.push(Effect::Adopt { key, ticket });
             if !self.start_alone(key, Purpose::AskSpawn(ticket, key)) {
-                self.answer(ticket, Ok(Done::Stopped));
+                self.answer_waiting(ticket, key);
             }
         }
     }
@@ -1599,7 +1640,27 @@ impl Core {
                 Status::Up { .. } if child.needs.iter().any(|need| self.is_down(*need)) => {
                     self.run(Purpose::Unsettle, vec![Step::Stop { key }]);
                 }
+                Status::Waiting => self.show_waiting(key),
                 _ => {}
+            }
+        }
+    }
+
+    /// What waits for a need that is on its way is starting; what waits for one that is down is as stopped as that.
+    fn show_waiting(&mut self, key: Key) {
+        let Some(child) = self.children.get(&key) else {
+            return;
+        };
+        let is_down = child.needs.iter().any(|need| self.is_down(*need));
+        if child.shown_stopped != is_down {
+            let state = if is_down {
+                SlotState::Stopped
+            } else {
+                SlotState::Starting
+            };
+            self.effects.push(Effect::State { key, state });
+            if let Some(child) = self.children.get_mut(&key) {
+                child.shown_stopped = is_down;
             }
         }
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use ractor::ActorCell;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use super::core::{Key, Outcome, Step};
 use super::{SupervisorMessage, start_supervisor};
@@ -214,23 +215,19 @@ impl Job {
     ) -> Result<Spawned, Outcome> {
         let attempt = worker.spawn(Arc::clone(slot), Arc::clone(life), self.supervisor.clone());
         let mut task = slot.kernel().spawn_start(worker.is_service(), attempt);
+        let mut answered = false;
         let joined = async {
-            (&mut task)
-                .await
-                .unwrap_or_else(|lost| Err(lost_attempt(&lost)))
+            let joined = (&mut task).await;
+            answered = true;
+            joined.unwrap_or_else(|lost| Err(lost_attempt(&lost)))
         };
         let started = tokio::select! {
             biased;
             interrupt = self.interrupted(key) => Err(interrupt),
             spawned = within(slot, joined) => spawned.map_err(Outcome::Failed),
         };
-        if started.is_err() && !task.is_finished() {
-            life.revoke();
-            task.abort();
-            if tokio::time::timeout(KILL_GRACE, task).await.is_err() {
-                slot.note_abandoned();
-                tracing::error!(path = %slot.path(), "a start holds its thread; it is left behind");
-            }
+        if !answered {
+            call_off(slot, life, task).await;
         }
         started
     }
@@ -240,9 +237,6 @@ impl Job {
     async fn end_attempt(&self, slot: &Slot, life: &Life, outcome: &Outcome) {
         if !slot.is_supervisor() {
             life.finish(ExitReason::killed());
-            // It starts on another thread, and may run by now.
-            life.request(|requests| requests.kill = Some(ExitReason::killed()));
-            slot.wake();
         } else if matches!(outcome, Outcome::NotReached | Outcome::Skipped) {
             self.stop(slot).await;
         } else {
@@ -276,6 +270,7 @@ impl Job {
             }
         }
         if !life.has_ended() {
+            life.replace_exit(ExitReason::killed());
             kill(slot, &life, ExitReason::killed());
             wait_for_killed(slot, &life).await;
         }
@@ -305,6 +300,28 @@ async fn sleep(timeout: Option<Duration>) {
     match timeout {
         Some(timeout) => tokio::time::sleep(timeout).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Ends an attempt whose answer nobody waits for any more. It runs on another thread, and may be up by now: then it
+/// is killed like any other life, so that two never overlap.
+async fn call_off(slot: &Slot, life: &Life, attempt: JoinHandle<Result<Spawned, ExitReason>>) {
+    life.revoke();
+    attempt.abort();
+    let ends = async {
+        if let Ok(Ok(Spawned::Running(cell))) = attempt.await {
+            life.set_exit(ExitReason::killed());
+            life.request(|requests| requests.kill = Some(ExitReason::killed()));
+            slot.wake();
+            if life.has_begun() {
+                cell.kill();
+            }
+            life.ended().await;
+        }
+    };
+    if tokio::time::timeout(KILL_GRACE, ends).await.is_err() {
+        slot.note_abandoned();
+        tracing::error!(path = %slot.path(), "a start holds its thread; it is left behind");
     }
 }
 
@@ -407,6 +424,9 @@ async fn wait_for_killed(slot: &Slot, life: &Life) {
         .await
         .is_err()
     {
+        let text =
+            format!("it held its thread for {KILL_GRACE:?} after it was killed, and was cut off");
+        life.replace_exit(ExitReason::with_text(ExitKind::Killed, text));
         life.finish(ExitReason::killed());
         slot.note_abandoned();
         tracing::error!(path = %slot.path(), "a killed life holds its thread; it is cut off and left behind");

@@ -327,7 +327,7 @@ async fn s053_a_supervisor_killed_in_the_middle_of_its_teardown_leaves_no_orphan
         "gone leaf",
     ];
     assert_eq!(world.take(), expected);
-    assert_eq!(world.exit_kinds("/s/inner"), [ExitKind::Shutdown]);
+    assert_eq!(world.exit_kinds("/s/inner"), [ExitKind::Killed]);
     assert_eq!(
         tree.kernel
             .registry()

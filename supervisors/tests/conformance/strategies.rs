@@ -459,7 +459,7 @@ async fn what_needs_a_stopped_sibling_stops_before_it_and_starts_after_it() {
         let tree = boot_needs(strategy, |n| n).await;
 
         tree.kernel.stop(&path("/n")).await.unwrap();
-        assert_eq!(tree.state("/d"), Some(SlotState::Starting));
+        assert_eq!(tree.state("/d"), Some(SlotState::Stopped));
         tree.kernel.start_child(&path("/n")).await.unwrap();
         tree.running("/d", 2).await;
 
@@ -482,7 +482,7 @@ async fn what_needs_a_transient_sibling_stops_when_it_ends_normally() {
         let tree = boot_needs(strategy, transient).await;
 
         tree.end("/n", json!({ "end": "normal" })).await;
-        tree.becomes("/d", Some(SlotState::Starting)).await;
+        tree.becomes("/d", Some(SlotState::Stopped)).await;
 
         assert_eq!(tree.ping("/x").await, 1, "{strategy:?}");
         assert_eq!(tree.counts("/"), [3, 1, 0, 3]);
@@ -503,7 +503,7 @@ async fn a_group_restart_starts_no_member_whose_need_was_temporary_and_is_gone()
     assert_eq!(tree.state("/n"), None);
     assert_eq!(
         tree.state("/d"),
-        Some(SlotState::Starting),
+        Some(SlotState::Stopped),
         "it waits for its need"
     );
     assert_eq!(tree.world.starts("d"), 1);
@@ -522,10 +522,13 @@ async fn a_child_whose_need_is_down_is_spawned_and_started_waiting() {
     let spawned = tree.kernel.spawn(&path("/"), d).await;
     let asked = tree.kernel.start_child(&path("/d")).await;
 
-    assert_eq!((spawned, asked), (Ok(Done::Stopped), Ok(Done::Stopped)));
+    let waiting = Done::Waiting {
+        need: unity_supervisors::ChildId::new("n").unwrap(),
+    };
+    assert_eq!((spawned, asked), (Ok(waiting.clone()), Ok(waiting)));
     assert_eq!(
         (tree.state("/d"), tree.world.starts("d")),
-        (Some(SlotState::Starting), 0)
+        (Some(SlotState::Stopped), 0)
     );
     tree.kernel.start_child(&path("/n")).await.unwrap();
     tree.running("/d", 1).await;
@@ -555,7 +558,7 @@ async fn a_stop_reaches_what_needs_the_stopped_through_another_whatever_ended_it
         } else {
             tree.kernel.stop(&path("/a")).await.unwrap();
         }
-        tree.becomes("/c", Some(SlotState::Starting)).await;
+        tree.becomes("/c", Some(SlotState::Stopped)).await;
         tree.kernel.start_child(&path("/a")).await.unwrap();
         tree.running("/c", 2).await;
 
@@ -575,7 +578,7 @@ async fn a_need_that_is_deleted_and_added_again_is_met_again() {
 
     tree.kernel.stop(&path("/n")).await.unwrap();
     tree.kernel.delete(&path("/n")).await.unwrap();
-    tree.becomes("/d", Some(SlotState::Starting)).await;
+    tree.becomes("/d", Some(SlotState::Stopped)).await;
     tree.kernel
         .spawn(&path("/"), world.child("n"))
         .await

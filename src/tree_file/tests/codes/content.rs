@@ -161,6 +161,19 @@ pub(super) const ROWS: &[Row] = &[
         &["here again", "first here"],
     ),
     (
+        Code::DuplicateId,
+        super::Files(&[
+            (
+                "tree.yaml",
+                b"version: 1\ntree:\n  children:\n    - include: b.yaml\n    - include: b.yaml\n"
+                    .as_slice(),
+            ),
+            ("b.yaml", b"- { id: a, kind: probe }\n"),
+        ]),
+        "5:16 b.yaml",
+        &["included here again", "first included here"],
+    ),
+    (
         Code::ReservedId,
         Children("- { id: system, kind: log }"),
         "4:13 system",

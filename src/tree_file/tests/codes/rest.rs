@@ -93,6 +93,18 @@ pub(super) const UNBUILT: &[Row] = &[
     ),
     (
         Code::NoStall,
+        Worker("stall_after: 5s"),
+        "7:7 stall_after",
+        &["is not built yet", "does not watch for stalls"],
+    ),
+    (
+        Code::NoStall,
+        Worker("stall: report"),
+        "7:7 stall",
+        &["is not built yet"],
+    ),
+    (
+        Code::NoStall,
         Worker("stall: abandon"),
         "7:7 stall",
         &["is not built yet"],
