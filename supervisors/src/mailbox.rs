@@ -11,7 +11,9 @@
 //! Considered: a lock-free queue a lane with a counted bound (measured slower from four senders, and cannot drop
 //! the oldest exactly); one lock for all (sender and reader then share a cache line each message).
 
+mod in_hand;
 mod lanes;
+mod room;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -25,6 +27,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+pub(crate) use self::in_hand::InHand;
+use self::in_hand::{bury, print};
+use self::room::Room;
 use crate::dead_letter::{DeadLetterBox, DeadReason};
 use crate::exit::ExitReason;
 use crate::life::{Sender, sender};
@@ -146,16 +151,6 @@ struct Back<M> {
     staged: [AtomicUsize; LANES],
     handled: AtomicU64,
     suspended: AtomicBool,
-}
-
-/// A message taken in hand. Put back by [`finish`](Self::finish) or, if that is never reached, by drop.
-pub(crate) struct InHand<'a, M: Message> {
-    envelope: Option<Envelope<M>>,
-    lane: usize,
-    before: Option<String>,
-    mailbox: &'a Mailbox<M>,
-    /// Where the reason is found when the life ends with the message in hand.
-    life: &'a crate::life::Life,
 }
 
 impl<M: Message> Mailbox<M> {
@@ -657,162 +652,4 @@ impl<M: Message> Mailbox<M> {
 /// Adds one without a locked instruction: only the reader writes.
 fn bump(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-}
-
-impl<'a, M: Message> InHand<'a, M> {
-    pub(crate) fn message(&mut self) -> Option<&mut M> {
-        self.envelope.as_mut().map(|envelope| &mut envelope.message)
-    }
-
-    /// It was handled. An asker that got no answer and whose way back still lies in the message is told so by
-    /// its drop.
-    #[inline]
-    pub(crate) fn finish(mut self) {
-        #[cfg(test)]
-        if self.mailbox.bug == Some(crate::bug::Bug::HandlesTwice)
-            && let Some(mut envelope) = self.envelope.take_if(|envelope| envelope.tries == 0)
-        {
-            envelope.tries += 1;
-            drop(self.mailbox.put_back(self.lane, envelope));
-            return;
-        }
-        if let Some(mut envelope) = self.envelope.take()
-            && let Some(reply) = envelope.message.reply()
-        {
-            reply.refuse(NoAnswer::Unanswered);
-        }
-    }
-}
-
-impl<M: Message> Drop for InHand<'_, M> {
-    /// The life ended with the message in hand: it is tried again, or becomes a dead letter.
-    fn drop(&mut self) {
-        let Some(mut envelope) = self.envelope.take() else {
-            return;
-        };
-        let (mailbox, life) = (self.mailbox, self.life);
-        life.note_in_hand(envelope.message.name());
-        let taken = envelope
-            .message
-            .reply()
-            .is_some_and(|reply| reply.is_taken());
-        let may_retry = envelope.tries < mailbox.spec.retry && !taken && !life.is_revoked();
-        let untouched =
-            may_retry && self.before.is_some() && self.before == print(&envelope.message);
-        let envelope = if untouched {
-            envelope.tries += 1;
-            mailbox.put_back(self.lane, envelope)
-        } else {
-            Some(envelope)
-        };
-        if let Some(envelope) = envelope {
-            life.park_in_hand(last_rites(mailbox, envelope));
-        }
-    }
-}
-
-/// The `Debug` form of a message, by which a handler that took something out of it is known. That is code of its
-/// author, and runs while a panic unwinds: a second panic there would end the process.
-fn print<M: Message>(message: &M) -> Option<String> {
-    catch_unwind(AssertUnwindSafe(|| format!("{message:?}"))).ok()
-}
-
-/// The burial of a message that waits for the reason of its life's end.
-fn last_rites<M: Message>(mailbox: &Mailbox<M>, envelope: Envelope<M>) -> crate::life::LastRites {
-    let letters = mailbox.dead_letters.clone();
-    let path = mailbox.path.clone();
-    Box::new(move |exit: &ExitReason| {
-        let answer = NoAnswer::Crashed(exit.clone());
-        bury(
-            &letters,
-            &path,
-            envelope.message,
-            (DeadReason::Crashed, Some(exit)),
-            answer,
-        );
-    })
-}
-
-/// Counts and keeps a dead letter, tells its asker, and drops it. All three run code of its author, which may panic
-/// and is not to take the kernel's own actor along.
-fn bury<M: Message>(
-    letters: &DeadLetterBox,
-    path: &ActorPath,
-    mut message: M,
-    (reason, exit): (DeadReason, Option<&ExitReason>),
-    answer: NoAnswer,
-) {
-    let buried = catch_unwind(AssertUnwindSafe(|| {
-        letters.add(path, &message, reason, exit);
-        if let Some(reply) = message.reply() {
-            reply.refuse(answer);
-        }
-        drop(message);
-    }));
-    if buried.is_err() {
-        tracing::warn!(%path, "a panic while a dead letter was dropped");
-    }
-}
-
-/// Waits for room, then pushes.
-struct Room<'a, M: Message> {
-    mailbox: &'a Mailbox<M>,
-    lane: usize,
-    message: Option<M>,
-    key: Option<u64>,
-}
-
-impl<M: Message> Unpin for Room<'_, M> {}
-
-impl<M: Message> Room<'_, M> {
-    fn leave(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.mailbox.front.inbox.lock().senders.remove(&key);
-        }
-    }
-
-    /// Waits in line: behind those that came before it, also when it was woken and there was no room after all.
-    fn wait(&mut self, waker: &Waker) {
-        let mut inbox = self.mailbox.front.inbox.lock();
-        let key = *self.key.get_or_insert_with(|| {
-            inbox.next_sender += 1;
-            inbox.next_sender
-        });
-        inbox.senders.insert(key, (self.lane, waker.clone()));
-        self.mailbox
-            .front
-            .wanted
-            .fetch_or(1 << self.lane, Ordering::SeqCst);
-    }
-}
-
-impl<M: Message> Future for Room<'_, M> {
-    type Output = Result<(), SendError<M>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(message) = self.message.take() else {
-            return Poll::Ready(Ok(()));
-        };
-        if matches!(sender(self.mailbox.key()), Sender::Dead) {
-            return Poll::Ready(Err(SendError::Revoked(message)));
-        }
-        // Announced before the try: room that is made after it finds this sender waiting.
-        self.wait(cx.waker());
-        match self.mailbox.push(self.lane, message) {
-            Err(SendError::Full(message)) => {
-                self.message = Some(message);
-                Poll::Pending
-            }
-            done => {
-                self.leave();
-                Poll::Ready(done)
-            }
-        }
-    }
-}
-
-impl<M: Message> Drop for Room<'_, M> {
-    fn drop(&mut self) {
-        self.leave();
-    }
 }

@@ -1,0 +1,370 @@
+//! What is asked of a kernel from outside: its end, the child API by path, messages as JSON.
+
+use super::*;
+
+impl Kernel {
+    /// Waits until the first start of the tree is over; returns the mode then.
+    pub async fn booted(&self) -> Mode {
+        loop {
+            let changed = self.0.mode_changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            match self.mode() {
+                Mode::Booting => changed.await,
+                mode => return mode,
+            }
+        }
+    }
+
+    /// Waits until it has ended; returns why: `shutdown`, or `gave_up`.
+    pub async fn ended(&self) -> ExitReason {
+        loop {
+            let changed = self.0.mode_changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if self.0.closed.load(Ordering::Acquire) {
+                return self.0.life.exit().unwrap_or_else(ExitReason::shutdown);
+            }
+            changed.await;
+        }
+    }
+
+    /// Stops everything in reverse start order, each as its `shutdown` says, and waits for the end.
+    ///
+    /// Called by a handler or task of this kernel it begins the shutdown and returns at once: who waits for its own end
+    /// would hold it up.
+    pub async fn shutdown(&self) -> ExitReason {
+        self.begin_shutdown();
+        if crate::life::current().is_some() {
+            return ExitReason::shutdown();
+        }
+        self.ended().await
+    }
+
+    /// Begins to stop everything, and does not wait for the end.
+    pub fn begin_shutdown(&self) {
+        self.end(false);
+    }
+
+    /// Kills everything that still runs. For those whose patience with [`shutdown`](Self::shutdown) is over.
+    pub fn kill_all(&self) {
+        self.end(true);
+    }
+
+    pub(super) fn end(&self, brutal: bool) {
+        self.set_mode(Mode::Stopping);
+        let top = self
+            .0
+            .parts
+            .read()
+            .as_ref()
+            .map(|parts| Arc::clone(&parts.top));
+        if let Some(body) = top.as_ref().and_then(|top| top.supervisor()) {
+            body.send(SupervisorMessage::End {
+                reason: ExitReason::shutdown(),
+                brutal,
+                gave_up: false,
+            });
+        }
+    }
+
+    /// Kills the actor or supervisor at `path`: an exit like any other, counted and restarted by the rules.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there or does not run.
+    pub async fn kill(&self, path: &ActorPath, why: Option<String>) -> Result<Done, KernelError> {
+        let reason = ExitReason {
+            kind: ExitKind::Killed,
+            text: why.map(|why| why.chars().take(REASON_LEN_MAX).collect()),
+            location: None,
+        };
+        self.ask_parent(path, |id| Request::Kill { id, reason })
+            .await
+    }
+
+    /// Stops it; it stays down until it is started, or until a group restart takes it in.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there.
+    pub async fn stop(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, |id| Request::Stop { id }).await
+    }
+
+    /// Starts what is down.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there, runs, or fails to start.
+    pub async fn start_child(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, |id| Request::Start { id }).await
+    }
+
+    /// Stops and starts it, uncounted.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there or fails to start.
+    pub async fn restart(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, |id| Request::Restart { id }).await
+    }
+
+    /// Removes what is down.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there or runs.
+    pub async fn delete(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, |id| Request::Delete { id }).await
+    }
+
+    /// Ends the quarantine of one child.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there, not in quarantine, or fails to start.
+    pub async fn release(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, |id| Request::Release { id: Some(id) })
+            .await
+    }
+
+    /// Ends all quarantines of the root's children, and safe mode.
+    ///
+    /// # Errors
+    /// [`KernelError`] if the kernel is ending.
+    pub async fn release_all(&self) -> Result<Done, KernelError> {
+        let root = self
+            .root()
+            .ok_or_else(|| KernelError::NotFound(ActorPath::root()))?;
+        self.ask_supervisor(&root, Request::Release { id: None }, None)
+            .await
+    }
+
+    /// Adds a child as the last of the supervisor at `parent`, and starts it.
+    ///
+    /// # Errors
+    /// [`KernelError`] if there is no such supervisor, the child cannot be made, its id is taken, or it fails to start;
+    /// nothing is added then.
+    pub async fn spawn(&self, parent: &ActorPath, spec: ChildSpec) -> Result<Done, KernelError> {
+        let supervisor = self.slot(parent)?;
+        if !supervisor.is_supervisor() {
+            return Err(KernelError::NotASupervisor(parent.clone()));
+        }
+        if parent.as_str() == SYSTEM {
+            return Err(KernelError::Fixed(parent.clone()));
+        }
+        if parent.child(&spec.id).as_str() == SYSTEM {
+            return Err(KernelError::Fixed(parent.child(&spec.id)));
+        }
+        let slot = self.build(parent.child(&spec.id), &Arc::new(spec))?;
+        let request = Request::Spawn {
+            facts: facts(&slot),
+        };
+        self.ask_supervisor(&supervisor, request, Some(slot)).await
+    }
+
+    pub(super) fn slot(&self, path: &ActorPath) -> Result<Arc<Slot>, KernelError> {
+        self.0
+            .registry
+            .get(path)
+            .ok_or_else(|| KernelError::NotFound(path.clone()))
+    }
+
+    pub(super) async fn ask_parent(
+        &self,
+        path: &ActorPath,
+        request: impl FnOnce(ChildId) -> Request,
+    ) -> Result<Done, KernelError> {
+        let slot = self.slot(path)?;
+        let is_fixed = path.is_root() || path.as_str() == SYSTEM;
+        let parent = if is_fixed {
+            self.0
+                .parts
+                .read()
+                .as_ref()
+                .map(|parts| Arc::clone(&parts.top))
+        } else {
+            path.parent()
+                .and_then(|parent| self.0.registry.get(&parent))
+        };
+        let parent = parent.ok_or_else(|| KernelError::NotFound(path.clone()))?;
+        let request = request(slot.id().clone());
+        // Services are killed and restarted, never kept down: `/system` is always there.
+        let is_service = path.segments().next() == Some("system");
+        let is_refused = match request {
+            Request::Kill { .. } => false,
+            Request::Stop { .. } | Request::Delete { .. } => is_fixed || is_service,
+            _ => is_fixed,
+        };
+        if is_refused {
+            return Err(KernelError::Fixed(path.clone()));
+        }
+        self.ask_supervisor(&parent, request, None)
+            .await
+            .map_err(|error| match error {
+                KernelError::Refused { error, .. } => KernelError::Refused {
+                    path: path.clone(),
+                    error,
+                },
+                other => other,
+            })
+    }
+
+    pub(super) async fn ask_supervisor(
+        &self,
+        supervisor: &Slot,
+        request: Request,
+        slot: Option<Arc<Slot>>,
+    ) -> Result<Done, KernelError> {
+        let path = slot
+            .as_ref()
+            .map_or(supervisor.path(), |slot| slot.path())
+            .clone();
+        let refused = |error| KernelError::Refused {
+            path: path.clone(),
+            error,
+        };
+        let Some(body) = supervisor.supervisor() else {
+            return Err(KernelError::NotASupervisor(supervisor.path().clone()));
+        };
+        if crate::life::is_dead() {
+            return Err(refused(RequestError::Revoked));
+        }
+        if self.would_wait_for_itself(supervisor.path(), &request) {
+            return Err(refused(RequestError::WouldWaitForItself));
+        }
+        let (reply, mut answer) = oneshot::channel();
+        let ask = SupervisorMessage::Ask {
+            request,
+            slot,
+            reply,
+        };
+        let Some(life) = body.send(ask) else {
+            return Err(refused(RequestError::Ending));
+        };
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => answered.ok(),
+            // All that it looked at is answered by then.
+            () = life.ended() => answer.try_recv().ok(),
+        };
+        match answered {
+            Some(Ok(done)) => Ok(done),
+            Some(Err(error)) => Err(refused(error)),
+            None => Err(refused(RequestError::Ending)),
+        }
+    }
+
+    /// Whether the life that asks is part of what it wants stopped, or is being started by a supervisor that
+    /// may hold back the answer until that is done. A kill is answered at once.
+    pub(super) fn would_wait_for_itself(&self, supervisor: &ActorPath, request: &Request) -> bool {
+        let Some(life) = crate::life::current() else {
+            return false;
+        };
+        let Some(slot) = self.0.registry.get(life.path()) else {
+            return false;
+        };
+        let is_above = |path: &ActorPath| {
+            let is_system = |path: &ActorPath| path.segments().next() == Some("system");
+            path.contains(life.path()) && is_system(path) == is_system(life.path())
+        };
+        let is_ours = slot
+            .life()
+            .is_some_and(|current| Arc::ptr_eq(&current, &life));
+        let is_starting = slot.incarnation() != life.incarnation();
+        is_ours
+            && match request {
+                Request::Kill { .. } => false,
+                Request::Stop { id } | Request::Restart { id } if !is_starting => {
+                    is_above(&supervisor.child(id))
+                }
+                _ => is_starting && is_above(supervisor),
+            }
+    }
+
+    /// Sends a message in its JSON form.
+    ///
+    /// # Errors
+    /// [`KernelError`] if there is no such worker, the message does not fit, or was not delivered.
+    pub async fn tell(&self, path: &ActorPath, message: Value) -> Result<(), KernelError> {
+        let slot = self.slot(path)?;
+        let worker = slot
+            .worker()
+            .ok_or_else(|| KernelError::NotAWorker(path.clone()))?;
+        let sent = worker
+            .tell_json(message)
+            .map_err(|error| KernelError::Message {
+                path: path.clone(),
+                error,
+            })?;
+        sent.await.map_err(|error| KernelError::Undelivered {
+            path: path.clone(),
+            error,
+        })
+    }
+
+    /// Sends a message in its JSON form and awaits the answer for at most `timeout`.
+    ///
+    /// # Errors
+    /// [`KernelError`] if there is no such worker, the message does not fit, was not delivered, or brought no answer.
+    pub async fn ask(
+        &self,
+        path: &ActorPath,
+        message: Value,
+        timeout: Duration,
+    ) -> Result<Value, KernelError> {
+        let slot = self.slot(path)?;
+        let worker = slot
+            .worker()
+            .ok_or_else(|| KernelError::NotAWorker(path.clone()))?;
+        let sent = worker
+            .ask_json(message)
+            .map_err(|error| KernelError::Message {
+                path: path.clone(),
+                error,
+            })?;
+        let no_answer = |error| KernelError::NoAnswer {
+            path: path.clone(),
+            error,
+        };
+        let asked = async {
+            let answer = sent.await.map_err(|error| KernelError::Undelivered {
+                path: path.clone(),
+                error,
+            })?;
+            match answer.await {
+                Ok(answered) => answered.map_err(no_answer),
+                Err(_dropped) => Err(no_answer(NoAnswer::Unanswered)),
+            }
+        };
+        match tokio::time::timeout(timeout, asked).await {
+            Ok(answered) => answered,
+            Err(_elapsed) => Err(no_answer(NoAnswer::Timeout(timeout))),
+        }
+    }
+
+    /// What the actor at `path` says of itself; answered between two of its messages.
+    ///
+    /// # Errors
+    /// [`KernelError`] if there is no such worker, it does not run, or does not answer within `timeout`.
+    pub async fn observe(&self, path: &ActorPath, timeout: Duration) -> Result<Value, KernelError> {
+        let slot = self.slot(path)?;
+        if slot.is_supervisor() {
+            return Err(KernelError::NotAWorker(path.clone()));
+        }
+        let refused = || KernelError::Refused {
+            path: path.clone(),
+            error: RequestError::NotRunning,
+        };
+        let life = slot
+            .life()
+            .filter(|life| !life.has_ended())
+            .ok_or_else(refused)?;
+        let (asker, answer) = oneshot::channel();
+        life.request(|requests| requests.observe.push(asker));
+        slot.wake();
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_ended)) => Err(refused()),
+            Err(_elapsed) => Err(KernelError::NoAnswer {
+                path: path.clone(),
+                error: NoAnswer::Timeout(timeout),
+            }),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Jobs: what is run, and what is made of what they came to.
+
+use super::*;
+
+impl Core {
+    pub(super) fn run(&mut self, purpose: Purpose, steps: Vec<Step>) {
+        let job = self.next_job;
+        self.next_job += 1;
+        for step in &steps {
+            if let Some(child) = self.children.get_mut(&step.key()) {
+                child.status = Status::Busy;
+                child.generation += 1;
+            }
+        }
+        let first = matches!(purpose, Purpose::Boot | Purpose::AskSpawn(..));
+        let brutal = matches!(&self.phase, Phase::Ending { brutal: true, .. });
+        let gave_up = matches!(
+            &self.phase,
+            Phase::Ending { reason, .. } if reason.kind == ExitKind::GaveUp
+        );
+        self.jobs.insert(job, purpose);
+        self.effects.push(Effect::Run {
+            job,
+            steps,
+            brutal,
+            first,
+            gave_up,
+        });
+    }
+
+    /// The start of `key`, as a step; `job` are the keys that start in the same job.
+    pub(super) fn start_step(&self, key: Key, job: &[Key], tolerate: bool) -> Step {
+        let needs = self
+            .children
+            .get(&key)
+            .map(|child| child.needs.clone())
+            .unwrap_or_default();
+        let needs = needs
+            .into_iter()
+            .filter(|need| job.contains(need))
+            .collect();
+        Step::Start {
+            key,
+            tolerate,
+            leads: false,
+            needs,
+        }
+    }
+
+    /// Of `keys`, those whose needs are up or start before them in the same job; the others are set waiting.
+    pub(super) fn startable(&mut self, keys: &[Key]) -> Vec<Key> {
+        let mut ready: Vec<Key> = Vec::new();
+        for key in keys {
+            let needs = self
+                .children
+                .get(key)
+                .map(|child| child.needs.clone())
+                .unwrap_or_default();
+            if needs
+                .iter()
+                .all(|need| self.is_up(*need) && !keys.contains(need) || ready.contains(need))
+            {
+                ready.push(*key);
+            } else {
+                self.set(*key, Status::Waiting);
+            }
+        }
+        ready
+    }
+
+    pub(super) fn start_steps(&mut self, keys: &[Key], tolerate_backoff: bool) -> Vec<Step> {
+        let ready = self.startable(keys);
+        ready
+            .iter()
+            .map(|key| {
+                let has_backoff = self
+                    .children
+                    .get(key)
+                    .is_some_and(|child| child.facts.backoff.is_some());
+                self.start_step(*key, &ready, tolerate_backoff && has_backoff)
+            })
+            .collect()
+    }
+
+    pub(super) fn begin(&mut self) {
+        let keys: Vec<Key> = self.children.keys().copied().collect();
+        let steps = self.boot_steps(&keys);
+        if steps.is_empty() {
+            self.phase = Phase::Running;
+            self.begun(Ok(()));
+        } else {
+            self.run(Purpose::Boot, steps);
+        }
+    }
+
+    pub(super) fn boot_steps(&mut self, keys: &[Key]) -> Vec<Step> {
+        let mut steps = self.start_steps(keys, true);
+        if matches!(self.role, Role::Top | Role::Services) {
+            // The kernel's own parts come up one by one, whatever becomes of the others.
+            for step in &mut steps {
+                if let Step::Start { tolerate, .. } = step {
+                    *tolerate = true;
+                }
+            }
+        }
+        steps
+    }
+
+    pub(super) fn begun(&mut self, result: Result<(), ExitReason>) {
+        if !self.began {
+            self.began = true;
+            self.effects.push(Effect::Began(result));
+        }
+    }
+
+    pub(super) fn job_done(
+        &mut self,
+        job: JobId,
+        outcomes: Vec<(Key, Outcome)>,
+        rng: &mut fastrand::Rng,
+    ) {
+        let Some(purpose) = self.jobs.remove(&job) else {
+            return;
+        };
+        let failures = self.settle_outcomes(&purpose, &outcomes);
+        if let Phase::Ending { .. } = self.phase {
+            for (key, _) in failures {
+                self.set(key, Status::Down(SlotState::Stopped));
+            }
+            self.refuse(&purpose);
+            self.end_when_idle();
+            return;
+        }
+        match purpose {
+            Purpose::Boot => self.booted(failures, rng),
+            Purpose::Restart | Purpose::Settle => self.crash_all(failures, rng),
+            Purpose::GroupStop | Purpose::Unsettle | Purpose::Quarantine | Purpose::Last => {}
+            Purpose::AskStart(ticket, key, before) => {
+                // Its own failed start is for whoever asked; that of a member of its group is a crash.
+                let (own, others): (Vec<_>, Vec<_>) =
+                    failures.into_iter().partition(|(failed, _)| *failed == key);
+                if own.is_empty() {
+                    self.answer_start(ticket, key);
+                } else {
+                    self.set(key, Status::Down(before));
+                    self.answer_failure(ticket, own);
+                }
+                self.crash_all(others, rng);
+            }
+            Purpose::AskRestart(ticket, key) => {
+                if failures.is_empty() {
+                    self.answer_start(ticket, key);
+                } else {
+                    self.answer_failure(ticket, failures.clone());
+                    self.crash_all(failures, rng);
+                }
+            }
+            Purpose::AskSpawn(ticket, key) => self.spawned(ticket, key, failures),
+            Purpose::AskStop(ticket, key) => self.asked_stop(ticket, key),
+            Purpose::Release(ticket, count) => {
+                self.answer(ticket, Ok(Done::Released { count }));
+                self.crash_all(failures, rng);
+            }
+        }
+    }
+
+    /// Notes what each step came to; returns the failed starts.
+    pub(super) fn settle_outcomes(
+        &mut self,
+        purpose: &Purpose,
+        outcomes: &[(Key, Outcome)],
+    ) -> Vec<(Key, ExitReason)> {
+        let mut failures = Vec::new();
+        let last: BTreeMap<Key, usize> = outcomes
+            .iter()
+            .enumerate()
+            .map(|(index, (key, _))| (*key, index))
+            .collect();
+        for (index, (key, outcome)) in outcomes.iter().enumerate() {
+            let key = *key;
+            match outcome {
+                // What was stopped and started again shows the state of its start.
+                Outcome::Stopped(reason) if last.get(&key) != Some(&index) => {
+                    self.record(key, false, reason, Response::Stopped);
+                }
+                Outcome::Stopped(reason) => self.stopped(purpose, key, reason),
+                Outcome::Started { incarnation } => {
+                    if let Some(child) = self.children.get_mut(&key) {
+                        child.incarnation = *incarnation;
+                        child.up_since = Some(self.now);
+                    }
+                    self.set(
+                        key,
+                        Status::Up {
+                            incarnation: *incarnation,
+                        },
+                    );
+                }
+                Outcome::Ignored => {
+                    if self.restart_type(key) == Restart::Temporary
+                        && !matches!(purpose, Purpose::AskSpawn(..))
+                    {
+                        self.remove(key);
+                    } else {
+                        self.set(key, Status::Down(SlotState::Ignored));
+                    }
+                }
+                Outcome::Failed(reason) => failures.push((key, reason.clone())),
+                Outcome::NeedMissing => self.set(key, Status::Waiting),
+                Outcome::Skipped => self.set(key, Status::Down(SlotState::Stopped)),
+                Outcome::NotReached => {
+                    if self.status(key) == Some(&Status::Busy) {
+                        self.set(key, Status::Member);
+                    }
+                }
+            }
+        }
+        failures
+    }
+
+    pub(super) fn stopped(&mut self, purpose: &Purpose, key: Key, reason: &ExitReason) {
+        self.record(key, false, reason, Response::Stopped);
+        let temporary = self.restart_type(key) == Restart::Temporary;
+        match purpose {
+            _ if temporary => self.remove(key),
+            Purpose::Quarantine => {
+                if let Some(child) = self.children.get_mut(&key) {
+                    child.condemned = false;
+                }
+                self.set(key, Status::Down(SlotState::Quarantined));
+            }
+            Purpose::Unsettle => self.set(key, Status::Waiting),
+            // Stopped with its group and not started with it: a need of it is not there.
+            Purpose::Restart | Purpose::AskStart(..) | Purpose::AskRestart(..) => {
+                self.set(key, Status::Waiting);
+            }
+            Purpose::AskStop(_, asked) if *asked != key => self.set(key, Status::Waiting),
+            Purpose::AskStop(..) => self.set(key, Status::Down(SlotState::Stopped)),
+            Purpose::Last => self.set_at_end(key),
+            _ => self.set(key, Status::Member),
+        }
+    }
+
+    pub(super) fn restart_type(&self, key: Key) -> Restart {
+        self.children
+            .get(&key)
+            .map(|child| child.facts.restart)
+            .unwrap_or_default()
+    }
+
+    pub(super) fn record(
+        &mut self,
+        key: Key,
+        failed_start: bool,
+        reason: &ExitReason,
+        response: Response,
+    ) {
+        let incarnation = self.children.get(&key).map_or(0, |child| child.incarnation);
+        let incarnation = incarnation + u64::from(failed_start);
+        let reason = reason.clone();
+        self.effects.push(Effect::Record {
+            key,
+            incarnation,
+            failed_start,
+            reason,
+            response,
+        });
+    }
+}
