@@ -24,7 +24,6 @@ mod child;
 pub mod codes;
 pub mod diagnostic;
 mod document;
-mod duration;
 mod fields;
 mod include;
 mod json;
@@ -47,8 +46,8 @@ mod yaml;
 
 pub use self::codes::Code;
 pub use self::diagnostic::{Diagnostic, Level};
-pub use self::duration::{DURATION_DAYS_MAX, format_duration, parse_duration};
 pub use self::json::{Home, JsonChild, child_from_json};
+pub use unity_actors::duration::{DURATION_DAYS_MAX, format_duration, parse_duration};
 
 use self::reader::Reader;
 use self::source::{SourceFile, SourceFiles};

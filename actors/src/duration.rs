@@ -1,4 +1,7 @@
-//! Durations as people write them in settings: an integer and `ms`, `s`, `m`, `h` or `d`.
+//! Durations as people write them: [`parse_duration`], [`format_duration`], and [`DurationText`] for settings.
+//!
+//! A duration is an integer and one of `ms`, `s`, `m`, `h`, `d`; nothing else is accepted, and what
+//! is refused comes with the right form where it can be guessed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,52 +11,164 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// The longest duration that a file may name, in days: a hundred years.
+pub const DURATION_DAYS_MAX: u64 = 36_500;
+
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
+
+/// Reads `250ms`, `5s`, `10m`, `2h` or `1d`.
+///
+/// # Errors
+/// A text that names the offender and, where it can be guessed, the right form.
+///
+/// ```
+/// use std::time::Duration;
+/// use unity_actors::duration::parse_duration;
+///
+/// assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
+/// assert!(parse_duration("5 sec").unwrap_err().contains("`5s`"));
+/// ```
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    check(text).map_err(|refusal| match refusal.meant {
+        Some(meant) => format!("{}; did you mean `{meant}`?", refusal.what),
+        None => format!("{}; {FORM}", refusal.what),
+    })
+}
+
+/// Writes a duration in the largest unit that shows it exactly: `90s`, `2h`, `1500ms`.
+///
+/// What is below a millisecond is left out.
+#[must_use]
+pub fn format_duration(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    let exact = UNITS
+        .iter()
+        .find(|(_, unit)| ms > 0 && ms.is_multiple_of(u128::from(*unit)));
+    match exact {
+        Some((name, unit)) => format!("{}{name}", ms / u128::from(*unit)),
+        None => "0ms".to_owned(),
+    }
+}
+
+/// What a duration looks like, for people.
+pub const FORM: &str = "write an integer and a unit (ms, s, m, h, d), as in `250ms` or `5s`";
+
+/// Why a text is not a duration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong.
+    pub what: String,
+    /// What was probably meant.
+    pub meant: Option<String>,
+}
+
+/// Reads a duration; the refusal comes in parts.
+///
+/// # Errors
+/// [`Refusal`] says what is wrong and, where it can be guessed, what was meant.
+pub fn check(text: &str) -> Result<Duration, Refusal> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .map(|(_, factor)| *factor);
+    let Some(factor) = factor.filter(|_| digits > 0) else {
+        let what = if digits > 0 && unit.is_empty() {
+            format!("`{}` has no unit", shown(text))
+        } else {
+            format!("`{}` is not a duration", shown(text))
+        };
+        return Err(Refusal {
+            what,
+            meant: meant(text),
+        });
+    };
+    let most = DURATION_DAYS_MAX * 86_400_000;
+    let ms = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor));
+    match ms.filter(|ms| *ms <= most) {
+        Some(ms) => Ok(Duration::from_millis(ms)),
+        None => Err(Refusal {
+            what: format!(
+                "`{}` is longer than the longest duration, {DURATION_DAYS_MAX}d",
+                shown(text)
+            ),
+            meant: None,
+        }),
+    }
+}
+
+/// Reads generously (`5 sec`, `1.5s`, `1h30m`, `5`) and writes what that would be.
+fn meant(text: &str) -> Option<String> {
+    let mut rest = text.trim();
+    let mut total_ms = 0.0_f64;
+    while !rest.is_empty() {
+        let (number, after) = split_while(rest, |c| c.is_ascii_digit() || c == '.');
+        let (unit, next) = split_while(after.trim_start(), |c| c.is_ascii_alphabetic());
+        let ms = match unit.to_ascii_lowercase().as_str() {
+            "ms" | "msec" | "millis" | "millisecond" | "milliseconds" => 1.0,
+            "" | "s" | "sec" | "secs" | "second" | "seconds" => 1000.0,
+            "m" | "min" | "mins" | "minute" | "minutes" => 60_000.0,
+            "h" | "hr" | "hrs" | "hour" | "hours" => 3_600_000.0,
+            "d" | "day" | "days" => 86_400_000.0,
+            _ => return None,
+        };
+        total_ms += number.parse::<f64>().ok()? * ms;
+        rest = next.trim_start();
+    }
+    let days = total_ms / 86_400_000.0;
+    if text.trim().is_empty() || days > 36_500.0 {
+        return None;
+    }
+    if total_ms < 1.0 {
+        return Some(if total_ms == 0.0 { "0s" } else { "1ms" }.to_owned());
+    }
+    Duration::try_from_secs_f64(total_ms.round() / 1000.0)
+        .ok()
+        .map(format_duration)
+}
+
+fn split_while(text: &str, of: impl Fn(char) -> bool) -> (&str, &str) {
+    let end = text.find(|c| !of(c)).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// A text of somebody else's, short and in one line.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for letter in text.chars().take(SHOWN_MAX) {
+        let turns = matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if letter.is_control() || turns {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    if text.chars().nth(SHOWN_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// How many characters of a refused text are shown.
+const SHOWN_MAX: usize = 40;
+
 /// A duration that reads and writes as `250ms`, `2s`, `5m`, `1h`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DurationText(pub Duration);
 
-const UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
-
-impl DurationText {
-    /// Reads a duration.
-    ///
-    /// # Errors
-    /// A sentence that says the right form.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
-        let number = number.parse::<u64>().ok();
-        let unit_ms = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .map(|(_, ms)| *ms);
-        match (number, unit_ms) {
-            (Some(number), Some(unit_ms)) => number
-                .checked_mul(unit_ms)
-                .map(|ms| Self(Duration::from_millis(ms)))
-                .ok_or_else(|| format!("`{text}` is too long a time")),
-            _ => Err(format!(
-                "`{text}` is not a duration: write an integer and ms, s, m, h or d, as in 500ms or 2s"
-            )),
-        }
-    }
-}
-
 impl fmt::Display for DurationText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.0.as_millis();
-        let fits = UNITS
-            .iter()
-            .rev()
-            .find(|(_, unit)| ms > 0 && ms.is_multiple_of(u128::from(*unit)));
-        let (unit, size) = fits.copied().unwrap_or(("ms", 1));
-        write!(f, "{}{unit}", ms / u128::from(size))
+        f.write_str(&format_duration(self.0))
     }
 }
 
@@ -72,12 +187,10 @@ impl<'de> Deserialize<'de> for DurationText {
                 f.write_str("a duration as in 500ms or 2s")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<DurationText, E> {
-                DurationText::parse(text).map_err(E::custom)
+                parse_duration(text).map(DurationText).map_err(E::custom)
             }
             fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<DurationText, E> {
-                Err(E::custom(format!(
-                    "a duration needs a unit: did you mean `{number}s`?"
-                )))
+                self.visit_str(&number.to_string())
             }
         }
         deserializer
@@ -101,36 +214,71 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_and_print_in_the_largest_unit_that_fits() {
-        for (text, ms, printed) in [
-            ("500ms", 500, "500ms"),
-            ("2s", 2_000, "2s"),
-            ("120s", 120_000, "2m"),
-            ("90m", 5_400_000, "90m"),
-            ("7d", 604_800_000, "7d"),
-            ("0s", 0, "0ms"),
+    fn durations_are_an_integer_and_a_unit() {
+        for (text, ms) in [
+            ("0ms", 0),
+            ("250ms", 250),
+            ("5s", 5000),
+            ("10m", 600_000),
+            ("2h", 7_200_000),
+            ("1d", 86_400_000),
+            ("007s", 7000),
         ] {
-            let duration = DurationText::parse(text).unwrap();
-            assert_eq!(duration.0, Duration::from_millis(ms), "{text}");
-            assert_eq!(duration.to_string(), printed);
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_millis(ms)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_duration_is_refused_with_the_right_form() {
-        for text in [
-            "",
-            "5",
-            "s",
-            "1.5s",
-            "-1s",
-            "5 s",
-            "5sec",
-            "99999999999999999999s",
-            "999999999999999999d",
+        for (text, expected) in [
+            ("5", "`5` has no unit; did you mean `5s`?"),
+            ("0", "`0` has no unit; did you mean `0s`?"),
+            ("5 s", "did you mean `5s`?"),
+            ("5sec", "did you mean `5s`?"),
+            ("5S", "did you mean `5s`?"),
+            ("1.5s", "did you mean `1500ms`?"),
+            ("1h30m", "did you mean `90m`?"),
+            ("0.1ms", "did you mean `1ms`?"),
+            ("2 minutes", "did you mean `2m`?"),
+            ("", "is not a duration; write an integer"),
+            ("soon", "`soon` is not a duration; write an integer"),
+            ("-5s", "is not a duration; write an integer"),
+            ("5w", "is not a duration; write an integer"),
+            ("99999999999999999999s", "longer than the longest duration"),
+            ("36501d", "longer than the longest duration, 36500d"),
         ] {
-            assert!(DurationText::parse(text).is_err(), "{text:?}");
+            let error = parse_duration(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_duration_is_written_in_the_largest_exact_unit_and_reads_back() {
+        for (ms, expected) in [
+            (0, "0ms"),
+            (1, "1ms"),
+            (1500, "1500ms"),
+            (90_000, "90s"),
+            (120_000, "2m"),
+            (7_200_000, "2h"),
+            (172_800_000, "2d"),
+        ] {
+            let duration = Duration::from_millis(ms);
+            assert_eq!(format_duration(duration), expected);
+            assert_eq!(parse_duration(expected), Ok(duration));
+        }
+    }
+
+    #[test]
+    fn settings_read_and_write_durations_as_texts() {
+        let read = serde_json::from_str::<DurationText>("\"2s\"").unwrap();
+        assert_eq!(read, DurationText(Duration::from_secs(2)));
+        assert_eq!(serde_json::to_string(&read).unwrap(), "\"2s\"");
+
         let error = serde_json::from_str::<DurationText>("5")
             .unwrap_err()
             .to_string();

@@ -6,11 +6,11 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use unity_actors::duration;
 use unity_supervisors::path::ChildId;
 
 use super::codes::Code;
 use super::diagnostic::Diagnostic;
-use super::duration;
 use super::node::{Entry, Node, Value, shown};
 use super::reader::Reader;
 use super::source::Span;
