@@ -343,12 +343,30 @@ fn show_tree(running: &RunningKernel, caller: &Caller) {
     let text = if caller.json {
         format!("{document}\n")
     } else {
-        let drawn = tree::render(&document, &caller.screen, false);
+        let drawn = first_rows(&tree::render(&document, &caller.screen, false));
         format!("\n{drawn}\n{}", next_steps(running, caller))
     };
     if let Err(error) = output::out(&text) {
         tracing::warn!(%error, "the tree cannot be shown");
     }
+}
+
+/// How many rows of the tree are shown at boot.
+const BOOT_ROWS_MAX: usize = 60;
+
+/// The beginning of a drawn tree, and how much is left out.
+fn first_rows(drawn: &str) -> String {
+    let mut rows = drawn.lines();
+    let mut shown: String = rows
+        .by_ref()
+        .take(BOOT_ROWS_MAX)
+        .map(|row| format!("{row}\n"))
+        .collect();
+    let left = rows.count();
+    if left > 0 {
+        shown.push_str(&format!("… and {left} rows more: `uk tree` shows all\n"));
+    }
+    shown
 }
 
 fn next_steps(running: &RunningKernel, caller: &Caller) -> String {
