@@ -1,15 +1,21 @@
 //! Two runtimes: what is held up on one does not hold up the other.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use unity_supervisors::spec::{ChildSpec, SupervisorSpec, TreeSpec};
+use tokio::runtime::Runtime;
+use unity_supervisors::spec::{Backoff, ChildSpec, SupervisorSpec, TreeSpec};
 use unity_supervisors::{
     Actor, ActorPath, ChildId, Context, Done, Exit, Kernel, KernelConfig, Kinds, Message, Next,
     Runtimes, SlotState, Start,
 };
+
+const WORK_THREADS: usize = 2;
 
 /// Holds every thread that a spinner spins on, until it is let go.
 #[derive(Default)]
@@ -47,70 +53,6 @@ impl Actor for Spinner {
     }
 }
 
-#[test]
-fn tree_and_kill_answer_while_every_work_thread_is_held() {
-    const THREADS: usize = 2;
-    let runtime = |threads| {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder
-            .worker_threads(threads)
-            .enable_all()
-            .build()
-            .unwrap()
-    };
-    let (control, work) = (runtime(1), runtime(THREADS));
-    let runtimes = Runtimes {
-        control: control.handle().clone(),
-        work: work.handle().clone(),
-    };
-    let id = |number: usize| ChildId::new(format!("s{number}")).unwrap();
-    let children = (0..=THREADS)
-        .map(|n| Arc::new(ChildSpec::worker(id(n), "spinner")))
-        .collect();
-    let root = SupervisorSpec {
-        intensity: 9,
-        children,
-        ..SupervisorSpec::default()
-    };
-    let tree = TreeSpec {
-        name: "held".to_owned(),
-        test: true,
-        root,
-    };
-    let kinds = Kinds::new().with::<Spinner>("spinner", "holds a thread");
-    let brake = Arc::new(Brake::default());
-    let config = KernelConfig::new(runtimes, kinds, 1).with_shared(Arc::clone(&brake));
-
-    control.block_on(async {
-        let kernel = Kernel::start(config, tree).await.unwrap();
-        kernel.booted().await;
-        let path = |number| ActorPath::root().child(&id(number));
-        for number in 0..THREADS {
-            let spinner = kernel.address::<Order>(&path(number)).unwrap();
-            spinner.try_tell(Order::Spin).unwrap();
-        }
-        while brake.spinning.load(Ordering::SeqCst) < THREADS {
-            tokio::task::yield_now().await;
-        }
-
-        let tree = kernel.tree(None).unwrap().tree.unwrap();
-        let killed = kernel.kill(&path(THREADS), None).await;
-
-        assert!(
-            !brake.let_go.load(Ordering::SeqCst),
-            "both answered while the threads were held"
-        );
-        assert_eq!(tree.children.len(), THREADS + 1);
-        assert_eq!(killed, Ok(Done::Killed));
-        brake.let_go.store(true, Ordering::SeqCst);
-        let slot = kernel.registry().get(&path(THREADS)).unwrap();
-        while slot.incarnation() < 2 || slot.state() != SlotState::Running {
-            tokio::task::yield_now().await;
-        }
-        kernel.shutdown().await;
-    });
-}
-
 /// Holds its thread in `start`, the first time.
 struct Blocker;
 
@@ -134,25 +76,26 @@ impl Actor for Blocker {
     }
 }
 
-#[test]
-fn a_start_that_holds_its_thread_is_left_behind_and_tried_again() {
-    let runtime = |threads| {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder
-            .worker_threads(threads)
-            .enable_all()
-            .build()
-            .unwrap()
-    };
-    let (control, work) = (runtime(1), runtime(2));
+fn runtime(threads: usize) -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .expect("threads can be started")
+}
+
+/// Runs `test` on a kernel of these children, whose control has one thread and whose workers have two.
+fn with_kernel<T: Future<Output = ()>>(
+    children: Vec<ChildSpec>,
+    test: impl FnOnce(Kernel, Arc<Brake>) -> T,
+) {
+    let (control, work) = (runtime(1), runtime(WORK_THREADS));
     let runtimes = Runtimes {
         control: control.handle().clone(),
         work: work.handle().clone(),
     };
-    let mut child = ChildSpec::worker(ChildId::new("b").unwrap(), "blocker");
-    child.start_timeout = Some(std::time::Duration::from_millis(20));
-    child.backoff = Some(unity_supervisors::spec::Backoff::default());
-    let children = vec![Arc::new(child)];
+    let children = children.into_iter().map(Arc::new).collect();
     let root = SupervisorSpec {
         intensity: 9,
         children,
@@ -163,13 +106,58 @@ fn a_start_that_holds_its_thread_is_left_behind_and_tried_again() {
         test: true,
         root,
     };
-    let kinds = Kinds::new().with::<Blocker>("blocker", "holds a thread when it starts");
+    let kinds = Kinds::new()
+        .with::<Spinner>("spinner", "holds a thread")
+        .with::<Blocker>("blocker", "holds a thread when it starts");
     let brake = Arc::new(Brake::default());
     let config = KernelConfig::new(runtimes, kinds, 1).with_shared(Arc::clone(&brake));
-
     control.block_on(async {
-        let kernel = Kernel::start(config, tree).await.unwrap();
+        let kernel = Kernel::start(config, tree)
+            .await
+            .expect("the children can be made");
         kernel.booted().await;
+        test(kernel, brake).await;
+    });
+}
+
+#[test]
+fn tree_and_kill_answer_while_every_work_thread_is_held() {
+    let id = |number: usize| ChildId::new(format!("s{number}")).unwrap();
+    let children = (0..=WORK_THREADS).map(|number| ChildSpec::worker(id(number), "spinner"));
+    with_kernel(children.collect(), |kernel, brake| async move {
+        let path = |number| ActorPath::root().child(&id(number));
+        for number in 0..WORK_THREADS {
+            let spinner = kernel.address::<Order>(&path(number)).unwrap();
+            spinner.try_tell(Order::Spin).unwrap();
+        }
+        while brake.spinning.load(Ordering::SeqCst) < WORK_THREADS {
+            tokio::task::yield_now().await;
+        }
+
+        let tree = kernel.tree(None).unwrap().tree.unwrap();
+        let killed = kernel.kill(&path(WORK_THREADS), None).await;
+
+        assert!(
+            !brake.let_go.load(Ordering::SeqCst),
+            "both answered while the threads were held"
+        );
+        assert_eq!(tree.children.len(), WORK_THREADS + 1);
+        assert_eq!(killed, Ok(Done::Killed));
+        brake.let_go.store(true, Ordering::SeqCst);
+        let slot = kernel.registry().get(&path(WORK_THREADS)).unwrap();
+        while slot.incarnation() < 2 || slot.state() != SlotState::Running {
+            tokio::task::yield_now().await;
+        }
+        kernel.shutdown().await;
+    });
+}
+
+#[test]
+fn a_start_that_holds_its_thread_is_left_behind_and_tried_again() {
+    let mut child = ChildSpec::worker(ChildId::new("b").unwrap(), "blocker");
+    child.start_timeout = Some(Duration::from_millis(20));
+    child.backoff = Some(Backoff::default());
+    with_kernel(vec![child], |kernel, brake| async move {
         let slot = kernel.registry().get(&"/b".parse().unwrap()).unwrap();
         while slot.state() != SlotState::Running {
             tokio::task::yield_now().await;
