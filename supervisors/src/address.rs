@@ -16,7 +16,8 @@ pub struct Address<M: Message> {
     mailbox: Arc<Mailbox<M>>,
 }
 
-/// Why an ask brought no answer. The message is given back where it was not sent.
+/// Why an ask brought no answer. The message is given back where it was refused; one that still waited for room when the
+/// time was over is gone, unsent.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError<M> {
     /// It was not sent.

@@ -277,3 +277,56 @@ impl fmt::Write for Cut {
         Err(fmt::Error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Large(serde_json::Value);
+
+    impl Message for Large {
+        fn name(&self) -> &'static str {
+            "large"
+        }
+
+        fn to_json(&self) -> Option<serde_json::Value> {
+            Some(self.0.clone())
+        }
+    }
+
+    fn bury(letters: &Arc<DeadLetters>, slots: u64, message: &Large) {
+        for slot in 0..slots {
+            // Each from a slot of its own, so that none is sampled.
+            let path = format!("/s{slot}").parse().unwrap();
+            DeadLetterBox::new(Arc::clone(letters)).add(&path, message, DeadReason::Stopped, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_list_is_bounded_in_bytes_and_counts_all() {
+        let letters = DeadLetters::new(Clock::real());
+        let text = "x".repeat(MESSAGE_LEN_MAX - 2);
+
+        bury(&letters, 900, &Large(text.into()));
+
+        let kept = letters.list();
+        assert!(kept.iter().map(|letter| letter.len()).sum::<usize>() <= KEPT_BYTES_MAX);
+        assert_eq!(
+            (letters.total(), kept.last().map(|letter| letter.id)),
+            (900, Some(900))
+        );
+        assert!(kept.iter().all(|letter| letter.message.is_some()));
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_too_long_is_kept_cut() {
+        let letters = DeadLetters::new(Clock::real());
+
+        bury(&letters, 1, &Large("x".repeat(MESSAGE_LEN_MAX).into()));
+
+        let letter = letters.get(1).unwrap();
+        assert!(letter.message.is_none());
+        assert!(letter.debug.as_ref().unwrap().len() <= DEBUG_LEN_MAX + '…'.len_utf8());
+    }
+}

@@ -586,3 +586,22 @@ async fn a_need_that_is_deleted_and_added_again_is_met_again() {
 
     tree.running("/d", 2).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_would_need_what_needs_it_is_refused() {
+    let world = World::new();
+    let id = |id: &str| unity_supervisors::ChildId::new(id).unwrap();
+    let needing = |child: &str, need: &str| ChildSpec {
+        needs: vec![id(need)],
+        ..world.child(child)
+    };
+    let children = [world.child("a"), needing("b", "a"), needing("c", "b")];
+    let tree = world.boot(group(OneForOne, 9, children)).await;
+    tree.kernel.stop(&path("/a")).await.unwrap();
+    tree.kernel.delete(&path("/a")).await.unwrap();
+
+    let spawned = tree.kernel.spawn(&path("/"), needing("a", "c")).await;
+
+    assert_eq!(refusal(spawned), RequestError::NeedsEachOther(id("c")));
+    assert_eq!(tree.state("/a"), None);
+}
