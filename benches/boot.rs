@@ -26,13 +26,13 @@ const CASES: [Case; 2] = [
     Case {
         name: "default tree",
         children: None,
-        ready_max: Duration::from_millis(300),
+        ready_max: Duration::from_millis(150),
         resident_max_mb: Some(25.0),
     },
     Case {
         name: "10,000 probes",
         children: Some(10_000),
-        ready_max: Duration::from_secs(2),
+        ready_max: Duration::from_secs(1),
         resident_max_mb: None,
     },
 ];
