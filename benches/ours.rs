@@ -1,20 +1,25 @@
 //! The rows on our own kernel: what a user of it would write, with supervisors and control on a runtime of
 //! their own, as the product has them.
 //!
-//! Actors run on the measuring runtime; control gets one thread. Mailboxes are bounded (1,024 a lane).
-//! `spawn_ordered` boots a tree of so many children and shuts it down: ordered start, reverse stop, by one supervisor.
+//! Actors run on the measuring runtime; control gets one thread. Mailboxes are bounded (1,024 a lane), but for the
+//! 10,000 low messages of `critical_wait`. `spawn_ordered` boots a tree of so many children and shuts it down: ordered
+//! start, reverse stop, by one supervisor. A crowd is the children of one kernel's root.
 
+use std::any::Any;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
-use unity_measure::{CRASH_TEXT, MAILBOX_CAPACITY, Peer, REPLY_TIMEOUT};
-use unity_supervisors::spec::{ChildSpec, SupervisorSpec, TreeSpec};
+use unity_measure::{
+    CRASH_TEXT, Lanes, MAILBOX_CAPACITY, Messages, REPLY_TIMEOUT, RESTART_PERIOD, RESTARTS_MAX,
+    Restarts, Spawns, Suite,
+};
+use unity_supervisors::spec::{ChildKind, ChildSpec, SupervisorSpec, TreeSpec};
 use unity_supervisors::{
     Actor, ActorPath, Address, ChildId, Context, Exit, Kernel, KernelConfig, Kinds, Message, Next,
     Reply, Runtimes, Start,
@@ -22,7 +27,12 @@ use unity_supervisors::{
 
 /// Measures the rows of the arguments.
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
-    unity_measure::run_with::<Ours>(include_str!("../Cargo.lock"), arguments.iter().cloned())
+    Suite::new("ours", "unity-kernel", include_str!("../Cargo.lock"))
+        .messages::<Ours>()
+        .spawns::<Ours>()
+        .restarts::<Ours>()
+        .lanes::<Ours>()
+        .run(arguments.iter().cloned())
 }
 
 struct Ours;
@@ -30,7 +40,6 @@ struct Ours;
 /// A kernel, and the runtime that its supervisors run on.
 struct Office {
     kernel: Kernel,
-    next: AtomicU64,
     /// Dropped in the background: a runtime must not be dropped where others run.
     control: Option<Runtime>,
 }
@@ -44,7 +53,8 @@ impl Drop for Office {
 }
 
 impl Office {
-    async fn open(children: usize, id: &str) -> Self {
+    /// Boots so many children, which share what is `shared`.
+    async fn open(children: usize, capacity: usize, shared: Arc<Handled>) -> Self {
         let control = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_time()
@@ -54,12 +64,17 @@ impl Office {
             control: control.handle().clone(),
             ..Runtimes::current()
         };
-        let spec = |number| Arc::new(ChildSpec::worker(child_id(id, number), "worker"));
+        let child = |number| {
+            let mut child = ChildSpec::worker(child_id(number), "worker");
+            if let ChildKind::Worker(worker) = &mut child.what {
+                worker.mailbox.capacity = capacity;
+            }
+            Arc::new(child)
+        };
         let root = SupervisorSpec {
-            // A budget that thousands of wanted crashes do not use up, and that is charged all the same.
-            intensity: 1_000_000,
-            period: Duration::from_millis(5),
-            children: (0..children).map(|number| spec(number as u64)).collect(),
+            intensity: RESTARTS_MAX,
+            period: RESTART_PERIOD,
+            children: (0..children).map(child).collect(),
             ..SupervisorSpec::default()
         };
         let tree = TreeSpec {
@@ -68,26 +83,34 @@ impl Office {
             root,
         };
         let kinds = Kinds::new().with::<Worker>("worker", "adds up, answers, panics");
-        let kernel = Kernel::start(KernelConfig::new(runtimes, kinds, 1), tree)
+        let config = KernelConfig::new(runtimes, kinds, 1).with_shared(shared);
+        let kernel = Kernel::start(config, tree)
             .await
             .expect("the tree can be built");
         kernel.booted().await;
         Self {
             kernel,
-            next: AtomicU64::new(0),
             control: Some(control),
         }
     }
 
-    fn address(&self, id: &str) -> Address<Task> {
-        let path = ActorPath::root().child(&child_id(id, 0));
+    async fn of(children: usize) -> Self {
+        Self::open(children, MAILBOX_CAPACITY, Arc::default()).await
+    }
+
+    fn address(&self, number: usize) -> Address<Task> {
+        let path = ActorPath::root().child(&child_id(number));
         self.kernel.address(&path).expect("the child is there")
     }
 }
 
-fn child_id(id: &str, number: u64) -> ChildId {
-    ChildId::new(format!("{id}{number}")).expect("letters and digits")
+fn child_id(number: usize) -> ChildId {
+    ChildId::new(format!("c{number}")).expect("a letter and digits")
 }
+
+/// How many low messages were handled.
+#[derive(Default)]
+struct Handled(Arc<AtomicU64>);
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct NoSettings {}
@@ -97,20 +120,29 @@ enum Task {
     Add(u64),
     Count(Reply<u64>),
     Crash,
-    Incarnation(Reply<u64>),
+    LivesBefore(Reply<u64>),
+    #[message(priority = "low")]
+    Low,
+    #[message(priority = "critical")]
+    Critical(Instant, Reply<Duration>),
 }
 
 struct Worker {
     count: u64,
     sum: u64,
+    handled: Arc<AtomicU64>,
 }
 
 impl Actor for Worker {
     type Message = Task;
     type Settings = NoSettings;
 
-    async fn start(_: &NoSettings, _: &mut Context<Self>) -> Result<Start<Self>, Exit> {
-        Ok(Start::Running(Self { count: 0, sum: 0 }))
+    async fn start(_: &NoSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
+        Ok(Start::Running(Self {
+            count: 0,
+            sum: 0,
+            handled: Arc::clone(&ctx.kernel().shared::<Handled>().0),
+        }))
     }
 
     async fn handle(&mut self, task: &mut Task, ctx: &mut Context<Self>) -> Result<Next, Exit> {
@@ -122,26 +154,22 @@ impl Actor for Worker {
             Task::Count(reply) => reply.send(self.count),
             #[expect(clippy::panic, reason = "the crash that is measured")]
             Task::Crash => panic!("{CRASH_TEXT}"),
-            Task::Incarnation(reply) => reply.send(ctx.incarnation()),
+            Task::LivesBefore(reply) => reply.send(ctx.incarnation() - 1),
+            Task::Low => unity_measure::work(&self.handled),
+            Task::Critical(sent, reply) => reply.send(sent.elapsed()),
         }
         Ok(Next::Continue)
     }
 }
 
-impl Peer for Ours {
+impl Messages for Ours {
     type Consumer = (Arc<Office>, Address<Task>);
-    type Supervisor = Arc<Office>;
-    type Child = (Arc<Office>, ActorPath);
-    type Crashing = (Office, Address<Task>);
 
-    const FRAMEWORK: &'static str = "ours";
-    const PACKAGE: &'static str = "unity-kernel";
     const CAPACITY: Option<usize> = Some(MAILBOX_CAPACITY);
-    const RESTART_NOTE: &'static str = "the kernel's supervisor on a runtime of its own; the asker waits in the mailbox that outlives the crash";
 
     async fn start_consumer() -> Self::Consumer {
-        let office = Office::open(1, "c").await;
-        let address = office.address("c");
+        let office = Office::of(1).await;
+        let address = office.address(0);
         (Arc::new(office), address)
     }
 
@@ -158,51 +186,66 @@ impl Peer for Ours {
             .await
             .expect("the consumer answers")
     }
+}
 
-    async fn start_supervisor() -> Self::Supervisor {
-        Arc::new(Office::open(0, "c").await)
-    }
-
-    async fn start_child(office: &Self::Supervisor) -> Self::Child {
-        let id = child_id("c", office.next.fetch_add(1, Ordering::Relaxed));
-        let path = ActorPath::root().child(&id);
-        let spec = ChildSpec::worker(id, "worker");
-        office
-            .kernel
-            .spawn(&ActorPath::root(), spec)
-            .await
-            .expect("a child starts");
-        (Arc::clone(office), path)
-    }
-
-    async fn stop_child((office, path): Self::Child) {
-        office
-            .kernel
-            .stop(&path)
-            .await
-            .expect("the child was running");
-    }
-
+impl Spawns for Ours {
     async fn start_and_stop(count: usize) -> (Duration, Duration) {
         let started = Instant::now();
-        let office = Office::open(count, "c").await;
+        let office = Office::of(count).await;
         let start = started.elapsed();
         let stopping = Instant::now();
         office.kernel.shutdown().await;
         (start, stopping.elapsed())
     }
 
-    async fn start_crashing() -> Self::Crashing {
-        let office = Office::open(1, "c").await;
-        let address = office.address("c");
+    async fn start_idle(count: usize) -> Box<dyn Any + Send> {
+        Box::new(Office::of(count).await)
+    }
+}
+
+impl Restarts for Ours {
+    type Crowd = Office;
+    type Member = Address<Task>;
+
+    async fn start_crowd(count: usize) -> (Self::Crowd, Vec<Self::Member>) {
+        let office = Office::of(count).await;
+        let members = (0..count).map(|number| office.address(number)).collect();
+        (office, members)
+    }
+
+    async fn crash(member: &mut Self::Member) {
+        member.tell(Task::Crash).await.expect("the child runs");
+    }
+
+    async fn ask_next(member: &mut Self::Member) -> u64 {
+        member
+            .ask(REPLY_TIMEOUT, Task::LivesBefore)
+            .await
+            .expect("the next life answers")
+    }
+
+    async fn end_crowd(office: Self::Crowd) {
+        office.kernel.shutdown().await;
+    }
+}
+
+impl Lanes for Ours {
+    type Desk = (Office, Address<Task>);
+
+    async fn start_desk(handled: Arc<AtomicU64>, capacity: usize) -> Self::Desk {
+        let office = Office::open(1, capacity, Arc::new(Handled(handled))).await;
+        let address = office.address(0);
         (office, address)
     }
 
-    async fn crash_and_ask((_, address): &mut Self::Crashing) -> u64 {
-        address.tell(Task::Crash).await.expect("the child runs");
+    async fn tell_low((_, address): &Self::Desk) {
+        address.tell(Task::Low).await.expect("there is room");
+    }
+
+    async fn ask_critical((_, address): &Self::Desk, sent: Instant) -> Duration {
         address
-            .ask(REPLY_TIMEOUT, Task::Incarnation)
+            .ask(10 * REPLY_TIMEOUT, |reply| Task::Critical(sent, reply))
             .await
-            .expect("the next incarnation answers")
+            .expect("the desk answers")
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::histogram::Histogram;
+
 /// A further field of a row, which explains its value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Extra {
@@ -34,6 +36,24 @@ impl Figure {
         }));
         format!("{{{}}}", fields.join(","))
     }
+}
+
+/// The median, with its further fields, and the 99th percentile as two rows.
+pub(crate) fn percentiles(
+    [p50, p99]: [&'static str; 2],
+    latencies: &Histogram,
+    extras: &[(&'static str, Extra)],
+) -> Vec<Figure> {
+    let samples = ("samples", Extra::Number(latencies.samples() as f64));
+    [(p50, 50, extras), (p99, 99, &[])]
+        .into_iter()
+        .map(|(row, percent, extras)| Figure {
+            row,
+            unit: "us",
+            value: latencies.percentile_us(percent),
+            extras: [samples].into_iter().chain(extras.to_vec()).collect(),
+        })
+        .collect()
 }
 
 fn field(name: &str, value: impl fmt::Display) -> String {

@@ -11,7 +11,8 @@ usage: <framework>_peer [--rows ROW,...] [--seconds SECONDS]
 
 rows: tell_1_1, tell_4_1,
       ask (ask_p50, ask_p99), ask_outside (ask_outside_p50, ask_outside_p99),
-      spawn (spawn_ordered), restart (restart_p50, restart_p99); default: all
+      spawn (spawn_ordered), restart (restart_p50, restart_p99), crash (crash_1000),
+      idle (idle_bytes; alone in its process), critical (critical_wait); default: all
 seconds: how long each measurement lasts after its warm-up, above 0 and up to 3600; default: 1";
 
 const SECONDS_MAX: f64 = 3_600.0;
@@ -42,16 +43,22 @@ pub(crate) enum Measurement {
     AskOutside,
     Spawn,
     Restart,
+    Crash,
+    Idle,
+    Critical,
 }
 
 impl Measurement {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::TellOneToOne,
         Self::TellFourToOne,
         Self::Ask,
         Self::AskOutside,
         Self::Spawn,
         Self::Restart,
+        Self::Crash,
+        Self::Idle,
+        Self::Critical,
     ];
 
     fn name(self) -> &'static str {
@@ -62,6 +69,9 @@ impl Measurement {
             Self::AskOutside => "ask_outside",
             Self::Spawn => "spawn",
             Self::Restart => "restart",
+            Self::Crash => "crash",
+            Self::Idle => "idle",
+            Self::Critical => "critical",
         }
     }
 
@@ -73,6 +83,9 @@ impl Measurement {
             Self::AskOutside => &["ask_outside_p50", "ask_outside_p99"],
             Self::Spawn => &["spawn_ordered"],
             Self::Restart => &["restart_p50", "restart_p99"],
+            Self::Crash => &["crash_1000"],
+            Self::Idle => &["idle_bytes"],
+            Self::Critical => &["critical_wait"],
         }
     }
 }

@@ -1,0 +1,66 @@
+//! Starts and stops, and what an actor that does nothing costs.
+
+use std::fs;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use crate::figure::{Extra, Figure};
+use crate::peer::Spawns;
+use crate::suite::on_worker;
+
+const CHILDREN: usize = 20_000;
+const WARM_UP_CHILDREN: usize = 2_000;
+const IDLE_ACTORS: usize = 100_000;
+
+pub(crate) fn spawn<P: Spawns>(runtime: &Runtime, time: Duration) -> Vec<Figure> {
+    vec![on_worker(runtime, spawn_for::<P>(time))]
+}
+
+async fn spawn_for<P: Spawns>(time: Duration) -> Figure {
+    P::start_and_stop(WARM_UP_CHILDREN).await;
+    let (mut starts, mut stops) = (Duration::ZERO, Duration::ZERO);
+    let mut children = 0;
+    while starts + stops < time {
+        let (start, stop) = P::start_and_stop(CHILDREN).await;
+        starts += start;
+        stops += stop;
+        children += CHILDREN;
+    }
+    let per_second = |time: Duration| children as f64 / time.as_secs_f64();
+    Figure {
+        row: "spawn_ordered",
+        unit: "per_s",
+        value: per_second(starts + stops),
+        extras: vec![
+            ("start_per_s", Extra::Number(per_second(starts))),
+            ("stop_per_s", Extra::Number(per_second(stops))),
+        ],
+    }
+}
+
+/// Takes as long as it takes.
+pub(crate) fn idle<P: Spawns>(runtime: &Runtime, _time: Duration) -> Vec<Figure> {
+    let growth = on_worker(runtime, async {
+        let _warm = P::start_idle(WARM_UP_CHILDREN).await;
+        let before = resident_bytes();
+        let _idle = P::start_idle(IDLE_ACTORS).await;
+        resident_bytes() - before
+    });
+    vec![Figure {
+        row: "idle_bytes",
+        unit: "bytes",
+        value: growth / IDLE_ACTORS as f64,
+        extras: vec![("actors", Extra::Number(IDLE_ACTORS as f64))],
+    }]
+}
+
+fn resident_bytes() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let kilobytes: f64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .expect("a line `VmRSS: 123 kB`");
+    kilobytes * 1_024.0
+}
