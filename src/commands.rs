@@ -29,6 +29,7 @@ mod kill;
 mod release;
 mod restart;
 mod run;
+mod schema;
 mod shutdown;
 mod spawn;
 mod start;
@@ -60,12 +61,14 @@ pub static TABLE: &[Command] = &[
     dlq::SHOW,
     chaos::COMMAND,
     console::COMMAND,
+    schema::TREE,
     shutdown::COMMAND,
     version::COMMAND,
 ];
 
 /// What the first words of commands of two words mean.
 pub static GROUPS: &[(&str, &str)] = &[
+    ("schema", "What files may hold, for editors"),
     ("dlq", "Dead letters: messages that nobody will handle"),
     (
         "chaos",

@@ -29,6 +29,19 @@ impl KindCheck for KnownKinds<'_> {
             Err(faults)
         }
     }
+
+    fn about(&self, kind: &str) -> String {
+        self.0
+            .get(kind)
+            .map(|kind| kind.about().to_owned())
+            .unwrap_or_default()
+    }
+
+    fn schema(&self, kind: &str) -> Value {
+        self.0
+            .get(kind)
+            .map_or_else(|| Value::Bool(true), |kind| kind.settings_schema())
+    }
 }
 
 /// All that does not fit. A check stops at the first fault, so what is at fault is taken out of a copy and the

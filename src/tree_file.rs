@@ -8,6 +8,8 @@
 //!
 //! The way of a file: `yaml` makes nodes with places of the text, `document`, `supervisor`,
 //! `child` and `worker` lower them, `render` shows what was found. Each code stands in [`codes`].
+//! The other way, `effective` writes a tree as a file, and `schema` says what a file may hold, from
+//! the same table of keys.
 //!
 //! YAML is ours from the event stream on, because serde's data model loses the places and stops
 //! at the first fault.
@@ -24,6 +26,7 @@ mod child;
 pub mod codes;
 pub mod diagnostic;
 mod document;
+mod effective;
 mod fields;
 mod include;
 mod json;
@@ -34,6 +37,7 @@ mod node;
 mod reader;
 mod render;
 mod scalar;
+mod schema;
 mod settings;
 pub mod source;
 mod supervisor;
@@ -46,7 +50,9 @@ mod yaml;
 
 pub use self::codes::Code;
 pub use self::diagnostic::{Diagnostic, Level};
+pub use self::effective::{to_json, to_yaml};
 pub use self::json::{Home, JsonChild, child_from_json};
+pub use self::schema::schema;
 pub use unity_actors::duration::{DURATION_DAYS_MAX, format_duration, parse_duration};
 
 use self::reader::Reader;
@@ -104,6 +110,16 @@ pub trait KindCheck {
     /// # Errors
     /// All that does not fit.
     fn check(&self, kind: &str, settings: &Value) -> Result<(), Vec<SettingsFault>>;
+
+    /// What `kind` is, in one line; empty if that is not known.
+    fn about(&self, _kind: &str) -> String {
+        String::new()
+    }
+
+    /// The JSON Schema of the settings of `kind`; any object unless something better is known.
+    fn schema(&self, _kind: &str) -> Value {
+        json!({ "type": "object" })
+    }
 }
 
 /// A step into settings.

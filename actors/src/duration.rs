@@ -56,6 +56,9 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
+/// What a duration looks like, for a JSON Schema. How long it may be is not in there.
+pub const PATTERN: &str = "^[0-9]+(ms|s|m|h|d)$";
+
 /// What a duration looks like, for people.
 pub const FORM: &str = "write an integer and a unit (ms, s, m, h, d), as in `250ms` or `5s`";
 
@@ -205,7 +208,7 @@ impl JsonSchema for DurationText {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" })
+        json_schema!({ "type": "string", "pattern": PATTERN })
     }
 }
 
@@ -271,6 +274,16 @@ mod tests {
             assert_eq!(format_duration(duration), expected);
             assert_eq!(parse_duration(expected), Ok(duration));
         }
+    }
+
+    #[test]
+    fn the_pattern_names_every_unit() {
+        let units = UNITS.map(|(name, _)| name);
+        let named = PATTERN
+            .trim_start_matches("^[0-9]+(")
+            .trim_end_matches(")$");
+
+        assert!(named.split('|').eq(units.into_iter().rev()));
     }
 
     #[test]

@@ -2,21 +2,31 @@
 
 use std::path::Path;
 
+use unity_supervisors::spec::TreeSpec;
+
 use super::Command;
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::cli::Caller;
 use crate::error::{Code, CommandError, EXIT_DIFFERENCE};
 use crate::kind_check::KnownKinds;
 use crate::output;
-use crate::tree_file::{Checked, Limits, Sources, load, load_text, read_file};
+use crate::tree_file::{Checked, Limits, Sources, load, load_text, read_file, to_json, to_yaml};
 
 pub(super) const COMMAND: Command = Command {
     about: "Check a tree file and show every fault at once",
-    help: "Exits 0 if there are only warnings (9 with --strict), 3 if there are faults. Starts nothing.\n\n\
-           Example: uk check robot.yaml --strict",
+    help: "Exits 0 if there are only warnings (9 with --strict), 3 if there are faults. Starts nothing. \
+           With --effective it prints the tree as a tree file that says everything: includes and variables \
+           filled in, defaults too.\n\n\
+           Example: uk check robot.yaml --strict\n\
+           Example: uk check robot.yaml --effective",
     args: &[
         Arg::required("file", ArgKind::File, "a tree file, YAML or JSON"),
         Arg::option("strict", ArgKind::Flag, "exit 9 if there are warnings"),
+        Arg::option(
+            "effective",
+            ArgKind::Flag,
+            "print the tree with all that it does not say",
+        ),
     ],
     ..Command::local(&["check"], run)
 };
@@ -25,7 +35,9 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     let file = args.text("file").unwrap_or_default();
     let checked = read(Some(file), "");
     let has_warnings = checked.warnings().next().is_some();
-    if caller.json {
+    if let Some(tree) = checked.tree.as_ref().filter(|_| args.flag("effective")) {
+        show_effective(caller, tree, &checked)?;
+    } else if caller.json {
         output::out(&format!("{}\n", checked.to_json()))?;
     } else if checked.diagnostics.is_empty() {
         output::out(&format!("{file}: ok\n"))?;
@@ -38,6 +50,16 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         Some(_) if has_warnings && args.flag("strict") => EXIT_DIFFERENCE,
         Some(_) => 0,
     })
+}
+
+/// Prints the tree in full, as a tree file; warnings go where they do not get into it.
+fn show_effective(caller: &Caller, tree: &TreeSpec, checked: &Checked) -> Result<(), CommandError> {
+    output::err(&checked.render(output::wants_colour(&std::io::stderr())));
+    if caller.json {
+        return output::out(&format!("{}\n", to_json(tree)));
+    }
+    let kinds = unity_actors::kinds();
+    output::out(&to_yaml(tree, &KnownKinds(&kinds)))
 }
 
 /// Reads the tree file, or the text of the default tree.

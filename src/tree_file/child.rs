@@ -13,7 +13,7 @@ use super::source::Span;
 use super::supervisor::Owner;
 use super::{format_duration, unbuilt};
 
-const RESTARTS: [(&str, Restart); 3] = [
+pub(super) const RESTARTS: [(&str, Restart); 3] = [
     ("permanent", Restart::Permanent),
     ("transient", Restart::Transient),
     ("temporary", Restart::Temporary),
@@ -240,7 +240,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        self.only_keys(fields, keys::BACKOFF, "`backoff`");
+        self.only_keys(fields, &keys::names(keys::BACKOFF), "`backoff`");
         let mut backoff = Backoff::default();
         if let Some(min) = self.duration(fields.get("min")) {
             backoff.min = min;

@@ -10,7 +10,7 @@ use super::node::{Entry, Node, Value};
 use super::reader::Reader;
 
 /// The node's name unless the file says otherwise.
-const NAME: &str = "kernel";
+pub(super) const NAME: &str = "kernel";
 
 impl Reader<'_> {
     /// Lowers a parsed file.
@@ -44,11 +44,12 @@ impl Reader<'_> {
 
     fn top_key(&mut self, entry: &Entry) {
         let key = &*entry.key.text;
-        if keys::FILE.contains(&key) {
+        let known = keys::names(keys::FILE);
+        if known.contains(&key) {
             return;
         }
         if keys::owner(key) != Some(keys::Owner::Supervisor) {
-            return self.unknown_key(entry, keys::FILE, "a tree file");
+            return self.unknown_key(entry, &known, "a tree file");
         }
         self.report(
             Diagnostic::new(Code::UnknownKey, format!("unknown key `{key}`"))

@@ -1,4 +1,9 @@
-//! Which keys there are, of what: the one table that a child's keys are checked against.
+//! Which keys there are, of what, and what stands after them: the one table that the reader checks
+//! keys against and that the JSON Schema of tree files is made of.
+
+use serde_json::{Value, json};
+
+use super::{child, supervisor, worker};
 
 /// What a key of a child belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,60 +16,162 @@ pub(super) enum Owner {
     Supervisor,
 }
 
+/// A key of a mapping.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// What it says, in one line.
+    pub(super) about: &'static str,
+    pub(super) form: Form,
+}
+
+/// What may stand after a key.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// The version of the format.
+    Version,
+    /// An id, or the name of a node.
+    Id,
+    /// `true` or `false`.
+    Bool,
+    /// An integer of at least so much, of 32 bits.
+    Integer(u32),
+    /// A number of a range.
+    Number(f64, f64),
+    /// One of some words.
+    Words(fn() -> Vec<&'static str>),
+    /// A duration, or one of some words.
+    Duration {
+        /// Whether it must be above zero.
+        positive: bool,
+        words: &'static [&'static str],
+    },
+    /// The name of a kind.
+    Kind,
+    /// What the kind says.
+    Settings,
+    /// A mapping of texts.
+    Labels,
+    /// A list of ids.
+    Ids,
+    /// A list of children and includes.
+    Children,
+    /// The root supervisor.
+    Root,
+    /// Capacities by lane.
+    Lanes,
+    /// A mapping of these keys; nothing at all is the same as an empty one where it is optional.
+    Map(&'static [Key], Optional),
+    /// Of a part that is not built yet; only what fits this schema is fine, its default.
+    DefaultOnly(fn() -> Value),
+    /// Of a part that is not built yet.
+    Unbuilt,
+}
+
+/// Whether a key may be there with nothing after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Optional {
+    Yes,
+    No,
+}
+
+const fn key(name: &'static str, form: Form, about: &'static str) -> Key {
+    Key { name, about, form }
+}
+
+const TIME: Form = Form::Duration {
+    positive: false,
+    words: &[],
+};
+const TIME_ABOVE_ZERO: Form = Form::Duration {
+    positive: true,
+    words: &[],
+};
+
 /// The keys of a child.
-pub(super) const CHILD: &[(&str, Owner)] = &[
-    ("id", Owner::Child),
-    ("labels", Owner::Child),
-    ("kind", Owner::Worker),
-    ("settings", Owner::Worker),
-    ("restart", Owner::Child),
-    ("shutdown", Owner::Child),
-    ("significant", Owner::Child),
-    ("essential", Owner::Child),
-    ("start_timeout", Owner::Child),
-    ("backoff", Owner::Child),
-    ("probation", Owner::Child),
-    ("needs", Owner::Child),
-    ("place", Owner::Child),
-    ("mailbox", Owner::Worker),
-    ("health", Owner::Worker),
-    ("stall_after", Owner::Worker),
-    ("stall", Owner::Worker),
-    ("on_crash", Owner::Worker),
-    ("runtime", Owner::Worker),
-    ("state", Owner::Worker),
-    ("strategy", Owner::Supervisor),
-    ("intensity", Owner::Supervisor),
-    ("period", Owner::Supervisor),
-    ("auto_shutdown", Owner::Supervisor),
-    ("children", Owner::Supervisor),
-    ("template", Owner::Supervisor),
-    ("max_children", Owner::Supervisor),
-    ("partitions", Owner::Supervisor),
+#[rustfmt::skip]
+pub(super) const CHILD: &[(Owner, Key)] = &[
+    (Owner::Child, key("id", Form::Id, "Its name, unique in its supervisor: 1 to 64 of A-Z a-z 0-9 _ -.")),
+    (Owner::Child, key("labels", Form::Labels, "What people mark it with: texts by name.")),
+    (Owner::Worker, key("kind", Form::Kind, "What the worker is made from.")),
+    (Owner::Worker, key("settings", Form::Settings, "What the worker is configured with; its kind says which keys there are.")),
+    (Owner::Child, key("restart", Form::Words(|| words(&child::RESTARTS)), "When a child that exited is restarted: permanent is always, transient when it did not end in order, temporary never.")),
+    (Owner::Child, key("shutdown", Form::Duration { positive: false, words: &["brutal_kill", "infinity"] }, "How long it may take to stop before it is killed.")),
+    (Owner::Child, key("significant", Form::DefaultOnly(|| json!({"const": false})), "Whether its end can end its supervisor.")),
+    (Owner::Child, key("essential", Form::Bool, "Whether it goes on in safe mode; of children of the root only.")),
+    (Owner::Child, key("start_timeout", Form::Duration { positive: true, words: &["infinity"] }, "How long its start may take.")),
+    (Owner::Child, key("backoff", Form::Map(BACKOFF, Optional::No), "Pauses before restarts, longer each time; they begin anew after `max` without an exit. Without it a restart comes at once.")),
+    (Owner::Child, key("probation", Form::DefaultOnly(|| json!({"type": "string", "pattern": "^0*30(s|000ms)$"})), "How long it must run after a change of settings to count as good.")),
+    (Owner::Child, key("needs", Form::Ids, "Ids of siblings before it that must run for it to run.")),
+    (Owner::Child, key("place", Form::DefaultOnly(|| json!({"const": "here"})), "The node that it runs on.")),
+    (Owner::Worker, key("mailbox", Form::Map(MAILBOX, Optional::Yes), "The bounds of its mailbox.")),
+    (Owner::Worker, key("health", Form::DefaultOnly(|| json!({"enum": ["off", false]})), "How often it is asked for its health.")),
+    (Owner::Worker, key("stall_after", Form::Unbuilt, "How long a message may take before the worker counts as stalled.")),
+    (Owner::Worker, key("stall", Form::Unbuilt, "What is done about a stall.")),
+    (Owner::Worker, key("on_crash", Form::DefaultOnly(|| json!({"type": "array", "maxItems": 0})), "What is tried after crashes, step by step.")),
+    (Owner::Worker, key("runtime", Form::DefaultOnly(|| json!({"const": "work"})), "The runtime that it runs on.")),
+    (Owner::Worker, key("state", Form::DefaultOnly(|| json!({"type": "object", "properties": {"keep": {"const": false}}, "required": ["keep"]})), "Whether its state outlives it.")),
+    (Owner::Supervisor, key("strategy", Form::Words(|| words(&supervisor::STRATEGIES)), "Which children are restarted when one fails: one_for_one is that child, one_for_all are all, rest_for_one is that child and those after it.")),
+    (Owner::Supervisor, key("intensity", Form::Integer(0), "How many restarts it allows within `period`; one more and it gives up.")),
+    (Owner::Supervisor, key("period", TIME_ABOVE_ZERO, "The time within which restarts are counted.")),
+    (Owner::Supervisor, key("auto_shutdown", Form::DefaultOnly(|| json!({"const": "never"})), "Whether the end of significant children ends it.")),
+    (Owner::Supervisor, key("children", Form::Children, "Its children in the order of their start; they stop in reverse.")),
+    (Owner::Supervisor, key("template", Form::Unbuilt, "The child that all of its children are made from.")),
+    (Owner::Supervisor, key("max_children", Form::Unbuilt, "How many children its template makes at most.")),
+    (Owner::Supervisor, key("partitions", Form::Unbuilt, "How many children its template makes.")),
 ];
 
 /// The keys of a tree file.
-pub(super) const FILE: &[&str] = &["version", "name", "test", "tree"];
+pub(super) const FILE: &[Key] = &[
+    key("version", Form::Version, "The version of the format: 1."),
+    key("name", Form::Id, "The name of the node."),
+    key(
+        "test",
+        Form::Bool,
+        "Whether this is a test kernel, on which chaos asks no questions.",
+    ),
+    key(
+        "tree",
+        Form::Root,
+        "The root supervisor. It never gives up.",
+    ),
+];
+
 /// The keys of a `backoff`.
-pub(super) const BACKOFF: &[&str] = &["min", "max", "factor", "jitter"];
+pub(super) const BACKOFF: &[Key] = &[
+    key("min", TIME, "The first pause."),
+    key("max", TIME_ABOVE_ZERO, "The longest pause."),
+    key(
+        "factor",
+        Form::Number(1.0, f64::MAX),
+        "What a pause is multiplied by for the next; at least 1.",
+    ),
+    key(
+        "jitter",
+        Form::Number(0.0, 1.0),
+        "The share of a pause that chance may add or take away, from 0 to 1.",
+    ),
+];
+
 /// The keys of a `mailbox`.
-pub(super) const MAILBOX: &[&str] = &[
-    "capacity",
-    "lanes",
-    "overflow",
-    "send_timeout",
-    "on_restart",
-    "retry",
-    "fairness",
-    "ttl",
+#[rustfmt::skip]
+pub(super) const MAILBOX: &[Key] = &[
+    key("capacity", Form::Integer(1), "How many messages each lane holds."),
+    key("lanes", Form::Lanes, "Lanes with a capacity of their own."),
+    key("overflow", Form::Words(|| words(&worker::OVERFLOWS)), "What happens when a lane is full: block lets the sender wait, reject gives the message back, drop_oldest and drop_newest make a dead letter."),
+    key("send_timeout", TIME, "How long a sender waits for room."),
+    key("on_restart", Form::Words(|| words(&worker::ON_RESTART)), "What a restart does to messages that wait."),
+    key("retry", Form::Integer(0), "How many times a message in hand at a crash is tried again."),
+    key("fairness", Form::Integer(1), "After how many messages taken above it a waiting lane has its turn."),
+    key("ttl", TIME_ABOVE_ZERO, "How long a message may wait; then it becomes a dead letter. Without it, for ever."),
 ];
 
 /// The owner of a key of a child.
 pub(super) fn owner(key: &str) -> Option<Owner> {
     CHILD
         .iter()
-        .find(|(name, _)| *name == key)
-        .map(|(_, owner)| *owner)
+        .find(|(_, known)| known.name == key)
+        .map(|(owner, _)| *owner)
 }
 
 /// The keys of a child of some sort: its own and those of every child, or of the root.
@@ -75,7 +182,23 @@ pub(super) fn of(sort: Option<Owner>, root: bool) -> Vec<&'static str> {
     };
     CHILD
         .iter()
-        .filter(|(_, owner)| fits(*owner))
-        .map(|(key, _)| *key)
+        .filter(|(owner, _)| fits(*owner))
+        .map(|(_, key)| key.name)
         .collect()
+}
+
+/// The names of keys.
+pub(super) fn names(keys: &'static [Key]) -> Vec<&'static str> {
+    keys.iter().map(|key| key.name).collect()
+}
+
+/// The words of a table of words.
+fn words<T>(table: &[(&'static str, T)]) -> Vec<&'static str> {
+    table.iter().map(|(word, _)| *word).collect()
+}
+
+/// The word of a value in a table of words.
+pub(super) fn word_of<T: PartialEq>(table: &[(&'static str, T)], value: &T) -> &'static str {
+    let found = table.iter().find(|(_, known)| known == value);
+    found.map_or("", |(word, _)| word)
 }

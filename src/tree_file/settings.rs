@@ -79,7 +79,7 @@ impl Reader<'_> {
     }
 
     /// A node as JSON; `None` if a part of it is at fault, which is reported.
-    fn json(&mut self, node: &Node) -> Option<Json> {
+    pub(super) fn json(&mut self, node: &Node) -> Option<Json> {
         Some(match &node.value {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(*value),

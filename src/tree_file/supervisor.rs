@@ -14,7 +14,7 @@ use super::reader::Reader;
 use super::source::Span;
 use super::unbuilt;
 
-const STRATEGIES: [(&str, Strategy); 3] = [
+pub(super) const STRATEGIES: [(&str, Strategy); 3] = [
     ("one_for_one", Strategy::OneForOne),
     ("one_for_all", Strategy::OneForAll),
     ("rest_for_one", Strategy::RestForOne),

@@ -8,10 +8,13 @@ use serde_json::Value;
 use super::*;
 
 mod codes;
+mod effective;
+mod grow;
 mod json;
 mod limits;
 mod lowering;
 mod render;
+mod schema;
 
 /// Files in memory; one of the names ends in an error of the system.
 pub(super) struct Memory<'a>(pub(super) &'a [(&'a str, &'a [u8])]);
@@ -60,7 +63,7 @@ impl KindCheck for Kinds {
                         "every" if value.is_string() => {}
                         "every" => fault(vec![key("every")], "expected a duration", &[]),
                         "list" => {
-                            for (at, item) in value.as_array().unwrap().iter().enumerate() {
+                            for (at, item) in value.as_array().into_iter().flatten().enumerate() {
                                 if !item.is_number() {
                                     let path = vec![key("list"), PathStep::Index(at)];
                                     fault(path, "expected a number", &[]);
@@ -83,6 +86,19 @@ impl KindCheck for Kinds {
             Ok(())
         } else {
             Err(faults)
+        }
+    }
+
+    fn schema(&self, kind: &str) -> Value {
+        let number = json!({ "type": "array", "items": { "type": "number" } });
+        match kind {
+            "sensor.host" => json!({
+                "type": "object",
+                "properties": { "every": { "type": "string" }, "list": number },
+                "additionalProperties": false,
+            }),
+            "process" => json!({ "type": "object", "required": ["command"] }),
+            _ => json!({ "type": "object" }),
         }
     }
 }

@@ -11,13 +11,14 @@ use super::keys;
 use super::node::{Entry, Value, shown};
 use super::reader::Reader;
 
-const OVERFLOWS: [(&str, Overflow); 4] = [
+pub(super) const OVERFLOWS: [(&str, Overflow); 4] = [
     ("block", Overflow::Block),
     ("reject", Overflow::Reject),
     ("drop_oldest", Overflow::DropOldest),
     ("drop_newest", Overflow::DropNewest),
 ];
-const ON_RESTART: [(&str, OnRestart); 2] = [("keep", OnRestart::Keep), ("drop", OnRestart::Drop)];
+pub(super) const ON_RESTART: [(&str, OnRestart); 2] =
+    [("keep", OnRestart::Keep), ("drop", OnRestart::Drop)];
 
 impl Reader<'_> {
     /// Lowers a worker; `sorted` is false for a child that may not be one.
@@ -79,7 +80,7 @@ impl Reader<'_> {
             }
         };
         let Some(fields) = fields else { return mailbox };
-        self.only_keys(fields, keys::MAILBOX, "`mailbox`");
+        self.only_keys(fields, &keys::names(keys::MAILBOX), "`mailbox`");
         if let Some(capacity) = self.capacity(fields.get("capacity")) {
             mailbox.capacity = capacity;
         }

@@ -10,6 +10,7 @@ use crate::harness::Rig;
 /// The command, the arguments, what is said. In this order: each builds on those before.
 const ROWS: &[(&str, &[&str], &str)] = &[
     ("check", &["check", "tree.yaml"], "ok"),
+    ("check", &["check", "tree.yaml", "--effective"], "max: 2h"),
     ("tree", &["tree"], "└─ two"),
     ("tree", &["tree", "/group"], "/group"),
     ("why", &["why", "/a"], "no exits so far"),
@@ -65,6 +66,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         "out of order  0",
     ),
     ("version", &["version"], env!("CARGO_PKG_VERSION")),
+    ("schema tree", &["schema", "tree"], "tree file"),
     ("console", &["console"], ""),
 ];
 

@@ -9,12 +9,12 @@ mod rest;
 use Text::{Children, Files, Including, Made, Supervisor, Whole, Worker};
 
 /// A code, the text, `line:column token` of the caret, and what is said.
-type Row = (Code, Text, &'static str, &'static [&'static str]);
+pub(super) type Row = (Code, Text, &'static str, &'static [&'static str]);
 
 /// Files by name; the first is loaded.
-type Owned = Vec<(String, Vec<u8>)>;
+pub(super) type Owned = Vec<(String, Vec<u8>)>;
 
-enum Text {
+pub(super) enum Text {
     /// A whole file.
     Whole(&'static str),
     /// Keys of a worker.
@@ -33,8 +33,21 @@ enum Text {
 
 impl Text {
     fn load(&self) -> Checked {
+        let files = self.files();
+        let main = files[0].0.clone();
+        let there = |(_, text): &&(String, Vec<u8>)| !(matches!(self, Files(_)) && text.is_empty());
+        let files: Vec<(&str, &[u8])> = files
+            .iter()
+            .filter(there)
+            .map(|(n, text)| (n.as_str(), text.as_slice()))
+            .collect();
+        load_files(&main, &files)
+    }
+
+    /// The files, that which is loaded first.
+    pub(super) fn files(&self) -> Owned {
         let tree = |text: String| vec![("tree.yaml".to_owned(), text.into_bytes())];
-        let files = match self {
+        match self {
             Whole(text) => tree((*text).to_owned()),
             Worker(keys) => tree(worker(keys)),
             Supervisor(keys) => tree(supervisor(keys)),
@@ -49,15 +62,7 @@ impl Text {
                 .map(|(n, text)| ((*n).to_owned(), text.to_vec()))
                 .collect(),
             Made(make) => make(),
-        };
-        let main = files[0].0.clone();
-        let there = |(_, text): &&(String, Vec<u8>)| !(matches!(self, Files(_)) && text.is_empty());
-        let files: Vec<(&str, &[u8])> = files
-            .iter()
-            .filter(there)
-            .map(|(n, text)| (n.as_str(), text.as_slice()))
-            .collect();
-        load_files(&main, &files)
+        }
     }
 }
 
@@ -65,7 +70,7 @@ fn children(list: &str) -> String {
     format!("version: 1\ntree:\n  children:\n{}", indented(list, 4))
 }
 
-fn rows() -> impl Iterator<Item = &'static Row> {
+pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
     let tables = [
         files::ROWS,
         files::INCLUDES,

@@ -1,0 +1,388 @@
+//! The JSON Schema of tree files, for editors: [`schema`].
+//!
+//! It is made of the table of keys, the specs' defaults and the kinds, so it says what the reader
+//! does: what the reader accepts is valid, and what it refuses for a key, a type, a word or a form
+//! is not. What needs more than one place (ids that are there twice, `needs`), other files, the
+//! environment or arithmetic is left to `uk check`. Wherever a variable can stand for a value a
+//! text with `${` is valid.
+
+use serde_json::{Map, Value, json};
+use unity_actors::duration;
+use unity_supervisors::path::{ChildId, ID_LEN_MAX};
+use unity_supervisors::priority::Priority;
+use unity_supervisors::spec::{Backoff, ChildSpec, MailboxSpec, SupervisorSpec};
+
+use super::KindCheck;
+use super::effective::{self, Item};
+use super::keys::{self, Form, Key, Optional, Owner};
+
+/// The schema of tree files with these kinds, draft 2020-12.
+///
+/// `#/$defs/included` is the schema of a file that is included.
+#[must_use]
+pub fn schema(kinds: &dyn KindCheck) -> Value {
+    let tree = effective::default_tree();
+    let file = mapping(keys::FILE, &[&effective::file(&tree)], kinds);
+    let mut schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "UnityKernel tree file",
+        "description": "What a kernel runs: a tree of supervisors and workers.",
+        "required": ["version", "tree"],
+        "$defs": definitions(kinds),
+    });
+    extend(&mut schema, file);
+    schema
+}
+
+fn definitions(kinds: &dyn KindCheck) -> Value {
+    let mut definitions = json!({
+        "variable": {
+            "description": "A text with variables of the environment: ${NAME} or ${NAME:-default}.",
+            "type": "string",
+            "pattern": "(^|[^$])\\$\\{",
+        },
+        "children": {
+            "type": "array",
+            "items": { "$ref": "#/$defs/child" },
+        },
+        "included": {
+            "description": "An included file: a list of children, or `children` with one.",
+            "anyOf": [
+                { "$ref": "#/$defs/children" },
+                {
+                    "type": "object",
+                    "properties": { "children": { "$ref": "#/$defs/children" } },
+                    "required": ["children"],
+                    "additionalProperties": false,
+                },
+            ],
+        },
+        "root": root(kinds),
+        "child": child(kinds),
+    });
+    for kind in kinds.names() {
+        let mut schema = with_variables(&kinds.schema(&kind));
+        let name = definition_of(&kind);
+        move_references(&mut schema, &format!("#/$defs/{name}"));
+        extend(&mut definitions, json!({ name: schema }));
+    }
+    definitions
+}
+
+/// The name of the definition of the settings of a kind.
+fn definition_of(kind: &str) -> String {
+    format!("{kind}.settings")
+}
+
+fn root(kinds: &dyn KindCheck) -> Value {
+    let spec = effective::default_tree();
+    let defaults = effective::file(&spec);
+    let defaults: Vec<&Vec<_>> = defaults
+        .iter()
+        .filter_map(|(_, item)| match item {
+            Item::Map(items) => Some(items),
+            _ => None,
+        })
+        .collect();
+    let own = keys::CHILD
+        .iter()
+        .filter(|(owner, _)| *owner == Owner::Supervisor);
+    let mut root = mapping(own.map(|(_, key)| key), &defaults, kinds);
+    extend(&mut root, json!({ "required": ["children"] }));
+    root
+}
+
+/// A child: all keys, then what goes together with which.
+fn child(kinds: &dyn KindCheck) -> Value {
+    let Ok(id) = ChildId::new("id") else {
+        return Value::Bool(true);
+    };
+    let worker = ChildSpec::worker(id.clone(), "");
+    let supervisor = ChildSpec::supervisor(id, SupervisorSpec::default());
+    let defaults = [
+        &effective::child_items(&worker),
+        &effective::child_items(&supervisor),
+    ];
+    let mut child = mapping(keys::CHILD.iter().map(|(_, key)| key), &defaults, kinds);
+    let include = json!({
+        "type": "string",
+        "description": "A file with a list of children that stand in its place; the path begins at the folder of this file.",
+    });
+    if let Some(properties) = child.get_mut("properties") {
+        extend(properties, json!({ "include": include }));
+    }
+    let kinds: Vec<Value> = kinds
+        .names()
+        .iter()
+        .map(|kind| of_kind(kind, kinds))
+        .collect();
+    let worker = json!({ "properties": without(Owner::Supervisor), "allOf": kinds });
+    let supervisor = json!({ "properties": without(Owner::Worker), "required": ["children"] });
+    let sorts = json!({
+        "required": ["id"],
+        "if": { "required": ["kind"] },
+        "then": worker,
+        "else": supervisor,
+    });
+    extend(
+        &mut child,
+        json!({
+            "if": { "required": ["include"] },
+            "then": { "maxProperties": 1 },
+            "else": sorts,
+        }),
+    );
+    child
+}
+
+/// No key of the other sort of child.
+fn without(other: Owner) -> Value {
+    let keys = keys::CHILD
+        .iter()
+        .filter(|(owner, key)| *owner == other && !matches!(key.form, Form::Unbuilt));
+    let none = keys.map(|(_, key)| (key.name.to_owned(), Value::Bool(false)));
+    Value::Object(none.collect())
+}
+
+/// What the settings of one kind are.
+fn of_kind(kind: &str, kinds: &dyn KindCheck) -> Value {
+    let settings = json!({ "$ref": format!("#/$defs/{}", definition_of(kind)) });
+    let schema = kinds.schema(kind);
+    let required = schema.get("required").and_then(Value::as_array);
+    let then = match required.is_some_and(|required| !required.is_empty()) {
+        true => json!({ "properties": { "settings": settings }, "required": ["settings"] }),
+        false => json!({ "properties": { "settings": or_nothing(settings) } }),
+    };
+    json!({
+        "if": { "properties": { "kind": { "const": kind } }, "required": ["kind"] },
+        "then": then,
+    })
+}
+
+/// A mapping of keys; what is not the same among the defaults is told in the description.
+fn mapping<'k>(
+    keys: impl IntoIterator<Item = &'k Key>,
+    defaults: &[&Vec<(&'static str, Item<'_>)>],
+    kinds: &dyn KindCheck,
+) -> Value {
+    let mut properties = Map::new();
+    for key in keys {
+        if matches!(key.form, Form::Unbuilt) {
+            continue;
+        }
+        let found = defaults.iter().filter_map(|items| {
+            let found = items.iter().find(|(name, _)| *name == key.name);
+            found.map(|(_, item)| item)
+        });
+        let mut schema = form(&key.form, kinds);
+        extend(
+            &mut schema,
+            described(key, &found.collect::<Vec<_>>(), kinds),
+        );
+        properties.insert(key.name.to_owned(), schema);
+    }
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+/// What an editor shows of a key: its description and its default.
+fn described(key: &Key, defaults: &[&Item<'_>], kinds: &dyn KindCheck) -> Value {
+    let mut about = key.about.to_owned();
+    if matches!(key.form, Form::Kind) {
+        for kind in kinds.names() {
+            about.push_str(&format!("\n\n`{kind}`: {}", kinds.about(&kind)));
+        }
+    }
+    if matches!(key.form, Form::DefaultOnly(_)) {
+        about.push_str(" Not built yet: only its default can be given.");
+    }
+    let mut described = Map::new();
+    match defaults {
+        [Item::Value(one)] if !is_own(key) => {
+            described.insert("default".to_owned(), one.clone());
+        }
+        [Item::Value(one), Item::Value(other)] if one == other && !is_own(key) => {
+            described.insert("default".to_owned(), one.clone());
+        }
+        [Item::Value(worker), Item::Value(supervisor)] if !is_own(key) => {
+            let (worker, supervisor) = (bare(worker), bare(supervisor));
+            about.push_str(&format!(
+                " Default: {worker}; of a supervisor {supervisor}."
+            ));
+        }
+        _ => {}
+    }
+    described.insert("description".to_owned(), Value::from(about));
+    Value::Object(described)
+}
+
+/// Whether a key has no default, but what it is must be said.
+fn is_own(key: &Key) -> bool {
+    matches!(key.form, Form::Version | Form::Kind) || key.name == "id"
+}
+
+fn bare(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn form(form: &Form, kinds: &dyn KindCheck) -> Value {
+    match form {
+        Form::Version => or_variable(json!({ "const": 1 })),
+        Form::Id => {
+            let pattern = format!("^[A-Za-z0-9_-]{{1,{ID_LEN_MAX}}}$");
+            or_variable(json!({ "type": "string", "pattern": pattern }))
+        }
+        Form::Bool => or_variable(json!({ "type": "boolean" })),
+        Form::Integer(least) => integer(*least),
+        Form::Number(least, most) if *most == f64::MAX => {
+            or_variable(json!({ "type": "number", "minimum": least }))
+        }
+        Form::Number(least, most) => {
+            or_variable(json!({ "type": "number", "minimum": least, "maximum": most }))
+        }
+        Form::Words(words) => or_variable(json!({ "enum": words() })),
+        Form::Duration { positive, words } => time(*positive, words),
+        Form::Kind => or_variable(json!({ "enum": kinds.names() })),
+        Form::Settings => or_nothing(json!({ "type": "object" })),
+        Form::Labels => {
+            or_nothing(json!({ "type": "object", "additionalProperties": { "type": "string" } }))
+        }
+        Form::Ids => or_nothing(json!({ "type": "array", "items": { "type": "string" } })),
+        Form::Children => or_nothing(json!({ "$ref": "#/$defs/children" })),
+        Form::Root => json!({ "$ref": "#/$defs/root" }),
+        Form::Lanes => {
+            let lanes = Priority::ALL.map(|lane| (lane.as_str().to_owned(), integer(1)));
+            let lanes = Map::from_iter(lanes);
+            json!({ "type": "object", "properties": lanes, "additionalProperties": false })
+        }
+        Form::Map(keys, optional) => {
+            let backoff = effective::backoff_items(&Backoff::default());
+            let mailbox = effective::mailbox_items(&MailboxSpec::default());
+            let map = mapping(*keys, &[&backoff, &mailbox], kinds);
+            match optional {
+                Optional::Yes => or_nothing(map),
+                Optional::No => map,
+            }
+        }
+        Form::DefaultOnly(schema) => or_variable(schema()),
+        Form::Unbuilt => Value::Bool(false),
+    }
+}
+
+fn integer(least: u32) -> Value {
+    or_variable(json!({ "type": "integer", "minimum": least, "maximum": u32::MAX }))
+}
+
+fn time(positive: bool, words: &[&str]) -> Value {
+    let pattern = if positive {
+        duration::PATTERN.replace("[0-9]+", "0*[1-9][0-9]*")
+    } else {
+        duration::PATTERN.to_owned()
+    };
+    let mut forms = vec![json!({ "type": "string", "pattern": pattern })];
+    if !words.is_empty() {
+        forms.push(json!({ "enum": words }));
+    }
+    forms.push(variable());
+    json!({ "anyOf": forms })
+}
+
+fn variable() -> Value {
+    json!({ "$ref": "#/$defs/variable" })
+}
+
+fn or_variable(schema: Value) -> Value {
+    json!({ "anyOf": [schema, variable()] })
+}
+
+/// What may also be nothing, as a variable may be.
+fn or_nothing(schema: Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "null" }, variable()] })
+}
+
+/// The schema of a kind's settings, with variables wherever a scalar may stand.
+fn with_variables(schema: &Value) -> Value {
+    let Value::Object(members) = schema else {
+        return schema.clone();
+    };
+    let mut made = Map::new();
+    for (key, value) in members {
+        let (key, value) = match (key.as_str(), value) {
+            // A text with a variable may fit several of them.
+            ("oneOf" | "anyOf", Value::Array(forms)) => {
+                let mut forms: Vec<Value> = forms.iter().map(with_variables).collect();
+                forms.dedup();
+                ("anyOf", Value::Array(forms))
+            }
+            ("properties" | "$defs", Value::Object(named)) => {
+                let named = named.iter();
+                let named = named.map(|(name, schema)| (name.clone(), with_variables(schema)));
+                (key.as_str(), Value::Object(named.collect()))
+            }
+            ("items" | "additionalProperties", schema) => (key.as_str(), with_variables(schema)),
+            // Only the schema of tree files as a whole has one.
+            ("$schema" | "title", _) => continue,
+            (key, value) => (key, value.clone()),
+        };
+        made.insert(key.to_owned(), value);
+    }
+    if !is_scalar(&made) {
+        return Value::Object(made);
+    }
+    let outside = ["description", "default", "examples"];
+    let (told, form): (Map<_, _>, Map<_, _>) = made
+        .into_iter()
+        .partition(|(key, _)| outside.contains(&key.as_str()));
+    let mut schema = or_variable(Value::Object(form));
+    extend(&mut schema, Value::Object(told));
+    schema
+}
+
+/// Whether a schema is of a scalar that is not any text.
+fn is_scalar(schema: &Map<String, Value>) -> bool {
+    let of_type = |wanted: &Value| {
+        let types = ["integer", "number", "boolean", "null"];
+        types.iter().any(|word| wanted.as_str() == Some(word))
+    };
+    let is_typed = schema.get("type").is_some_and(|types| match types {
+        Value::Array(types) => types.iter().any(of_type),
+        one => of_type(one),
+    });
+    let narrows = [
+        "enum",
+        "const",
+        "pattern",
+        "format",
+        "minLength",
+        "maxLength",
+    ];
+    is_typed || narrows.iter().any(|key| schema.contains_key(*key))
+}
+
+/// Makes references to the root of a schema point into its place, `root`.
+fn move_references(schema: &mut Value, root: &str) {
+    match schema {
+        Value::Object(members) => {
+            for (key, value) in members {
+                match value.as_str().and_then(|text| text.strip_prefix('#')) {
+                    Some(way) if key == "$ref" && way != "/$defs/variable" => {
+                        *value = Value::from(format!("{root}{way}"));
+                    }
+                    _ => move_references(value, root),
+                }
+            }
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| move_references(item, root)),
+        _ => {}
+    }
+}
+
+/// Adds the members of another object.
+fn extend(object: &mut Value, more: Value) {
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
+}
