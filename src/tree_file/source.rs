@@ -131,13 +131,13 @@ impl SourceFiles {
             return span;
         };
         let start = file.floor(span.start);
-        let end = file
-            .floor(span.end)
-            .min(file.line_end(file.line_index(start)));
+        let line_end = file.line_end(file.line_index(start));
+        // A place in a line break is shown at the end of the line.
+        let start = start.min(line_end);
         Span {
             file: span.file,
             start,
-            end: end.max(start),
+            end: file.floor(span.end).clamp(start, line_end),
         }
     }
 
@@ -209,5 +209,11 @@ mod tests {
         });
 
         assert_eq!(files.slice(cut), "ä: 1");
+        let in_break = files.one_line(Span {
+            file,
+            start: 6,
+            end: 7,
+        });
+        assert_eq!((in_break.start, in_break.end), (5, 5));
     }
 }
