@@ -21,6 +21,8 @@ pub enum ArgKind {
     File,
     /// Any text.
     Text,
+    /// The name of a kind.
+    Kind,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A JSON value; in a shell a bare word counts as text.
@@ -127,7 +129,7 @@ impl Arg {
                 let path: ActorPath = text.parse().map_err(CommandError::from)?;
                 Ok(Value::from(path.as_str()))
             }
-            ArgKind::File | ArgKind::Text => Ok(Value::from(text)),
+            ArgKind::File | ArgKind::Text | ArgKind::Kind => Ok(Value::from(text)),
             ArgKind::Word(words) if words.contains(&text) => Ok(Value::from(text)),
             ArgKind::Word(words) => {
                 Err(self.wrong(&format!("`{text}` is not one of {}", words.join(", "))))
@@ -181,6 +183,7 @@ impl Arg {
             (
                 ArgKind::Path
                 | ArgKind::Text
+                | ArgKind::Kind
                 | ArgKind::File
                 | ArgKind::Word(_)
                 | ArgKind::Duration
@@ -194,7 +197,7 @@ impl Arg {
     fn expected(&self) -> &'static str {
         match self.kind {
             ArgKind::Path => "a path, as in \"/sensors/host\"",
-            ArgKind::File | ArgKind::Text | ArgKind::Word(_) => "a text",
+            ArgKind::File | ArgKind::Text | ArgKind::Kind | ArgKind::Word(_) => "a text",
             ArgKind::Json => "JSON",
             ArgKind::Integer => "an integer of zero or more",
             ArgKind::Duration => "a duration, as in \"5s\"",

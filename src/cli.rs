@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::arguments::{Arg, ArgKind, Args, Place, read_settings};
 use crate::client::Client;
 use crate::commands::{Command, GROUPS, Run, TABLE};
+use crate::complete;
 use crate::error::{Code, CommandError};
 use crate::output;
 use crate::screen::Screen;
@@ -48,6 +49,10 @@ pub struct Caller {
 /// Runs the command line.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
+    if args.get(1).is_some_and(|word| word == complete::WORD) {
+        complete::main(args.into_iter().skip(2));
+        return ExitCode::SUCCESS;
+    }
     let wants_json = args.iter().any(|arg| arg == "--json");
     let code = match parser(false).try_get_matches_from(args) {
         Ok(matches) => run(&matches, &Caller::of(&matches)),
@@ -230,7 +235,7 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
         ArgKind::Duration => made.value_name("TIME"),
         ArgKind::File => made.value_name("FILE"),
         ArgKind::Path => made.value_name("PATH"),
-        ArgKind::Text | ArgKind::Integer | ArgKind::Rate => {
+        ArgKind::Text | ArgKind::Kind | ArgKind::Integer | ArgKind::Rate => {
             made.value_name(arg.name.to_uppercase())
         }
     }
@@ -280,14 +285,23 @@ impl Caller {
     fn of(matches: &ArgMatches) -> Self {
         // A subcommand's matches hold the globals too, also those that were given before it.
         let path = |name: &str| matches.get_one::<PathBuf>(name).cloned();
-        let env = std::env::var_os("UK_SOCKET").filter(|socket| !socket.is_empty());
         let name = matches.get_one::<String>("name").cloned();
-        let env = env.filter(|_| name.is_none()).map(PathBuf::from);
         Self {
             json: matches.get_flag("json"),
-            socket: path("socket").or(env),
-            name,
             data_dir: path("data-dir"),
+            ..Self::naming(path("socket"), name)
+        }
+    }
+
+    /// Who names a kernel, or none: then the environment may.
+    pub(crate) fn naming(socket: Option<PathBuf>, name: Option<String>) -> Self {
+        let env = std::env::var_os("UK_SOCKET").filter(|socket| !socket.is_empty());
+        let env = env.filter(|_| name.is_none()).map(PathBuf::from);
+        Self {
+            json: false,
+            socket: socket.or(env),
+            name,
+            data_dir: None,
             screen: Screen::stdout(),
             interrupts: None,
         }

@@ -21,6 +21,7 @@ use crate::screen::Screen;
 mod ask;
 mod chaos;
 mod check;
+mod completions;
 mod console;
 mod delete;
 mod dlq;
@@ -61,6 +62,7 @@ pub static TABLE: &[Command] = &[
     dlq::SHOW,
     chaos::COMMAND,
     console::COMMAND,
+    completions::COMMAND,
     schema::TREE,
     shutdown::COMMAND,
     version::COMMAND,

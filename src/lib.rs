@@ -7,7 +7,7 @@
 //! | [`mod@boot`] | from a tree to a running kernel: lock, runtimes, control socket |
 //! | [`commands`] | the one table of commands, one file each |
 //! | [`arguments`] | the arguments of a command, from a shell, a query or a JSON body |
-//! | [`cli`], [`console`] | what a person types |
+//! | [`cli`], [`console`], [`complete`] | what a person types, and what could come next |
 //! | [`http`], [`client`], [`socket`] | HTTP and JSON over a Unix socket: the two ends, and where it is |
 //! | [`screen`], [`output`] | drawing for people, and the one place that prints |
 //! | [`tree_file`], [`nearest`] | reading trees, and guessing what somebody meant |
@@ -25,6 +25,7 @@ pub mod boot;
 pub mod cli;
 pub mod client;
 pub mod commands;
+pub mod complete;
 pub mod console;
 pub mod error;
 pub mod http;

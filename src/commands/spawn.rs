@@ -21,7 +21,7 @@ pub(super) const COMMAND: Command = Command {
     args: &[
         Arg::required(
             "kind",
-            ArgKind::Text,
+            ArgKind::Kind,
             "what it is made from, as in sensor.host",
         ),
         Arg::needed("under", ArgKind::Path, "its supervisor"),

@@ -66,6 +66,11 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         "out of order  0",
     ),
     ("version", &["version"], env!("CARGO_PKG_VERSION")),
+    (
+        "completions",
+        &["completions", "bash"],
+        "complete -F _uk uk",
+    ),
     ("schema tree", &["schema", "tree"], "tree file"),
     ("console", &["console"], ""),
 ];

@@ -3,6 +3,8 @@
 mod bad_input;
 mod boot;
 mod commands;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod completions;
 mod console;
 mod control;
 mod exit_codes;

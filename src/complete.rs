@@ -1,0 +1,480 @@
+//! What could come next on a command line: [`candidates`], from the one table of commands.
+//!
+//! A shell's script (see `uk completions`) calls `uk __complete SHELL uk WORD …` with the words up to the
+//! cursor, the last of them unfinished. What it prints is one candidate a line, a tab and what it is;
+//! the one line `files` says that the shell should complete a file. Nothing else is ever printed: a line
+//! that makes no sense, and a kernel that does not answer within [`LIVE_WITHIN`], have no candidates.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::arguments::{Arg, ArgKind, Args, Place};
+use crate::cli::{Caller, block_on};
+use crate::commands::{Command, GROUPS, TABLE};
+use crate::output;
+use crate::screen::{list, text};
+use crate::socket;
+
+/// The word that says that candidates are wanted. No command: people never type it.
+pub const WORD: &str = "__complete";
+/// How long what runs is waited for.
+const LIVE_WITHIN: Duration = Duration::from_millis(150);
+/// How many live names are offered at most.
+const LIVE_MAX: usize = 500;
+
+/// Options of all commands, as far as they are completed.
+const GLOBALS: &[Arg] = &[
+    Arg::option("json", ArgKind::Flag, "one JSON document, errors too"),
+    Arg::option("help", ArgKind::Flag, "what it does"),
+    Arg::option("socket", ArgKind::File, "the kernel's socket"),
+    Arg::option("name", ArgKind::Text, "the kernel's name"),
+    Arg::option("data-dir", ArgKind::File, "the kernel's data folder"),
+];
+
+/// Something that could stand at the cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// What would stand there.
+    pub value: String,
+    /// What it is, in one line.
+    pub about: String,
+}
+
+/// What could stand at the cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Candidates {
+    /// Any file.
+    Files,
+    /// One of these.
+    Some(Vec<Candidate>),
+}
+
+/// What runs, for those who complete its names.
+pub trait Live {
+    /// The paths of the kernel that `socket` and `name` mean, and what is there.
+    fn paths(&self, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate>;
+    /// The names of all kernels.
+    fn kernels(&self) -> Vec<Candidate>;
+}
+
+/// Prints the candidates for the words after [`WORD`].
+pub fn main(args: impl Iterator<Item = OsString>) {
+    let mut words = args.map(|word| word.to_string_lossy().into_owned());
+    let shell = words.next().unwrap_or_default();
+    let mut words: Vec<String> = words.skip(1).collect();
+    if shell == "bash" {
+        words = joined(words);
+    }
+    let Some(current) = words.pop() else { return };
+    let said = match candidates(&words, &current, &Running) {
+        Candidates::Files => "files\n".to_owned(),
+        Candidates::Some(found) => {
+            // Bash looks at what stands after a `=` alone.
+            let lead = current
+                .rfind('=')
+                .filter(|_| shell == "bash")
+                .map_or(0, |at| at + 1);
+            let line = |candidate: &Candidate| {
+                let value = candidate.value.get(lead..)?;
+                Some(format!("{value}\t{}\n", candidate.about))
+            };
+            found.iter().filter_map(line).collect()
+        }
+    };
+    // There is nobody to tell that it cannot be written.
+    drop(output::out(&said));
+}
+
+/// The words of bash, which takes a `=` for a word of its own.
+fn joined(words: Vec<String>) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::new();
+    let mut open = false;
+    for word in words {
+        let is_sign = word == "=";
+        match joined.last_mut() {
+            Some(last) if is_sign || open => last.push_str(&word),
+            _ => joined.push(word),
+        }
+        open = is_sign;
+    }
+    joined
+}
+
+/// What could stand in the place of `current`, after `words`.
+#[must_use]
+pub fn candidates(words: &[String], current: &str, live: &dyn Live) -> Candidates {
+    let line = Line::read(words);
+    let found = line.next(current, live);
+    match found {
+        Candidates::Some(mut found) => {
+            found.retain(|candidate| candidate.value.starts_with(current));
+            Candidates::Some(found)
+        }
+        files => files,
+    }
+}
+
+/// What stands before the cursor.
+#[derive(Default)]
+struct Line<'w> {
+    /// The words of the command, one or two, as far as they are there.
+    command: Vec<&'w str>,
+    /// What was given by its position.
+    positions: Vec<&'w str>,
+    /// Options that were given, with their values.
+    options: Vec<(&'w str, &'w str)>,
+    /// The option whose value comes next.
+    open: Option<&'w str>,
+    /// Whether no option comes any more.
+    closed: bool,
+}
+
+impl<'w> Line<'w> {
+    fn read(words: &'w [String]) -> Self {
+        let mut line = Self::default();
+        for word in words {
+            line.take(word);
+        }
+        line
+    }
+
+    fn take(&mut self, word: &'w str) {
+        if let Some(open) = self.open.take() {
+            self.options.push((open, word));
+        } else if word == "--" && !self.closed {
+            self.closed = true;
+        } else if let Some(option) = word.strip_prefix("--").filter(|_| !self.closed) {
+            match option.split_once('=') {
+                Some((name, value)) => self.options.push((name, value)),
+                None if self.option(option).is_some_and(takes_value) => self.open = Some(option),
+                None => self.options.push((option, "")),
+            }
+        } else if self.chosen().is_none() && self.command.len() < 2 {
+            self.command.push(word);
+        } else {
+            self.positions.push(word);
+        }
+    }
+
+    fn chosen(&self) -> Option<&'static Command> {
+        Command::find(&self.command)
+    }
+
+    fn own(&self) -> &'static [Arg] {
+        self.chosen().map_or(&[], |command| command.args)
+    }
+
+    fn option(&self, name: &str) -> Option<&'static Arg> {
+        let own = self.own().iter().filter(|arg| arg.place == Place::Option);
+        own.chain(GLOBALS).find(|arg| arg.name == name)
+    }
+
+    fn given(&self, name: &str) -> Option<&'w str> {
+        let mut given = self.options.iter().rev();
+        given
+            .find(|(option, _)| *option == name)
+            .map(|(_, value)| *value)
+    }
+
+    fn next(&self, current: &str, live: &dyn Live) -> Candidates {
+        if let Some(arg) = self.open.and_then(|open| self.option(open)) {
+            return self.values(arg, "", live);
+        }
+        if let Some(option) = current.strip_prefix("--").filter(|_| !self.closed)
+            && let Some((name, _)) = option.split_once('=')
+        {
+            let Some(arg) = self.option(name) else {
+                return none();
+            };
+            return self.values(arg, &format!("--{name}="), live);
+        }
+        if current.starts_with('-') && !self.closed {
+            return Candidates::Some(self.options());
+        }
+        if self.chosen().is_none() {
+            return Candidates::Some(self.words());
+        }
+        let mut positions = self.own().iter().filter(|arg| arg.place == Place::Position);
+        match positions.nth(self.positions.len()) {
+            Some(arg) => self.values(arg, "", live),
+            None if self.closed => none(),
+            None => Candidates::Some(self.options()),
+        }
+    }
+
+    /// The words that a command goes on with.
+    fn words(&self) -> Vec<Candidate> {
+        match self.command.as_slice() {
+            [] | ["help"] => {
+                let single = TABLE.iter().filter(|command| command.words.len() == 1);
+                let single = single.map(|command| candidate(&command.name(), command.about));
+                let groups = GROUPS.iter().map(|(word, about)| candidate(word, about));
+                let help = candidate("help", "What commands there are, or what one does");
+                single.chain(groups).chain([help]).collect()
+            }
+            [group] => {
+                let commands = TABLE.iter().filter_map(|command| match command.words {
+                    [first, second] if first == group => Some(candidate(second, command.about)),
+                    _ => None,
+                });
+                commands.collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The options that may still come.
+    fn options(&self) -> Vec<Candidate> {
+        let own = self.own().iter().filter(|arg| arg.place == Place::Option);
+        own.chain(GLOBALS)
+            .filter(|arg| arg.kind == ArgKind::Settings || self.given(arg.name).is_none())
+            .map(|arg| candidate(&format!("--{}", arg.name), arg.help))
+            .collect()
+    }
+
+    /// The values of an argument; `lead` stands before them in the same word.
+    fn values(&self, arg: &Arg, lead: &str, live: &dyn Live) -> Candidates {
+        let found = match arg.kind {
+            ArgKind::File => return Candidates::Files,
+            ArgKind::Path => live.paths(self.given("socket"), self.given("name")),
+            ArgKind::Word(words) => words.iter().map(|word| candidate(word, "")).collect(),
+            ArgKind::Kind => kinds(),
+            ArgKind::Settings => settings(self.positions.first().copied().unwrap_or_default()),
+            ArgKind::Text if arg.name == "name" => live.kernels(),
+            _ => Vec::new(),
+        };
+        let with_lead = |found: Candidate| Candidate {
+            value: format!("{lead}{}", found.value),
+            ..found
+        };
+        Candidates::Some(found.into_iter().map(with_lead).collect())
+    }
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    arg.kind != ArgKind::Flag
+}
+
+fn none() -> Candidates {
+    Candidates::Some(Vec::new())
+}
+
+fn candidate(value: &str, about: &str) -> Candidate {
+    Candidate {
+        value: value.to_owned(),
+        about: about.to_owned(),
+    }
+}
+
+fn kinds() -> Vec<Candidate> {
+    let kinds = unity_actors::kinds();
+    let about = |name| kinds.get(name).map_or("", |kind| kind.about());
+    kinds
+        .names()
+        .map(|name| candidate(name, about(name)))
+        .collect()
+}
+
+/// The settings of a kind, ready for their value.
+fn settings(kind: &str) -> Vec<Candidate> {
+    let kinds = unity_actors::kinds();
+    let schema = kinds.get(kind).map(|kind| kind.settings_schema());
+    let properties = schema.as_ref().and_then(|schema| schema.get("properties"));
+    let properties = properties.and_then(Value::as_object).into_iter().flatten();
+    let line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    properties
+        .map(|(name, property)| {
+            candidate(&format!("{name}="), &line(text(property, "description")))
+        })
+        .collect()
+}
+
+/// What runs on this machine.
+#[derive(Debug)]
+struct Running;
+
+impl Live for Running {
+    fn paths(&self, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate> {
+        let caller = Caller::naming(socket.map(PathBuf::from), name.map(str::to_owned));
+        within_limit(move || {
+            let command = Command::find(&["tree"])?;
+            let client = caller.kernel().ok()?;
+            let document = block_on(client.call(command, &Args::default()))
+                .ok()?
+                .ok()?;
+            let mut found = Vec::new();
+            for top in ["tree", "system"] {
+                add_paths(document.get(top).unwrap_or(&Value::Null), &mut found);
+            }
+            Some(found)
+        })
+    }
+
+    fn kernels(&self) -> Vec<Candidate> {
+        within_limit(|| {
+            let running = socket::running().into_iter();
+            let about = |pid: u32| format!("pid {pid}");
+            Some(
+                running
+                    .map(|held| candidate(&held.name, &about(held.pid)))
+                    .collect(),
+            )
+        })
+    }
+}
+
+/// Does `work` on a thread that is left behind when it takes too long: the process ends without it.
+fn within_limit(work: impl FnOnce() -> Option<Vec<Candidate>> + Send + 'static) -> Vec<Candidate> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().spawn(move || {
+        // Whoever waits may have gone.
+        drop(sender.send(work()));
+    });
+    match thread {
+        Ok(_left_behind) => receiver
+            .recv_timeout(LIVE_WITHIN)
+            .ok()
+            .flatten()
+            .unwrap_or_default(),
+        Err(_) => Vec::new(),
+    }
+}
+
+fn add_paths(node: &Value, found: &mut Vec<Candidate>) {
+    let path = text(node, "path");
+    if path.is_empty() || found.len() >= LIVE_MAX {
+        return;
+    }
+    let what = match text(node, "kind") {
+        "" => "supervisor",
+        kind => kind,
+    };
+    found.push(candidate(path, &format!("{what}, {}", text(node, "state"))));
+    for child in list(node, "children") {
+        add_paths(child, found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fake;
+
+    impl Live for Fake {
+        fn paths(&self, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate> {
+            let of = format!("{}:{}", socket.unwrap_or("-"), name.unwrap_or("-"));
+            vec![candidate("/a", &of), candidate("/group/one", &of)]
+        }
+
+        fn kernels(&self) -> Vec<Candidate> {
+            vec![candidate("rig", "pid 1")]
+        }
+    }
+
+    /// Splits at blanks; the last word is the one at the cursor.
+    fn complete(line: &str) -> Candidates {
+        let mut words: Vec<String> = line.split(' ').skip(1).map(str::to_owned).collect();
+        let current = words.pop().unwrap_or_default();
+        candidates(&words, &current, &Fake)
+    }
+
+    fn values(line: &str) -> Vec<String> {
+        match complete(line) {
+            Candidates::Files => vec!["files".to_owned()],
+            Candidates::Some(found) => found.into_iter().map(|one| one.value).collect(),
+        }
+    }
+
+    #[test]
+    fn a_line_goes_on_with_what_fits() {
+        for (line, expected) in [
+            ("uk ki", &["kill"][..]),
+            ("uk d", &["delete", "dlq"]),
+            ("uk dlq ", &["list", "show"]),
+            ("uk help ki", &["kill"]),
+            ("uk nope ", &[]),
+            ("uk nope x ", &[]),
+            ("uk kill ", &["/a", "/group/one"]),
+            ("uk kill /g", &["/group/one"]),
+            ("uk kill /a --r", &["--reason"]),
+            ("uk kill /a --reason ", &[]),
+            ("uk kill --reason x /g", &["/group/one"]),
+            ("uk --json kill -- /g", &["/group/one"]),
+            ("uk kill -- /a ", &[]),
+            ("uk check ", &["files"]),
+            ("uk check --s", &["--strict", "--socket"]),
+            ("uk check a.yaml --strict --s", &["--socket"]),
+            ("uk --socket ", &["files"]),
+            ("uk --socket=", &["files"]),
+            ("uk --name ", &["rig"]),
+            ("uk --name=r", &["--name=rig"]),
+            ("uk --nope=r", &[]),
+            ("uk spawn s", &["sensor.host"]),
+            ("uk spawn probe --restart t", &["transient", "temporary"]),
+            ("uk spawn probe --restart=te", &["--restart=temporary"]),
+            ("uk spawn sensor.host --set ", &["every="]),
+            ("uk spawn sensor.host --set every=1s --se", &["--set"]),
+            ("uk spawn probe --under /a --un", &[]),
+            ("uk spawn --under ", &["/a", "/group/one"]),
+            ("uk completions ", &["bash", "zsh", "fish"]),
+            ("uk tell /a {\"x\":1} --j", &["--json"]),
+        ] {
+            assert_eq!(values(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn live_paths_are_those_of_the_kernel_that_is_named() {
+        for (line, of) in [
+            ("uk kill /a", "-:-"),
+            ("uk --socket /tmp/s kill /a", "/tmp/s:-"),
+            ("uk --socket=/tmp/s kill /a", "/tmp/s:-"),
+            ("uk kill --name rig /a", "-:rig"),
+        ] {
+            let found = complete(line);
+            assert_eq!(found, Candidates::Some(vec![candidate("/a", of)]), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_and_option_can_be_completed() {
+        let first = values("uk ");
+        for command in TABLE {
+            assert!(first.contains(&command.words[0].to_owned()), "{command:?}");
+            let options = values(&format!("uk {} --", command.name()));
+            for arg in command.args.iter().filter(|arg| arg.place == Place::Option) {
+                assert!(
+                    options.contains(&format!("--{}", arg.name)),
+                    "{command:?} {}",
+                    arg.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn options_of_all_commands_are_those_of_the_parser() {
+        let parser = crate::cli::parser(false);
+        let known = parser.get_arguments().filter_map(clap::Arg::get_long);
+        let mut known: Vec<&str> = known.chain(["help"]).collect();
+        let mut ours: Vec<&str> = GLOBALS.iter().map(|arg| arg.name).collect();
+        known.sort_unstable();
+        ours.sort_unstable();
+
+        assert_eq!(ours, known);
+    }
+
+    #[test]
+    fn bash_takes_an_equals_sign_for_a_word() {
+        let words = ["uk", "--name", "=", "rig", "kill", "--reason", "="];
+
+        let joined = joined(words.map(str::to_owned).to_vec());
+
+        assert_eq!(joined, ["uk", "--name=rig", "kill", "--reason="]);
+    }
+}
