@@ -230,7 +230,9 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
     match arg.kind {
         ArgKind::Flag => made.action(ArgAction::SetTrue),
         ArgKind::Settings => made.action(ArgAction::Append).value_name("KEY=VALUE"),
-        ArgKind::Word(words) => made.value_parser(clap::builder::PossibleValuesParser::new(words)),
+        ArgKind::Word(words) => made
+            .value_parser(clap::builder::PossibleValuesParser::new(words))
+            .value_name(arg.name.to_uppercase()),
         ArgKind::Json => made.allow_hyphen_values(true).value_name("JSON"),
         ArgKind::Duration => made.value_name("TIME"),
         ArgKind::File => made.value_name("FILE"),

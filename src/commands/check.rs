@@ -59,7 +59,11 @@ fn show_effective(caller: &Caller, tree: &TreeSpec, checked: &Checked) -> Result
         return output::out(&format!("{}\n", to_json(tree)));
     }
     let kinds = unity_actors::kinds();
-    output::out(&to_yaml(tree, &KnownKinds(&kinds)))
+    let yaml = to_yaml(tree, &KnownKinds(&kinds));
+    if read(None, &yaml).tree.as_ref() != Some(tree) {
+        output::err("note: written in full the tree is too large to be read back\n");
+    }
+    output::out(&yaml)
 }
 
 /// Reads the tree file, or the text of the default tree.

@@ -11,6 +11,11 @@ use crate::harness::Rig;
 const ROWS: &[(&str, &[&str], &str)] = &[
     ("check", &["check", "tree.yaml"], "ok"),
     ("check", &["check", "tree.yaml", "--effective"], "max: 2h"),
+    (
+        "check",
+        &["check", "tree.yaml", "--effective", "--json"],
+        r#""max":"2h""#,
+    ),
     ("tree", &["tree"], "└─ two"),
     ("tree", &["tree", "/group"], "/group"),
     ("why", &["why", "/a"], "no exits so far"),

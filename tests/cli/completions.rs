@@ -130,10 +130,19 @@ const ROWS: &[(&str, &str)] = &[
     ("uk check tre", "tree.yaml"),
 ];
 
+/// The same where the shell takes an option and its value for one word.
+const WHOLE_WORDS: &[(&str, &str)] = &[
+    ("uk --name=r", "--name=rig"),
+    ("uk --socket=tre", "--socket=tree.yaml"),
+];
+
 #[test]
 fn bash_completes() {
     let rig = Rig::boot();
-    for (line, expected) in ROWS.iter().chain(&[("uk --name=r", "rig")]) {
+    for (line, expected) in ROWS
+        .iter()
+        .chain(&[("uk --name=r", "rig"), ("uk --socket=tre", "tree.yaml")])
+    {
         let words = line.replace('=', " = ");
         let script = format!(
             r#"eval "$(uk completions bash)"
@@ -151,7 +160,7 @@ fn bash_completes() {
 #[test]
 fn fish_completes() {
     let rig = Rig::boot();
-    for (line, expected) in ROWS.iter().chain(&[("uk --name=r", "--name=rig")]) {
+    for (line, expected) in ROWS.iter().chain(WHOLE_WORDS) {
         let script = format!("uk completions fish | source; complete -C'{line}'");
         let Some(said) = in_shell(&rig, "fish", "--no-config", &script) else {
             return;
@@ -167,7 +176,7 @@ fn fish_completes() {
 #[test]
 fn zsh_completes() {
     let rig = Rig::boot();
-    for (line, expected) in ROWS.iter().chain(&[("uk --name=r", "--name=rig")]) {
+    for (line, expected) in ROWS.iter().chain(WHOLE_WORDS) {
         // A terminal of its own, in which the line is typed with a tab; then its text is written to a file.
         let setup = r#"
             autoload -Uz compinit && compinit -u -D
