@@ -3,7 +3,7 @@
 //! A shell's script (see `uk completions`) calls `uk __complete SHELL uk WORD …` with the words up to the
 //! cursor, the last of them unfinished. What it prints is one candidate a line, a tab and what it is;
 //! the one line `files` says that the shell should complete a file. Nothing else is ever printed: a line
-//! that makes no sense, and a kernel that does not answer within [`LIVE_WITHIN`], have no candidates.
+//! that makes no sense, and a kernel that does not answer within 150 ms, have no candidates.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
