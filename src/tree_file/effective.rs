@@ -111,7 +111,8 @@ pub(super) fn child_items(spec: &ChildSpec) -> Items<'_> {
     items
 }
 
-fn supervisor_items(spec: &SupervisorSpec) -> Items<'_> {
+/// The keys of a supervisor.
+pub(super) fn supervisor_items(spec: &SupervisorSpec) -> Items<'_> {
     vec![
         ("strategy", word(&supervisor::STRATEGIES, &spec.strategy)),
         ("intensity", json!(spec.intensity).into()),

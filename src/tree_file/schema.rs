@@ -75,19 +75,12 @@ fn definition_of(kind: &str) -> String {
 }
 
 fn root(kinds: &dyn KindCheck) -> Value {
-    let spec = effective::default_tree();
-    let defaults = effective::file(&spec);
-    let defaults: Vec<&Vec<_>> = defaults
-        .iter()
-        .filter_map(|(_, item)| match item {
-            Item::Map(items) => Some(items),
-            _ => None,
-        })
-        .collect();
+    let spec = SupervisorSpec::default();
+    let defaults = effective::supervisor_items(&spec);
     let own = keys::CHILD
         .iter()
         .filter(|(owner, _)| *owner == Owner::Supervisor);
-    let mut root = mapping(own.map(|(_, key)| key), &defaults, kinds);
+    let mut root = mapping(own.map(|(_, key)| key), &[&defaults], kinds);
     extend(&mut root, json!({ "required": ["children"] }));
     root
 }
@@ -197,27 +190,21 @@ fn described(key: &Key, defaults: &[&Item<'_>], kinds: &dyn KindCheck) -> Value 
     }
     let mut described = Map::new();
     match defaults {
-        [Item::Value(one)] if !is_own(key) => {
-            described.insert("default".to_owned(), one.clone());
-        }
-        [Item::Value(one), Item::Value(other)] if one == other && !is_own(key) => {
-            described.insert("default".to_owned(), one.clone());
-        }
-        [Item::Value(worker), Item::Value(supervisor)] if !is_own(key) => {
+        // These must be said: what the specs have here is an example.
+        _ if matches!(key.form, Form::Version | Form::Kind) || key.name == "id" => {}
+        [Item::Value(worker), Item::Value(supervisor)] if worker != supervisor => {
             let (worker, supervisor) = (bare(worker), bare(supervisor));
             about.push_str(&format!(
                 " Default: {worker}; of a supervisor {supervisor}."
             ));
         }
+        [Item::Value(one), ..] => {
+            described.insert("default".to_owned(), one.clone());
+        }
         _ => {}
     }
     described.insert("description".to_owned(), Value::from(about));
     Value::Object(described)
-}
-
-/// Whether a key has no default, but what it is must be said.
-fn is_own(key: &Key) -> bool {
-    matches!(key.form, Form::Version | Form::Kind) || key.name == "id"
 }
 
 fn bare(value: &Value) -> String {
