@@ -15,6 +15,7 @@ mod limits;
 mod lowering;
 mod render;
 mod schema;
+mod snapshots;
 
 /// Files in memory; one of the names ends in an error of the system.
 pub(super) struct Memory<'a>(pub(super) &'a [(&'a str, &'a [u8])]);

@@ -32,7 +32,7 @@ pub(super) enum Text {
 }
 
 impl Text {
-    fn load(&self) -> Checked {
+    pub(super) fn load(&self) -> Checked {
         let files = self.files();
         let main = files[0].0.clone();
         let there = |(_, text): &&(String, Vec<u8>)| !(matches!(self, Files(_)) && text.is_empty());
