@@ -6,6 +6,9 @@
 /// Words longer than this many characters are never suggested and have no suggestion.
 pub const WORD_LEN_MAX: usize = 64;
 
+/// A word with more slips than this is never taken for another without asking.
+pub const SURE_MAX: usize = 2;
+
 /// The candidate that is closest to `written`, or `None` if none is close. It is never `written` itself.
 ///
 /// Close is: a swap, a missing, an additional or a wrong character for every three of the longer
@@ -23,16 +26,33 @@ pub fn nearest<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    near(written, candidates).map(|near| near.word)
+}
+
+/// A word that was probably meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Near<'a> {
+    /// The word.
+    pub word: &'a str,
+    /// Whether it can be put in place unseen: at most [`SURE_MAX`] slips away, as no other one is.
+    pub sure: bool,
+}
+
+/// The candidate that [`nearest`] gives, and how sure it is.
+#[must_use]
+pub fn near<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<Near<'a>> {
     let word = folded(written)?;
-    candidates
+    let mut close = 0;
+    let (rank, nearest) = candidates
         .into_iter()
         .filter(|candidate| *candidate != written)
-        .filter_map(|candidate| {
-            let other = folded(candidate)?;
-            Some((rank(&word, &other)?, candidate))
-        })
-        .min_by_key(|(rank, _)| *rank)
-        .map(|(_, candidate)| candidate)
+        .filter_map(|candidate| Some((rank(&word, &folded(candidate)?)?, candidate)))
+        .inspect(|(rank, _)| close += usize::from(*rank <= SURE_MAX))
+        .min_by_key(|(rank, _)| *rank)?;
+    Some(Near {
+        word: nearest,
+        sure: rank <= SURE_MAX && close == 1,
+    })
 }
 
 fn folded(word: &str) -> Option<Vec<char>> {
@@ -110,6 +130,21 @@ mod tests {
             ("colour", None),
         ] {
             assert_eq!(nearest(word, words), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn only_one_close_word_is_sure() {
+        for (word, words, expected) in [
+            ("strateg", &["strategy", "period"][..], Some(true)),
+            ("Strategy", &["strategy"], Some(true)),
+            ("one_for_al", &["one_for_one", "one_for_all"], Some(true)),
+            ("one_for_ane", &["one_for_one", "one_for_all"], Some(false)),
+            ("drop", &["drop_oldest"], Some(false)),
+            ("colour", &["period"], None),
+        ] {
+            let found = near(word, words.iter().copied()).map(|near| near.sure);
+            assert_eq!(found, expected, "{word}");
         }
     }
 

@@ -39,6 +39,7 @@ mod render;
 mod scalar;
 mod schema;
 mod settings;
+mod slips;
 pub mod source;
 mod supervisor;
 #[cfg(test)]

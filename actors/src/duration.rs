@@ -59,6 +59,9 @@ pub fn format_duration(duration: Duration) -> String {
 /// What a duration looks like, for a JSON Schema. How long it may be is not in there.
 pub const PATTERN: &str = "^[0-9]+(ms|s|m|h|d)$";
 
+/// A number without a unit is taken for milliseconds from here on, for seconds below.
+const MS_MIN: u64 = 1000;
+
 /// What a duration looks like, for people.
 pub const FORM: &str = "write an integer and a unit (ms, s, m, h, d), as in `250ms` or `5s`";
 
@@ -69,6 +72,8 @@ pub struct Refusal {
     pub what: String,
     /// What was probably meant.
     pub meant: Option<String>,
+    /// Whether that says the same, nothing guessed and nothing rounded.
+    pub sure: bool,
 }
 
 /// Reads a duration; the refusal comes in parts.
@@ -88,9 +93,11 @@ pub fn check(text: &str) -> Result<Duration, Refusal> {
         } else {
             format!("`{}` is not a duration", shown(text))
         };
+        let (meant, sure) = meant(text).unzip();
         return Err(Refusal {
             what,
-            meant: meant(text),
+            meant,
+            sure: sure.unwrap_or_default(),
         });
     };
     let most = DURATION_DAYS_MAX * 86_400_000;
@@ -106,14 +113,21 @@ pub fn check(text: &str) -> Result<Duration, Refusal> {
                 shown(text)
             ),
             meant: None,
+            sure: false,
         }),
     }
 }
 
-/// Reads generously (`5 sec`, `1.5s`, `1h30m`, `5`) and writes what that would be.
-fn meant(text: &str) -> Option<String> {
+/// Reads generously (`5 sec`, `1.5s`, `1h30m`, `5`) and writes what that would be, and whether that is sure.
+fn meant(text: &str) -> Option<(String, bool)> {
     let mut rest = text.trim();
+    if let Some(ms) = rest.parse::<u64>().ok().filter(|ms| *ms >= MS_MIN) {
+        let days = ms / 86_400_000;
+        return (days <= DURATION_DAYS_MAX).then(|| (format!("{ms}ms"), false));
+    }
     let mut total_ms = 0.0_f64;
+    // `M` may be minutes, months or millions.
+    let mut sure = !rest.contains(|c: char| c.is_ascii_uppercase());
     while !rest.is_empty() {
         let (number, after) = split_while(rest, |c| c.is_ascii_digit() || c == '.');
         let (unit, next) = split_while(after.trim_start(), |c| c.is_ascii_alphabetic());
@@ -126,18 +140,20 @@ fn meant(text: &str) -> Option<String> {
             _ => return None,
         };
         total_ms += number.parse::<f64>().ok()? * ms;
+        sure &= !unit.is_empty();
         rest = next.trim_start();
     }
     let days = total_ms / 86_400_000.0;
     if text.trim().is_empty() || days > 36_500.0 {
         return None;
     }
+    sure &= total_ms.fract() == 0.0;
     if total_ms < 1.0 {
-        return Some(if total_ms == 0.0 { "0s" } else { "1ms" }.to_owned());
+        let least = if total_ms == 0.0 { "0s" } else { "1ms" };
+        return Some((least.to_owned(), sure));
     }
-    Duration::try_from_secs_f64(total_ms.round() / 1000.0)
-        .ok()
-        .map(format_duration)
+    let duration = Duration::try_from_secs_f64(total_ms.round() / 1000.0).ok()?;
+    Some((format_duration(duration), sure))
 }
 
 fn split_while(text: &str, of: impl Fn(char) -> bool) -> (&str, &str) {
@@ -240,6 +256,7 @@ mod tests {
         for (text, expected) in [
             ("5", "`5` has no unit; did you mean `5s`?"),
             ("0", "`0` has no unit; did you mean `0s`?"),
+            ("5000", "`5000` has no unit; did you mean `5000ms`?"),
             ("5 s", "did you mean `5s`?"),
             ("5sec", "did you mean `5s`?"),
             ("5S", "did you mean `5s`?"),
@@ -256,6 +273,22 @@ mod tests {
         ] {
             let error = parse_duration(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_what_says_the_same_is_sure() {
+        for (text, expected) in [
+            ("5 sec", true),
+            ("1.5s", true),
+            ("1h30m", true),
+            ("5", false),
+            ("5000", false),
+            ("5M", false),
+            ("0.1ms", false),
+            ("soon", false),
+        ] {
+            assert_eq!(check(text).unwrap_err().sure, expected, "{text}");
         }
     }
 

@@ -20,6 +20,8 @@ use super::source::Span;
 const PAUSES_MAX: usize = 10_000;
 /// How many children and pauses a warning shows.
 const SHOWN_MAX: usize = 3;
+/// More equal pauses than this are shown as a product.
+const TERMS_MAX: u64 = 3;
 
 impl Reader<'_> {
     /// Warns if the children can never spend the budget of their supervisor because of backoff.
@@ -54,38 +56,33 @@ impl Reader<'_> {
         }
         let period = format_duration(spec.period);
         let most = total.saturating_sub(1);
-        let mut warning = Diagnostic::new(
-            Code::BudgetNeverSpent,
-            format!("the restart budget of {path} can never be used up"),
-        )
-        .at(
-            at,
-            format!(
-                "it takes more than {} in {period}",
-                times(intensity, "restart")
-            ),
+        let message = format!("the restart limit of {path} can never be reached");
+        let label = format!(
+            "takes more than {} in {period}",
+            times(intensity, "restart")
         );
+        let mut warning = Diagnostic::new(Code::BudgetNeverSpent, message).at(at, label);
         for (child, backoff, fit) in paused.iter().take(SHOWN_MAX) {
             let id = &child.spec.id;
-            let pauses = first_pauses(backoff);
             warning = warning.note(format!(
-                "`{id}` crashes at most {} in {period}: its pauses are at least {pauses}",
-                times(*fit, "time")
+                "`{id}` pauses at least {}, more than {period}: at most {} fit in",
+                sum_of_pauses(backoff, *fit),
+                times(*fit, "restart")
             ));
             if let Some(at) = child.backoff_at {
                 warning = warning.related(at, format!("the pauses of `{id}`"));
             }
         }
-        if paused.len() > 1 {
-            let all = times(total, "time");
-            warning = warning.note(format!(
-                "its {} children together crash at most {all}",
-                paused.len()
-            ));
-        }
+        let all = times(total, "restart");
+        warning = warning.note(match paused.len() {
+            1 => format!("{total} is not more than {intensity}: it is restarted for ever"),
+            count => format!(
+                "all {count} children together: at most {all}, not more than {intensity}: they are restarted for ever"
+            ),
+        });
         let less = if most == 0 { "" } else { " or less" };
         self.report(warning.help(format!(
-            "to let it be used up: `intensity: {most}`{less}, a longer `period`, or shorter pauses"
+            "to give up at last: `intensity: {most}`{less}, a longer `period`, or shorter pauses"
         )));
     }
 }
@@ -131,25 +128,35 @@ fn pauses(backoff: &Backoff) -> impl Iterator<Item = (f64, bool)> {
     })
 }
 
-fn first_pauses(backoff: &Backoff) -> String {
-    let mut shown = Vec::new();
-    let mut more = ", …";
-    for (pause, steady) in pauses(backoff).take(SHOWN_MAX + 1) {
-        if shown.len() == SHOWN_MAX {
-            break;
-        }
-        // Rounded, as 0.8 of 100 ms is a hair below 80 ms.
-        let pause = Duration::from_secs_f64((pause * 1000.0).round() / 1000.0);
-        shown.push(format_duration(pause));
-        if steady {
-            more = " each time";
+/// The first `count` pauses added up: `800ms + 1600ms + … + 6400ms = 12s`.
+fn sum_of_pauses(backoff: &Backoff, count: u64) -> String {
+    // Rounded, as 0.8 of 100 ms is a hair below 80 ms.
+    let shown = |pause: f64| {
+        let pause = Duration::try_from_secs_f64((pause * 1000.0).round() / 1000.0);
+        pause.map_or_else(|_| "for ever".to_owned(), format_duration)
+    };
+    let mut sum = 0.0;
+    let mut terms = Vec::new();
+    for ((pause, steady), left) in pauses(backoff).zip((1..=count).rev()) {
+        terms.push(shown(pause));
+        sum += pause;
+        if steady && left > TERMS_MAX {
+            let times = left.to_string();
+            sum += pause * (times.parse::<f64>().unwrap_or(f64::INFINITY) - 1.0);
+            let pause = terms.pop().unwrap_or_default();
+            terms.push(format!("{times} x {pause}"));
             break;
         }
     }
-    if more == " each time" && shown.len() > 1 {
-        more = " from then on";
+    if let [first, second, .., last] = terms.as_slice()
+        && terms.len() > SHOWN_MAX + 2
+    {
+        terms = vec![first.clone(), second.clone(), "…".to_owned(), last.clone()];
     }
-    format!("{}{more}", shown.join(", "))
+    match terms.as_slice() {
+        [only] if !only.contains(" x ") => only.clone(),
+        _ => format!("{} = {}", terms.join(" + "), shown(sum)),
+    }
 }
 
 #[cfg(test)]
@@ -198,24 +205,28 @@ mod tests {
     }
 
     #[test]
-    fn the_first_pauses_are_told_in_words() {
-        let backoff = Backoff {
-            jitter: 0.2,
-            ..Backoff::default()
+    fn the_sum_of_the_pauses_is_told_with_its_terms() {
+        let of = |min_ms, max_ms, jitter, count| {
+            let backoff = Backoff {
+                min: Duration::from_millis(min_ms),
+                max: Duration::from_millis(max_ms),
+                factor: 2.0,
+                jitter,
+            };
+            sum_of_pauses(&backoff, count)
         };
-        assert_eq!(first_pauses(&backoff), "80ms, 160ms, 320ms, …");
 
-        let steady = Backoff {
-            min: Duration::from_secs(10),
-            ..backoff
-        };
-        assert_eq!(first_pauses(&steady), "8s each time");
-
-        let soon = Backoff {
-            min: Duration::from_secs(5),
-            jitter: 0.0,
-            ..backoff
-        };
-        assert_eq!(first_pauses(&soon), "5s, 10s from then on");
+        assert_eq!(of(100, 10_000, 0.2, 1), "80ms");
+        assert_eq!(
+            of(1000, 60_000, 0.2, 4),
+            "800ms + 1600ms + 3200ms + 6400ms = 12s"
+        );
+        assert_eq!(
+            of(100, 60_000, 0.0, 8),
+            "100ms + 200ms + … + 12800ms = 25500ms"
+        );
+        assert_eq!(of(10_000, 10_000, 0.2, 2), "8s + 8s = 16s");
+        assert_eq!(of(10_000, 10_000, 0.0, 361), "361 x 10s = 3610s");
+        assert_eq!(of(5000, 10_000, 0.0, 6), "5s + 5 x 10s = 55s");
     }
 }

@@ -1,7 +1,7 @@
 //! Lowers one child: what it is, the keys that every child has, and whether the others are its own.
 
 use unity_supervisors::path::ChildId;
-use unity_supervisors::spec::{Backoff, ChildSpec, Restart, Shutdown};
+use unity_supervisors::spec::{Backoff, ChildKind, ChildSpec, Restart, Shutdown};
 
 use super::codes::Code;
 use super::diagnostic::Diagnostic;
@@ -10,7 +10,7 @@ use super::keys;
 use super::node::{Entry, Node, Value, shown};
 use super::reader::Reader;
 use super::source::Span;
-use super::supervisor::Owner;
+use super::supervisor::{self, Owner};
 use super::{format_duration, unbuilt};
 
 pub(super) const RESTARTS: [(&str, Restart); 3] = [
@@ -119,6 +119,9 @@ impl Reader<'_> {
 
     fn child_id(&mut self, fields: Fields<'_>, owner: &Owner<'_>) -> Option<ChildId> {
         let Some(entry) = fields.get("id") else {
+            if self.has_misspelt(fields, "id", &keys::of(None, false)) {
+                return None;
+            }
             self.report(
                 Diagnostic::new(
                     Code::MissingKey,
@@ -170,6 +173,13 @@ impl Reader<'_> {
                 Some(keys::Owner::Supervisor)
             }
             (None, None) => {
+                let known = keys::of(None, false);
+                if ["kind", "children", "template"]
+                    .iter()
+                    .any(|key| self.has_misspelt(fields, key, &known))
+                {
+                    return None;
+                }
                 let at = fields
                     .get("id")
                     .map_or(fields.head, |entry| entry.node.span);
@@ -194,7 +204,7 @@ impl Reader<'_> {
                         Some(_) => "a supervisor",
                         None => "a child",
                     };
-                    self.unknown_key(entry, &keys::of(sort, false), what);
+                    self.unknown_key(entry, fields.entries, &keys::of(sort, false), what);
                 }
                 (Some(keys::Owner::Child), _) | (_, None) => {}
                 (Some(owner), Some(sort)) if owner == sort || both => {}
@@ -296,7 +306,7 @@ impl Reader<'_> {
         let id = shown(spec.id.as_str());
         if let Some(entry) = fields
             .get("shutdown")
-            .filter(|_| spec.shutdown != Shutdown::Infinity)
+            .filter(|_| spec.shutdown != Shutdown::Infinity && !outlived(spec))
         {
             let when = match spec.shutdown {
                 Shutdown::Timeout(time) => format!("after {}", format_duration(time)),
@@ -325,10 +335,21 @@ impl Reader<'_> {
                 )
                 .at(
                     entry.node.span,
-                    "giving up counts as `shutdown`, which restarts nothing",
+                    "to `transient`, giving up is an orderly exit",
                 )
+                .note("it goes with all that is below it, and nothing above hears of it")
                 .help("take out `restart`, so that what is above restarts it or gives up too"),
             );
         }
     }
+}
+
+/// Whether a supervisor's children may stop for longer than itself, which is warned of as such.
+fn outlived(spec: &ChildSpec) -> bool {
+    let (Shutdown::Timeout(most), ChildKind::Supervisor(supervisor)) = (spec.shutdown, &spec.what)
+    else {
+        return false;
+    };
+    let mut children = supervisor.children.iter();
+    children.any(|child| supervisor::is_longer(child.shutdown, most))
 }

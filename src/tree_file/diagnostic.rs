@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::codes::Code;
-use super::source::{SourceFiles, Span};
+use super::source::{Position, SourceFiles, Span};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +23,15 @@ pub struct Label {
     pub text: String,
 }
 
+/// A change of a file that mends a diagnostic and can mean nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// What is replaced, within one line.
+    pub span: Span,
+    /// By what.
+    pub replacement: String,
+}
+
 /// A fault or a warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -38,6 +47,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do next.
     pub help: Option<String>,
+    /// What `uk check --fix` does about it.
+    pub fix: Option<Fix>,
 }
 
 impl Diagnostic {
@@ -50,6 +61,7 @@ impl Diagnostic {
             related: Vec::new(),
             notes: Vec::new(),
             help: None,
+            fix: None,
         }
     }
 
@@ -83,6 +95,12 @@ impl Diagnostic {
         self
     }
 
+    /// Says how it is mended without asking, if it can be.
+    pub(super) fn fix(mut self, fix: Option<Fix>) -> Self {
+        self.fix = fix;
+        self
+    }
+
     /// Whether it is a fault or a warning.
     #[must_use]
     pub fn level(&self) -> Level {
@@ -111,10 +129,11 @@ impl Diagnostic {
             "code": self.code.as_str(),
             "level": level,
             "message": self.message,
-            "related": self.related.iter().map(|label| place(label, files)).collect::<Vec<_>>(),
+            "related": self.related.iter().map(|label| label.to_json(files)).collect::<Vec<_>>(),
+            "fixes": self.fix.iter().map(|fix| fix.to_json(files)).collect::<Vec<_>>(),
         });
         if let Some(object) = json.as_object_mut() {
-            if let Some(Value::Object(primary)) = self.primary.as_ref().map(|l| place(l, files)) {
+            if let Some(Value::Object(primary)) = self.primary.as_ref().map(|l| l.to_json(files)) {
                 object.extend(primary);
             }
             if let Some(help) = &self.help {
@@ -128,19 +147,42 @@ impl Diagnostic {
     }
 }
 
-fn place(label: &Label, files: &SourceFiles) -> Value {
-    let span = files.one_line(label.span);
+impl Label {
+    fn to_json(&self, files: &SourceFiles) -> Value {
+        with(place(self.span, files), "label", &self.text)
+    }
+}
+
+impl Fix {
+    fn to_json(&self, files: &SourceFiles) -> Value {
+        with(place(self.span, files), "replacement", &self.replacement)
+    }
+}
+
+fn with(mut place: Value, key: &str, text: &str) -> Value {
+    if let Some(object) = place.as_object_mut() {
+        object.insert(key.to_owned(), json!(text));
+    }
+    place
+}
+
+/// A place three times over: for people, for programs that hold the bytes, and for editors.
+fn place(span: Span, files: &SourceFiles) -> Value {
+    let span = files.one_line(span);
     let start = files.position(span.file, span.start);
     let end = files.position(span.file, span.end);
     let file = files
         .get(span.file)
         .map(|file| file.path().display().to_string());
+    let for_editors =
+        |position: Position| json!({ "line": position.line - 1, "character": position.utf16 });
     json!({
         "file": file,
         "line": start.line,
         "column": start.column,
         "end_line": end.line,
         "end_column": end.column,
-        "label": label.text,
+        "bytes": [span.start, span.end],
+        "range": { "start": for_editors(start), "end": for_editors(end) },
     })
 }

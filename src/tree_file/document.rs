@@ -28,7 +28,7 @@ impl Reader<'_> {
         }
         let fields = self.fields(root, "a tree file")?;
         for entry in fields.entries {
-            self.top_key(entry);
+            self.top_key(entry, fields.entries);
         }
         self.version(fields);
         let name = match self.word(fields.get("name")).zip(fields.get("name")) {
@@ -42,14 +42,14 @@ impl Reader<'_> {
         })
     }
 
-    fn top_key(&mut self, entry: &Entry) {
+    fn top_key(&mut self, entry: &Entry, beside: &[Entry]) {
         let key = &*entry.key.text;
         let known = keys::names(keys::FILE);
         if known.contains(&key) {
             return;
         }
         if keys::owner(key) != Some(keys::Owner::Supervisor) {
-            return self.unknown_key(entry, &known, "a tree file");
+            return self.unknown_key(entry, beside, &known, "a tree file");
         }
         self.report(
             Diagnostic::new(Code::UnknownKey, format!("unknown key `{key}`"))
@@ -60,6 +60,9 @@ impl Reader<'_> {
 
     fn version(&mut self, fields: Fields<'_>) {
         let Some(entry) = fields.get("version") else {
+            if self.has_misspelt(fields, "version", &keys::names(keys::FILE)) {
+                return;
+            }
             self.report(
                 Diagnostic::new(Code::MissingKey, "`version` is missing")
                     .at(fields.head, "a tree file begins with its version")
@@ -77,16 +80,19 @@ impl Reader<'_> {
                         .help("write `version: 1`; a later one needs a later kernel"),
                 );
             }
-            _ => self.wrong_type(
-                entry,
-                "the integer 1",
-                Some("write `version: 1`".to_owned()),
-            ),
+            _ => {
+                let help = Some("write `version: 1`".to_owned());
+                let meant = Some(("1", "1".to_owned()));
+                self.wrong_type_but(entry, "the integer 1", help, meant);
+            }
         }
     }
 
     fn root(&mut self, file: Fields<'_>) -> SupervisorSpec {
         let Some(entry) = file.get("tree") else {
+            if self.has_misspelt(file, "tree", &keys::names(keys::FILE)) {
+                return SupervisorSpec::default();
+            }
             self.report(
                 Diagnostic::new(Code::MissingKey, "`tree` is missing")
                     .at(file.head, "a tree file has a root supervisor")
@@ -107,9 +113,13 @@ impl Reader<'_> {
             return SupervisorSpec::default();
         };
         for entry in fields.entries {
-            self.root_key(entry);
+            self.root_key(entry, fields.entries);
         }
-        if !fields.has("children") && !fields.has("template") {
+        let known = keys::of(Some(keys::Owner::Supervisor), true);
+        if !fields.has("children")
+            && !fields.has("template")
+            && !self.has_misspelt(fields, "children", &known)
+        {
             self.report(
                 Diagnostic::new(Code::MissingKey, "the root has no `children`")
                     .at(entry.key.span, "the root supervisor")
@@ -119,13 +129,13 @@ impl Reader<'_> {
         self.supervisor(fields, "/", None, entry.key.span)
     }
 
-    fn root_key(&mut self, entry: &Entry) {
+    fn root_key(&mut self, entry: &Entry, beside: &[Entry]) {
         let key = &*entry.key.text;
         let (of, help) = match keys::owner(key) {
             Some(keys::Owner::Supervisor) => return,
             None => {
                 let known = keys::of(Some(keys::Owner::Supervisor), true);
-                return self.unknown_key(entry, &known, "the root supervisor");
+                return self.unknown_key(entry, beside, &known, "the root supervisor");
             }
             Some(keys::Owner::Child) => ("a child", "nothing supervises the root: take it out"),
             Some(keys::Owner::Worker) => ("a worker", "put it on a child of the root"),

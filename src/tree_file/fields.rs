@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use unity_actors::duration;
+use unity_actors::duration::{self, Refusal};
 use unity_supervisors::path::ChildId;
 
 use super::codes::Code;
@@ -56,29 +56,19 @@ impl Reader<'_> {
         }
     }
 
-    /// Reports the keys that are not among `known`.
-    pub(super) fn only_keys(&mut self, fields: Fields<'_>, known: &[&str], what: &str) {
-        for entry in fields.entries {
-            if !known.contains(&&*entry.key.text) {
-                self.unknown_key(entry, known, what);
-            }
-        }
-    }
-
-    /// Reports a key that `what` does not have.
-    pub(super) fn unknown_key(&mut self, entry: &Entry, known: &[&str], what: &str) {
-        let key = &*entry.key.text;
-        let fault = Diagnostic::new(Code::UnknownKey, format!("unknown key `{}`", shown(key)))
-            .at(entry.key.span, format!("not a key of {what}"));
-        let help = match self.suggest(key, known.iter().copied()) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("the keys of {what} are: {}", known.join(", ")),
-        };
-        self.report(fault.help(help));
-    }
-
     /// Reports a value of the wrong type.
     pub(super) fn wrong_type(&mut self, entry: &Entry, expected: &str, help: Option<String>) {
+        self.wrong_type_but(entry, expected, help, None);
+    }
+
+    /// The same where the text that was `written` can only mean one thing: `(written, value)`.
+    pub(super) fn wrong_type_but(
+        &mut self,
+        entry: &Entry,
+        expected: &str,
+        help: Option<String>,
+        meant: Option<(&str, String)>,
+    ) {
         if matches!(entry.node.value, Value::Broken) {
             return;
         }
@@ -95,13 +85,20 @@ impl Reader<'_> {
             true => format!("write {expected} after `{key}:`, or take out the key"),
             false => format!("write {expected}"),
         });
-        let fault = Diagnostic::new(Code::WrongType, message);
+        let fix = meant.and_then(|(written, value)| self.rewrite(span, written, value));
+        let fault = Diagnostic::new(Code::WrongType, message).fix(fix);
         self.report(fault.at(span, format!("expected {expected}")).help(help));
     }
 
     /// Reports a value that is outside of its range.
     pub(super) fn out_of_range(&mut self, entry: &Entry, found: &str, expected: &str) {
         let key = &entry.key.text;
+        let written = self.files.slice(entry.node.span);
+        let found = if written.is_empty() {
+            found.to_owned()
+        } else {
+            format!("`{}`", shown(written))
+        };
         let message = format!("`{key}` must be {expected}, found {found}");
         self.report(
             Diagnostic::new(Code::OutOfRange, message)
@@ -118,13 +115,21 @@ impl Reader<'_> {
         if let Some(text) = entry.node.as_text() {
             return Some(text);
         }
-        let help = match &entry.node.value {
-            Value::Bool(value) => Some(format!("put it in quotes: \"{value}\"")),
-            Value::Int(value) => Some(format!("put it in quotes: \"{value}\"")),
-            Value::Float(value) => Some(format!("put it in quotes: \"{value}\"")),
-            _ => None,
+        // As it was written: `007` and `1.10` are more than their numbers.
+        let source = self.files.slice(entry.node.span).to_owned();
+        let written = match &entry.node.value {
+            Value::Bool(value) => value.to_string(),
+            Value::Int(_) | Value::Float(_) if is_number(&source) => source,
+            Value::Int(value) => value.to_string(),
+            Value::Float(value) => value.to_string(),
+            _ => {
+                self.wrong_type(entry, "a text", None);
+                return None;
+            }
         };
-        self.wrong_type(entry, "a text", help);
+        let quoted = format!("\"{written}\"");
+        let help = Some(format!("put it in quotes: {quoted}"));
+        self.wrong_type_but(entry, "a text", help, Some((&written, quoted)));
         None
     }
 
@@ -139,12 +144,15 @@ impl Reader<'_> {
             .as_text()
             .unwrap_or_default()
             .to_ascii_lowercase();
-        let help = match text.as_str() {
-            "yes" | "on" | "true" | "y" => Some("write `true`, without quotes".to_owned()),
-            "no" | "off" | "false" | "n" => Some("write `false`, without quotes".to_owned()),
+        let meant = match text.as_str() {
+            "yes" | "on" | "true" | "y" => Some("true"),
+            "no" | "off" | "false" | "n" => Some("false"),
             _ => None,
         };
-        self.wrong_type(entry, "`true` or `false`", help);
+        let help = meant.map(|meant| format!("write `{meant}`, without quotes"));
+        let written = entry.node.as_text().unwrap_or_default();
+        let meant = meant.map(|meant| (written, meant.to_owned()));
+        self.wrong_type_but(entry, "`true` or `false`", help, meant);
         None
     }
 
@@ -158,7 +166,8 @@ impl Reader<'_> {
         let value = match &entry.node.value {
             Value::Int(value) => *value,
             Value::Text { text, .. } if text.parse::<i64>().is_ok() => {
-                self.wrong_type(entry, "an integer", Some("take away the quotes".to_owned()));
+                let (help, bare) = ("take away the quotes".to_owned(), text.to_string());
+                self.wrong_type_but(entry, "an integer", Some(help), Some((text, bare)));
                 return None;
             }
             _ => {
@@ -240,30 +249,35 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let refusal = match duration::check(&text) {
+        match duration::check(&text) {
             Ok(duration) => return Some(duration),
-            Err(refusal) => refusal,
-        };
+            Err(refusal) => self.bad_duration(entry, &text, others, refusal),
+        }
+        None
+    }
+
+    fn bad_duration(&mut self, entry: &Entry, text: &str, others: &str, refusal: Refusal) {
+        let (key, span) = (&entry.key.text, entry.node.span);
+        let others = others.trim_start_matches([',', ' ']);
+        let others = others.trim_start_matches("or ");
+        let meant = refusal.meant.clone().filter(|_| refusal.sure);
+        let fix = meant.and_then(|meant| self.rewrite(span, text, meant));
         let help = match refusal.meant {
             Some(meant) => format!("did you mean `{meant}`?"),
             None if others.is_empty() => duration::FORM.to_owned(),
-            None => format!(
-                "{}; or {}",
-                duration::FORM,
-                others
-                    .trim_start_matches([',', ' '])
-                    .trim_start_matches("or ")
-            ),
+            None => format!("{}; or {others}", duration::FORM),
         };
-        self.report(
-            Diagnostic::new(
-                Code::BadDuration,
-                format!("`{}`: {}", entry.key.text, refusal.what),
-            )
-            .at(entry.node.span, format!("expected a duration{others}"))
-            .help(help),
-        );
-        None
+        let label = match others {
+            _ if refusal.what.ends_with("has no unit") => {
+                "expected a unit too: ms, s, m, h or d".to_owned()
+            }
+            "" => "expected a duration".to_owned(),
+            others if others.contains(" or ") => format!("expected a duration, {others}"),
+            others => format!("expected a duration or {others}"),
+        };
+        let message = format!("`{key}`: {}", refusal.what);
+        let fault = Diagnostic::new(Code::BadDuration, message).at(span, label);
+        self.report(fault.help(help).fix(fix));
     }
 
     /// One of some words.
@@ -279,21 +293,8 @@ impl Reader<'_> {
             .find(|(word, _)| *word == text)
             .map(|(_, value)| *value);
         if found.is_none() {
-            let all = words
-                .iter()
-                .map(|(word, _)| *word)
-                .collect::<Vec<_>>()
-                .join(", ");
-            let help = match self.suggest(text, words.iter().map(|(word, _)| *word)) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("write one of: {all}"),
-            };
-            let message = format!("`{}` cannot be `{}`", entry.key.text, shown(text));
-            self.report(
-                Diagnostic::new(Code::UnknownWord, message)
-                    .at(entry.node.span, format!("expected one of: {all}"))
-                    .help(help),
-            );
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.unknown_word(entry, text, &words);
         }
         found
     }
@@ -316,6 +317,11 @@ impl Reader<'_> {
         }
         id
     }
+}
+
+/// Whether this is how a number is written, and not an alias of one.
+fn is_number(source: &str) -> bool {
+    source.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) && !source.contains('$')
 }
 
 /// The id that a text could be, other characters replaced.

@@ -35,7 +35,7 @@ impl Reader<'_> {
         let slip = keys::owner(&entry.key.text).is_none()
             && nearest(&entry.key.text, ["include"]).is_some();
         if slip {
-            self.unknown_key(entry, &["include"], "a list of children");
+            self.unknown_key(entry, entries, &["include"], "a list of children");
         }
         slip
     }

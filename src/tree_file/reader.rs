@@ -1,14 +1,15 @@
 //! What every part of the reading shares: the files, the limits, and what was found: [`Reader`].
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::codes::Code;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Fix};
 use super::node::{Node, Value, harmless};
 use super::source::{FileId, SourceFiles, Span};
 use super::{Sources, yaml};
-use crate::nearest::nearest;
+use crate::nearest::{Near, near};
 
 /// After this many diagnostics nobody reads suggestions, and looking for them takes time.
 const SUGGESTIONS_MAX: usize = 200;
@@ -27,6 +28,8 @@ pub(super) struct Reader<'a> {
     /// How deep in the tree the lowering is, in nested lists and mappings.
     pub(super) depth: usize,
     pub(super) files: SourceFiles,
+    /// Ids and the supervisor that the first child of that id is under.
+    pub(super) homes: HashMap<String, String>,
     opened: usize,
     faults: usize,
     diagnostics: Vec<Diagnostic>,
@@ -42,6 +45,7 @@ impl<'a> Reader<'a> {
             expansion_left: sources.limits.file_bytes,
             depth: 0,
             files: SourceFiles::default(),
+            homes: HashMap::new(),
             opened: 0,
             faults: 0,
             diagnostics: Vec::new(),
@@ -63,12 +67,35 @@ impl<'a> Reader<'a> {
         &self,
         word: &str,
         candidates: impl IntoIterator<Item = &'c str>,
-    ) -> Option<&'c str> {
+    ) -> Option<Near<'c>> {
         if self.suggests() {
-            nearest(word, candidates)
+            near(word, candidates)
         } else {
             None
         }
+    }
+
+    /// Puts the near word in the place of the one that was `written`, if it is sure.
+    pub(super) fn respell(&self, span: Span, written: &str, near: Near<'_>) -> Option<Fix> {
+        let source = self.files.slice(span);
+        let bare = source.trim_matches(['"', '\'']);
+        if !near.sure || bare != written {
+            // It comes from an alias or a variable, or has escapes: its place is elsewhere.
+            return None;
+        }
+        Some(Fix {
+            span,
+            replacement: source.replacen(bare, near.word, 1),
+        })
+    }
+
+    /// Puts `value` in the place of the one that was `written`, quotes included.
+    pub(super) fn rewrite(&self, span: Span, written: &str, value: String) -> Option<Fix> {
+        let source = self.files.slice(span);
+        (source.trim_matches(['"', '\'']) == written && !written.is_empty()).then_some(Fix {
+            span,
+            replacement: value,
+        })
     }
 
     /// Whether suggestions are still looked for.
@@ -164,15 +191,13 @@ impl<'a> Reader<'a> {
         let chain: Vec<PathBuf> = from.map_or_else(Vec::new, |from| self.chain(from.file));
         let refusal = if chain.contains(&plain(path)) {
             let message = format!("{} includes itself", shown_path(path));
-            let fault = Diagnostic::new(Code::IncludeCycle, message)
-                .help("take out one of the includes that form the circle");
-            chain
-                .iter()
-                .rev()
-                .skip_while(|link| **link != plain(path))
-                .fold(fault, |fault, link| {
-                    fault.note(format!("{} is being read", shown_path(link)))
-                })
+            let links = chain.iter().rev().skip_while(|link| **link != plain(path));
+            let circle: String = links
+                .map(|link| format!("{} -> ", shown_path(link)))
+                .collect();
+            Diagnostic::new(Code::IncludeCycle, message)
+                .note(format!("the circle: {circle}{}", shown_path(&plain(path))))
+                .help("take out one of the includes that form the circle")
         } else if chain.len() > limits.include_depth {
             let message = format!(
                 "includes are nested more than {} deep",

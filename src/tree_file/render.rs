@@ -137,7 +137,7 @@ impl<'a> Window<'a> {
 fn fits(label: &Label, files: &SourceFiles) -> bool {
     let span = files.one_line(label.span);
     let end = files.position(span.file, span.end);
-    let gutter = end.line.to_string().len() + 4;
+    let gutter = end.line.to_string().len() + 3;
     gutter + end.column + label.text.chars().count() <= WIDTH
 }
 

@@ -3,10 +3,11 @@
 use serde_json::{Map, Number, Value as Json};
 
 use super::codes::Code;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Fix};
 use super::fields::Fields;
 use super::node::{Node, Value, harmless, shown};
 use super::reader::Reader;
+use super::slips::{parted, parted_label};
 use super::source::Span;
 use super::{PathStep, SettingsFault};
 
@@ -19,7 +20,8 @@ impl Reader<'_> {
             None | Some((Value::Null, _)) => Some(empty.clone()),
             Some((Value::Map(_), entry)) => self.json(&entry.node),
             Some((_, entry)) => {
-                self.wrong_type(entry, "a mapping", None);
+                let help = "write `settings: { key: value }`".to_owned();
+                self.wrong_type(entry, "a mapping", Some(help));
                 None
             }
         };
@@ -46,36 +48,82 @@ impl Reader<'_> {
     }
 
     fn bad_setting(&mut self, kind: &str, fault: &SettingsFault, span: Span, there: bool) {
-        let help = match unknown(fault) {
-            Some(unknown) => {
-                let names = unknown.names.iter().map(String::as_str);
-                let others = names.filter(|name| *name != unknown.word);
-                match self.suggest(&unknown.word, others) {
-                    Some(meant) => format!("did you mean `{}`?", shown(meant)),
-                    None => format!("expected one of: {}", unknown.names.join(", ")),
-                }
-            }
-            None if there && !fault.what.starts_with("missing field ") => {
-                match path_text(&fault.path) {
-                    path if path.is_empty() => format!("mend the settings of the kind `{kind}`"),
-                    path => format!("write another value for `{path}`"),
-                }
-            }
-            None if self.trusted => "add it below `settings:`".to_owned(),
-            None => "give it with --set, or in the `settings` of --spec".to_owned(),
+        let path = path_text(&fault.path);
+        let said = match words(fault) {
+            Words::Unknown(unknown) => self.unknown_setting(kind, &path, &unknown, span),
+            Words::Missing(key) => Said {
+                what: format!("`{key}` is missing"),
+                label: format!("`{key}` is missing here"),
+                help: if self.trusted {
+                    format!("add `{key}:` below `settings:`")
+                } else {
+                    "give it with --set, or in the `settings` of --spec".to_owned()
+                },
+                fix: None,
+            },
+            Words::Other { what, label, help } => Said {
+                what: match (path.as_str(), what.starts_with("cannot ")) {
+                    ("", false) => what,
+                    ("", true) => format!("they {what}"),
+                    (path, false) => format!("`{path}`: {what}"),
+                    (path, true) => format!("`{path}` {what}"),
+                },
+                label,
+                help: match (help, there, path.as_str()) {
+                    (Some(help), ..) => help,
+                    (None, true, "") => format!("mend the settings of the kind `{kind}`"),
+                    (None, true, path) => format!("write another value for `{path}`"),
+                    (None, false, _) => "add it below `settings:`".to_owned(),
+                },
+                fix: None,
+            },
         };
-        let what: String = harmless(plain_what(fault)).collect();
-        let label = if fault.path.is_empty() {
-            String::new()
-        } else {
-            path_text(&fault.path)
-        };
-        let message = format!("settings of `{kind}`: {what}");
+        let message = format!("settings of `{kind}`: {}", said.what);
         self.report(
             Diagnostic::new(Code::BadSettings, message)
-                .at(span, label)
-                .help(help),
+                .at(span, said.label)
+                .help(said.help)
+                .fix(said.fix),
         );
+    }
+
+    fn unknown_setting(&self, kind: &str, path: &str, unknown: &Unknown, span: Span) -> Said {
+        let word = shown(&unknown.word);
+        if let Some((key, value)) = parted(&unknown.word, unknown.names.iter().map(String::as_str))
+        {
+            let whole = format!("{key}: {value}");
+            return Said {
+                what: format!("unknown key `{word}`"),
+                label: parted_label(&unknown.word, key),
+                help: format!("write `{}`", shown(&whole)),
+                fix: self.rewrite(span, &unknown.word, whole),
+            };
+        }
+        let names = unknown.names.iter().map(String::as_str);
+        let others = names.filter(|name| *name != unknown.word);
+        let near = self.suggest(&unknown.word, others);
+        let all = unknown.names.join(", ");
+        let (what, label) = match (unknown.is_variant, path) {
+            (false, _) => (
+                format!("unknown key `{word}`"),
+                "no such setting".to_owned(),
+            ),
+            (true, "") => (format!("unknown word `{word}`"), "no such word".to_owned()),
+            (true, path) => (
+                format!("`{path}` cannot be `{word}`"),
+                "no such word".to_owned(),
+            ),
+        };
+        Said {
+            what,
+            label,
+            help: match near {
+                Some(near) => format!("did you mean `{}`?", shown(near.word)),
+                None if unknown.is_variant => format!("expected one of: {all}"),
+                None => format!("the settings of `{kind}` are: {all}"),
+            },
+            fix: near.and_then(|near| self.respell(span, &unknown.word, near)),
+        }
     }
 
     /// A node as JSON; `None` if a part of it is at fault, which is reported.
@@ -120,10 +168,93 @@ fn integer(value: i128) -> Json {
         .unwrap_or(Json::Null)
 }
 
+/// What is said about a fault of settings.
+struct Said {
+    what: String,
+    label: String,
+    help: String,
+    fix: Option<Fix>,
+}
+
 /// A name that is not known, and those that are.
 struct Unknown {
+    is_variant: bool,
     word: String,
     names: Vec<String>,
+}
+
+/// A fault of settings, read from what serde and the kinds say.
+enum Words {
+    Unknown(Unknown),
+    Missing(String),
+    Other {
+        what: String,
+        label: String,
+        help: Option<String>,
+    },
+}
+
+fn words(fault: &SettingsFault) -> Words {
+    let what: String = harmless(&fault.what).collect();
+    if let Some(key) = what.strip_prefix("missing field `") {
+        return Words::Missing(key.trim_end_matches('`').to_owned());
+    }
+    if let Some(unknown) = unknown(fault) {
+        return Words::Unknown(unknown);
+    }
+    let of_type = ["invalid type: ", "invalid value: ", "invalid length "];
+    let found = of_type.iter().find_map(|lead| what.strip_prefix(lead));
+    if let Some((found, expected)) = found.and_then(|found| found.split_once(", expected ")) {
+        let expected = plain(expected);
+        let (expected, help) = match expected.split_once(", such as ") {
+            Some((expected, form)) => (expected.to_owned(), format!("write it as in {form}")),
+            None => (expected.clone(), format!("write {expected}")),
+        };
+        return Words::Other {
+            what: format!("cannot be {}", plain(found)),
+            label: format!("expected {expected}"),
+            help: Some(help),
+        };
+    }
+    // The house form: what is wrong, then what to do.
+    let (what, help) = match what.split_once("; ") {
+        Some((what, help)) => (what.to_owned(), Some(help.to_owned())),
+        None => (what, None),
+    };
+    Words::Other {
+        label: match what.ends_with("has no unit") {
+            true => "expected a unit too: ms, s, m, h or d".to_owned(),
+            false => "this value".to_owned(),
+        },
+        what,
+        help,
+    }
+}
+
+/// serde's words for types in ours.
+fn plain(text: &str) -> String {
+    let ours = [
+        ("string \"", "the text \""),
+        ("floating point `", "the number `"),
+        ("integer `", "the integer `"),
+        ("boolean `", "the boolean `"),
+        ("unit value", "nothing"),
+        ("sequence", "a list"),
+        ("a sequence", "a list"),
+        ("a map", "a mapping"),
+        ("map", "a mapping"),
+        ("a string", "a text"),
+        ("a boolean", "`true` or `false`"),
+    ];
+    let found = ours.iter().find(|(theirs, _)| {
+        text.strip_prefix(theirs).is_some_and(|rest| {
+            theirs.ends_with(['"', '`']) || !rest.starts_with(char::is_alphanumeric)
+        })
+    });
+    match found {
+        Some((theirs, ours)) => text.replacen(theirs, ours, 1),
+        None => text.to_owned(),
+    }
 }
 
 /// Reads from a fault whether it is about a name that is not known.
@@ -139,18 +270,11 @@ fn unknown(fault: &SettingsFault) -> Option<Unknown> {
     if names.is_empty() && !is_variant && fault.path.len() <= 1 {
         names.clone_from(&fault.expected);
     }
-    (!names.is_empty()).then_some(Unknown { word, names })
-}
-
-/// What is wrong, without the names that the help says.
-fn plain_what(fault: &SettingsFault) -> &str {
-    match unknown(fault) {
-        Some(_) => fault
-            .what
-            .split_once(", expected ")
-            .map_or(&fault.what, |(what, _)| what),
-        None => &fault.what,
-    }
+    (!names.is_empty()).then_some(Unknown {
+        is_variant,
+        word,
+        names,
+    })
 }
 
 /// Where a fault belongs: the key that is not known, else the value, else what should have it, and

@@ -18,13 +18,23 @@ pub struct Span {
     pub end: usize,
 }
 
-/// A place as editors count: from 1, columns in characters.
+impl Span {
+    /// Whether it holds nothing, as places in what was never a file do.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+}
+
+/// A place as people count it, and its column as the language server protocol does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The line, from 1.
     pub line: usize,
     /// The character in the line, from 1.
     pub column: usize,
+    /// How many units of UTF-16 stand before it in the line.
+    pub utf16: usize,
 }
 
 /// A file that was read.
@@ -145,7 +155,11 @@ impl SourceFiles {
     #[must_use]
     pub fn position(&self, file: FileId, offset: usize) -> Position {
         let Some(file) = self.get(file) else {
-            return Position { line: 1, column: 1 };
+            return Position {
+                line: 1,
+                column: 1,
+                utf16: 0,
+            };
         };
         let offset = file.floor(offset);
         let line = file.line_index(offset);
@@ -156,6 +170,7 @@ impl SourceFiles {
         Position {
             line: line + 1,
             column: before.chars().count() + 1,
+            utf16: before.encode_utf16().count(),
         }
     }
 
@@ -184,16 +199,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_count_lines_and_characters_from_one() {
+    fn positions_count_lines_and_characters_from_one_and_units_from_zero() {
         let mut files = SourceFiles::default();
-        let file = files.add(Path::new("a.yaml"), "ä: 1\r\nb: 2", None);
+        let file = files.add(Path::new("a.yaml"), "ä: 1\r\n🦀: 2", None);
 
-        for (offset, line, column) in [(0, 1, 1), (2, 1, 2), (7, 2, 1), (11, 2, 5), (99, 2, 5)] {
-            assert_eq!(
-                files.position(file, offset),
-                Position { line, column },
-                "{offset}"
-            );
+        for (offset, line, column, utf16) in [
+            (0, 1, 1, 0),
+            (2, 1, 2, 1),
+            (7, 2, 1, 0),
+            (11, 2, 2, 2),
+            (14, 2, 5, 5),
+            (99, 2, 5, 5),
+        ] {
+            let expected = Position {
+                line,
+                column,
+                utf16,
+            };
+            assert_eq!(files.position(file, offset), expected, "{offset}");
         }
     }
 

@@ -126,6 +126,9 @@ impl Reader<'_> {
             };
             let Some((_, first)) = ids.get(id) else {
                 ids.insert(id.to_owned(), (index, entry.node.span));
+                self.homes
+                    .entry(id.to_owned())
+                    .or_insert_with(|| path.to_owned());
                 continue;
             };
             // An anchor that is used twice has its id in one place: point at its uses.
@@ -141,7 +144,13 @@ impl Reader<'_> {
                 None => fault
                     .at(again, "here again")
                     .related(*first, "first here")
-                    .help("give one of them another id"),
+                    .help(match self.suggests() {
+                        true => format!(
+                            "give one of them another id, such as `{}`",
+                            free_id(id, items)
+                        ),
+                        false => "give one of them another id".to_owned(),
+                    }),
             };
             self.report(fault);
         }
@@ -152,11 +161,7 @@ impl Reader<'_> {
     fn check_shutdowns(&mut self, children: &[Lowered], most: Duration, own: Span) {
         let longer: Vec<&Lowered> = children
             .iter()
-            .filter(|child| match child.spec.shutdown {
-                Shutdown::Timeout(time) => time > most,
-                Shutdown::Infinity => true,
-                Shutdown::BrutalKill => false,
-            })
+            .filter(|child| is_longer(child.spec.shutdown, most))
             .collect();
         let Some(first) = longer.first() else { return };
         let id = &first.spec.id;
@@ -181,4 +186,26 @@ impl Reader<'_> {
         let help = "give the supervisor `shutdown: infinity`, its default, or the child less time";
         self.report(warning.help(help));
     }
+}
+
+/// Whether a child may stop for longer than `most`.
+pub(super) fn is_longer(shutdown: Shutdown, most: Duration) -> bool {
+    match shutdown {
+        Shutdown::Timeout(time) => time > most,
+        Shutdown::Infinity => true,
+        Shutdown::BrutalKill => false,
+    }
+}
+
+/// An id like `id` that no item has: `host2` for `host`.
+fn free_id(id: &str, items: &[Node]) -> String {
+    let taken = |made: &str| {
+        let mut ids = items.iter().filter_map(|item| item.get("id"));
+        ids.any(|entry| entry.node.as_text() == Some(made))
+    };
+    let stem = id.trim_end_matches(|c: char| c.is_ascii_digit());
+    let made = (2..).map(|number: u32| format!("{}{number}", shown(stem)));
+    made.take(items.len() + 1)
+        .find(|made| !taken(made))
+        .unwrap_or_default()
 }

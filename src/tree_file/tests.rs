@@ -62,7 +62,14 @@ impl KindCheck for Kinds {
                 for (name, value) in settings.as_object().unwrap() {
                     match name.as_str() {
                         "every" if value.is_string() => {}
-                        "every" => fault(vec![key("every")], "expected a duration", &[]),
+                        "every" if value.is_array() => {
+                            let what = "invalid type: sequence, expected a duration, such as `5s`";
+                            fault(vec![key("every")], what, &[]);
+                        }
+                        "every" => {
+                            let what = "`5` has no unit; did you mean `5s`?";
+                            fault(vec![key("every")], what, &[]);
+                        }
                         "list" => {
                             for (at, item) in value.as_array().into_iter().flatten().enumerate() {
                                 if !item.is_number() {

@@ -97,7 +97,7 @@ impl Walk<'_> {
             self.problems
                 .push((whole, Problem::Secret(secret.to_owned())));
         } else if !is_name(name) {
-            let why = "a name has the characters A-Z a-z 0-9 _ and begins with no digit";
+            let why = "a name has A-Z a-z 0-9 _, and no digit first";
             self.problems.push((whole, Problem::Form(why)));
         } else if depth >= NESTING_MAX {
             let why = "its defaults are nested too deep";

@@ -43,8 +43,10 @@ impl Reader<'_> {
 
     fn unknown_kind(&mut self, entry: &Entry, kind: &str) {
         const SHOWN_MAX: usize = 12;
-        let help = match self.suggest(kind, self.kinds.iter().map(String::as_str)) {
-            Some(meant) => format!("did you mean `{meant}`?"),
+        let near = self.suggest(kind, self.kinds.iter().map(String::as_str));
+        let fix = near.and_then(|near| self.respell(entry.node.span, kind, near));
+        let help = match near {
+            Some(near) => format!("did you mean `{}`?", near.word),
             None if self.kinds.is_empty() => "there are no kinds".to_owned(),
             None => {
                 let more = if self.kinds.len() > SHOWN_MAX {
@@ -64,7 +66,8 @@ impl Reader<'_> {
         self.report(
             Diagnostic::new(Code::UnknownKind, format!("unknown kind `{}`", shown(kind)))
                 .at(entry.node.span, "no kind has this name")
-                .help(help),
+                .help(help)
+                .fix(fix),
         );
     }
 

@@ -223,7 +223,7 @@ impl Builder<'_, '_> {
             self.reader.report(
                 Diagnostic::new(Code::TooDeep, message)
                     .at(span, "one level too many")
-                    .help("make the tree flatter"),
+                    .help("use fewer levels of supervisors, or flatter settings"),
             );
             return Err(Stop);
         }
@@ -233,7 +233,7 @@ impl Builder<'_, '_> {
                 Diagnostic::new(Code::TooManyNodes, message)
                     .at(span, "this is where they become too many")
                     .note("what an alias stands for counts each time it is used")
-                    .help("make the tree smaller"),
+                    .help("make the tree smaller, or run it as two kernels"),
             );
             return Err(Stop);
         }
@@ -417,13 +417,18 @@ impl Builder<'_, '_> {
             .reader
             .suggest(name, self.names.iter().map(String::as_str));
         let help = match meant {
-            Some(meant) => format!("did you mean `*{}`?", shown(meant)),
+            Some(near) => format!("did you mean `*{}`?", shown(near.word)),
             None => format!(
                 "put `&{0}` before the value that `*{0}` stands for",
                 shown(name)
             ),
         };
-        self.reader.report(fault.help(help));
+        let fix = meant.filter(|near| near.sure).and_then(|near| {
+            let written = format!("*{name}");
+            self.reader
+                .rewrite(span, &written, format!("*{}", near.word))
+        });
+        self.reader.report(fault.help(help).fix(fix));
     }
 
     /// Reports a tag that is not known, or is another than `name`, the tag of what was found.
@@ -434,7 +439,7 @@ impl Builder<'_, '_> {
         let fault = |message: String, label: &str| {
             Diagnostic::new(Code::UnknownTag, message)
                 .at(span, label)
-                .help("take out the tag")
+                .help("take out the tag: values have the type that they look like")
         };
         if !matches!(
             found,
@@ -446,8 +451,17 @@ impl Builder<'_, '_> {
             ));
         } else if found != name && !found.is_empty() {
             let message = format!("the tag `{source}` does not fit its value");
+            let is = match name {
+                "seq" => "a list",
+                "map" => "a mapping",
+                "null" => "nothing",
+                "bool" => "a boolean",
+                "int" => "an integer",
+                "float" => "a number",
+                _ => "a text",
+            };
             self.reader
-                .report(fault(message, &format!("the value is a `!!{name}`")));
+                .report(fault(message, &format!("the value is {is}")));
         }
     }
 }

@@ -85,12 +85,7 @@ fn check((code, text, at, says): &Row) -> Result<(), String> {
     let checked = text.load();
     let shown = checked.render(false);
     let fail = |why: String| Err(format!("{code:?}: {why}\n{shown}"));
-    let others = |found: &&Diagnostic| {
-        // A shutdown can only be too long for a supervisor that does not wait.
-        found.code != *code
-            && !(*code == Code::ShutdownTooLong && found.code == Code::FiniteSupervisor)
-    };
-    if let Some(other) = checked.diagnostics.iter().find(others) {
+    if let Some(other) = checked.diagnostics.iter().find(|found| found.code != *code) {
         return fail(format!("found {:?}", other.code));
     }
     let Some(diagnostic) = checked.diagnostics.iter().find(|found| found.code == *code) else {

@@ -49,7 +49,7 @@ fn faults_of_json_come_in_one_line_each_with_what_to_do() {
         ),
         (
             json!({ "id": "a", "kind": "log", "needs": ["a"] }),
-            "`a` needs itself; take it out",
+            "`a` needs itself; take it out of `needs`",
         ),
         (
             json!({ "id": "system", "kind": "log" }),

@@ -54,7 +54,7 @@ error[UK0206]: two children of / have the id `a`
 4 |     - { id: a, kind: log }
   |             - first here
   |
-  = help: give one of them another id
+  = help: give one of them another id, such as `a2`
 
 ";
     assert_eq!(checked.render(false), expected);
@@ -96,8 +96,14 @@ fn programs_get_codes_lines_and_columns_from_one() {
             "column": 13,
             "end_line": 4,
             "end_column": 14,
+            "bytes": [41, 43],
+            "range": {
+                "start": { "line": 3, "character": 12 },
+                "end": { "line": 3, "character": 13 },
+            },
             "label": "expected 1 to 64 of the characters A-Z a-z 0-9 _ -",
             "related": [],
+            "fixes": [],
         }],
     });
     assert_eq!(checked.to_json(), expected);

@@ -32,7 +32,7 @@ pub(super) fn fault(error: &ScanError, text: &str, place: &Where) -> Diagnostic 
     if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
         return Diagnostic::new(Code::TooDeep, "lists and mappings are nested too deep")
             .at(span(place.file, text, offset), "one level too many")
-            .help("make the tree flatter");
+            .help("use fewer levels of supervisors, or flatter settings");
     }
     let (what, label, help) = match error.kind() {
         // Two texts beside each other are a list or a mapping that has lost a comma.

@@ -41,6 +41,24 @@ pub(super) const ROWS: &[Row] = &[
         &["did you mean `min`?"],
     ),
     (
+        Code::UnknownKey,
+        Worker("backoff: { min: 1s, max 3s }"),
+        "7:27 max 3s",
+        &["a colon is missing after `max`", "write `max: 3s`"],
+    ),
+    (
+        Code::UnknownKey,
+        Worker("backoff: { min: 1s, max:3s }"),
+        "7:27 max:3s",
+        &["a space is missing after `max:`", "write `max: 3s`"],
+    ),
+    (
+        Code::UnknownKey,
+        Children("- { id: a, kidn: probe }"),
+        "4:16 kidn",
+        &["did you mean `kind`?"],
+    ),
+    (
         Code::MissingKey,
         Whole("tree: { children: [{ id: a, kind: log }] }\n"),
         "1:1 tree",
@@ -207,7 +225,10 @@ pub(super) const ROWS: &[Row] = &[
         Code::UnknownWord,
         Worker("restart: always"),
         "7:16 always",
-        &["permanent, transient, temporary"],
+        &[
+            "permanent, transient or temporary",
+            "did you mean `permanent`?",
+        ],
     ),
     (
         Code::UnknownWord,
@@ -219,7 +240,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::UnknownWord,
         Worker("mailbox: { overflow: drop }"),
         "7:28 drop",
-        &["did you mean `drop_oldest`?"],
+        &["did you mean `drop_oldest` or `drop_newest`?"],
     ),
     (
         Code::BadDuration,
@@ -228,7 +249,7 @@ pub(super) const ROWS: &[Row] = &[
         &[
             "`5` has no unit",
             "did you mean `5s`?",
-            "brutal_kill or infinity",
+            "expected a unit too: ms, s, m, h or d",
         ],
     ),
     (
@@ -316,6 +337,31 @@ pub(super) const ROWS: &[Row] = &[
         &["did you mean `camera`?"],
     ),
     (
+        Code::NeedsUnknown,
+        Children(
+            "- { id: b, kind: log }\n- { id: c, kind: log, needs: [camra] }\n- { id: camera, kind: log }",
+        ),
+        "5:35 camra",
+        &["did you mean `camera`? It starts later: move it before `c`"],
+    ),
+    (
+        Code::NeedsUnknown,
+        Children(
+            "- { id: s, children: [{ id: camera, kind: log }] }\n- { id: b, kind: log, needs: [camera] }",
+        ),
+        "5:35 camera",
+        &[
+            "`camera` is a child of /s",
+            "need the sibling that it is below: `s`",
+        ],
+    ),
+    (
+        Code::NeedsUnknown,
+        Children("- { id: a, kind: log }\n- { id: b, kind: log, needs: [quux] }"),
+        "5:35 quux",
+        &["what starts before `b` is: a"],
+    ),
+    (
         Code::NeedsLater,
         Children("- { id: a, kind: log, needs: [b] }\n- { id: b, kind: log }"),
         "4:35 b",
@@ -349,13 +395,23 @@ pub(super) const ROWS: &[Row] = &[
         Code::BadSettings,
         Children("- { id: a, kind: sensor.host, settings: { evry: 1s } }"),
         "4:47 evry",
-        &["unknown field `evry`", "did you mean `every`?"],
+        &["unknown key `evry`", "did you mean `every`?"],
     ),
     (
         Code::BadSettings,
         Children("- { id: a, kind: sensor.host, settings: { every: 5 } }"),
         "4:54 5",
-        &["expected a duration"],
+        &["`every`: `5` has no unit", "did you mean `5s`?"],
+    ),
+    (
+        Code::BadSettings,
+        Children("- { id: a, kind: sensor.host, settings: { every: [1] } }"),
+        "4:54 [1]",
+        &[
+            "`every` cannot be a list",
+            "expected a duration",
+            "write it as in `5s`",
+        ],
     ),
     (
         Code::BadSettings,
@@ -367,12 +423,12 @@ pub(super) const ROWS: &[Row] = &[
         Code::BadSettings,
         Children("- { id: a, kind: process, settings: {} }"),
         "4:31 settings",
-        &["missing field `command`"],
+        &["`command` is missing"],
     ),
     (
         Code::BadSettings,
         Children("- { id: a, kind: process }"),
         "4:22 process",
-        &["missing field `command`", "add it below `settings:`"],
+        &["`command` is missing", "add `command:` below `settings:`"],
     ),
 ];

@@ -209,7 +209,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::UnknownTag,
         Worker("settings: { a: !!int x }"),
         "7:22 !!int",
-        &["the value is a `!!str`"],
+        &["the value is a text"],
     ),
     (
         Code::BadMerge,

@@ -29,8 +29,9 @@ pub(super) const WARNINGS: &[Row] = &[
         ),
         "3:14 9",
         &[
-            "crashes at most 4 times in 10s",
-            "800ms, 1600ms, 3200ms, …",
+            "800ms + 1600ms + 3200ms + 6400ms = 12s, more than 10s",
+            "at most 4 restarts fit in",
+            "4 is not more than 9",
             "`intensity: 3` or less",
         ],
     ),
