@@ -25,6 +25,7 @@ mod completions;
 mod console;
 mod delete;
 mod dlq;
+mod explain;
 mod health;
 mod kill;
 mod release;
@@ -45,6 +46,7 @@ mod why;
 pub static TABLE: &[Command] = &[
     run::COMMAND,
     check::COMMAND,
+    explain::COMMAND,
     tree::COMMAND,
     why::COMMAND,
     health::COMMAND,

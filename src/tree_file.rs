@@ -14,6 +14,7 @@
 //! YAML is ours from the event stream on, because serde's data model loses the places and stops
 //! at the first fault.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
@@ -27,6 +28,7 @@ pub mod codes;
 pub mod diagnostic;
 mod document;
 mod effective;
+pub mod explain;
 mod fields;
 mod include;
 mod json;
@@ -262,7 +264,8 @@ impl Checked {
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
-    /// All diagnostics for people, an empty line after each; empty if there are none.
+    /// All diagnostics for people, an empty line after each, and where to read more; empty if there
+    /// are none.
     ///
     /// After [`RENDERED_MAX`] the rest is only counted; [`Self::to_json`] has them all.
     #[must_use]
@@ -276,6 +279,29 @@ impl Checked {
         if more > 0 {
             text.push_str(&format!("… and {more} more; mend these first\n\n"));
         }
+        text.push_str(&self.where_to_read_more());
+        text
+    }
+
+    /// The line that names `uk explain` and the codes that are shown.
+    fn where_to_read_more(&self) -> String {
+        const CODES_MAX: usize = 7;
+        let shown = self.diagnostics.iter().take(RENDERED_MAX);
+        let codes: BTreeSet<&str> = shown.map(|found| found.code.as_str()).collect();
+        let mut names = codes.iter().copied();
+        let Some(first) = names.next() else {
+            return String::new();
+        };
+        let mut text = format!("More about this: `uk explain {first}`");
+        for (at, code) in names.enumerate() {
+            let lead = if at == 0 { "; also" } else { "," };
+            if at == CODES_MAX {
+                text.push_str(", …");
+                break;
+            }
+            text.push_str(&format!("{lead} {code}"));
+        }
+        text.push_str("\n\n");
         text
     }
 

@@ -74,9 +74,9 @@ codes! {
     BadInclude "UK0220" "an include is not the path of a list of children"
 
     FiniteSupervisor "UK0301" "a supervisor is killed if its children take long to stop"
-    TransientSupervisor "UK0302" "a supervisor that gives up is not restarted, without an alarm"
+    TransientSupervisor "UK0302" "a supervisor that gives up stays down, without an alarm"
     ShutdownTooLong "UK0303" "a child may take longer to stop than its supervisor"
-    BudgetNeverSpent "UK0304" "the pauses are too long for the restart budget to be ever spent"
+    BudgetNeverSpent "UK0304" "the pauses are so long that the restart limit is never reached"
     NoChildren "UK0305" "a supervisor has no children"
     EssentialBelowRoot "UK0306" "`essential` has no effect below the children of the root"
 

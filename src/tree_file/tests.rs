@@ -9,6 +9,7 @@ use super::*;
 
 mod codes;
 mod effective;
+mod explain;
 mod grow;
 mod json;
 mod limits;
@@ -24,7 +25,7 @@ impl Memory<'_> {
     pub(super) fn read(&self, path: &Path, max: usize) -> io::Result<Vec<u8>> {
         let name = path.to_string_lossy();
         let kind = match &*name {
-            "folder" => io::ErrorKind::IsADirectory,
+            name if name == "folder" || name.ends_with('/') => io::ErrorKind::IsADirectory,
             "denied.yaml" => io::ErrorKind::PermissionDenied,
             _ => io::ErrorKind::NotFound,
         };

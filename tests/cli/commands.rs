@@ -16,6 +16,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         &["check", "tree.yaml", "--effective", "--json"],
         r#""max":"2h""#,
     ),
+    ("explain", &["explain", "UK0201"], "a key is not known"),
     ("tree", &["tree"], "└─ two"),
     ("tree", &["tree", "/group"], "/group"),
     ("why", &["why", "/a"], "no exits so far"),

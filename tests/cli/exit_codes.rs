@@ -77,6 +77,12 @@ const ROWS: &[(i32, &[&str], &str, &str)] = &[
         "uk dlq list",
     ),
     (
+        4,
+        &["explain", "UK0299"],
+        "there is no code `UK0299`",
+        "did you mean `UK0209`?",
+    ),
+    (
         5,
         &["--name", "other", "tree"],
         "no kernel is running",

@@ -7,6 +7,7 @@ mod commands;
 mod completions;
 mod console;
 mod control;
+mod diagnostics;
 mod exit_codes;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;

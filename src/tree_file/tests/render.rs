@@ -25,6 +25,8 @@ warning[UK0305]: the supervisor / has no children
   |
   = help: add a child, or leave it so if children are spawned later
 
+More about this: `uk explain UK0201`; also UK0305
+
 ";
     assert_eq!(checked.render(false), expected);
     assert_eq!(checked.summary(), "1 fault, 1 warning");
@@ -55,6 +57,8 @@ error[UK0206]: two children of / have the id `a`
   |             - first here
   |
   = help: give one of them another id, such as `a2`
+
+More about this: `uk explain UK0206`
 
 ";
     assert_eq!(checked.render(false), expected);
