@@ -34,6 +34,7 @@ mod include;
 mod json;
 mod keys;
 mod mapping;
+pub mod mend;
 mod needs;
 mod node;
 mod reader;
@@ -305,10 +306,15 @@ impl Checked {
         text
     }
 
-    /// `{"version":1,"ok":…,"diagnostics":[…]}`, all diagnostics with lines and columns from 1.
+    /// `{"version":1,"ok":…,"diagnostics":[…]}`, all diagnostics.
     ///
-    /// A diagnostic has `code`, `level` (`error` or `warning`), `message`, `related` and, where
-    /// there are any, `help`, `notes`, `file`, `line`, `column`, `end_line`, `end_column`, `label`.
+    /// A diagnostic has `code`, `level` (`error` or `warning`), `message`, `related`, `fixes` and,
+    /// where there are any, `help`, `notes` and its place with a `label`. Each in `related` is a
+    /// place with a `label`, each in `fixes` a place with a `replacement`.
+    ///
+    /// A place has `file`; `line`, `column`, `end_line` and `end_column`, from 1 and in characters;
+    /// `bytes`, the offsets in the file from 0, the end not included; and `range` as the language
+    /// server protocol has it: `start` and `end` with `line` and `character` from 0, in UTF-16.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let all: Vec<Value> = self

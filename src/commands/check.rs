@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
 use unity_supervisors::spec::TreeSpec;
 
 use super::Command;
@@ -10,18 +11,37 @@ use crate::cli::Caller;
 use crate::error::{Code, CommandError, EXIT_DIFFERENCE};
 use crate::kind_check::KnownKinds;
 use crate::output;
+use crate::screen::{Screen, Tone, printable};
+use crate::tree_file::mend::{Edited, mend};
 use crate::tree_file::{Checked, Limits, Sources, load, load_text, read_file, to_json, to_yaml};
+
+mod write;
 
 pub(super) const COMMAND: Command = Command {
     about: "Check a tree file and show every fault at once",
-    help: "Exits 0 if there are only warnings (9 with --strict), 3 if there are faults. Starts nothing. \
+    help: "Exits 0 if there are only warnings (9 with --strict), 3 if there are faults. Starts nothing.\n\n\
+           With --fix, what can be meant in one way only is mended in the file and in what it includes: \
+           a misspelt key or word with one near neighbour, `yes` for `true`, `5 sec` for `5s`. Comments and \
+           layout stay, and nothing is written if it would bring a new fault.\n\n\
            With --effective it prints the tree as a tree file that says everything: includes and variables \
            filled in, defaults too.\n\n\
-           Example: uk check robot.yaml --strict\n\
+           In --json each place has `line` and `column` from 1 in characters, `bytes` from 0, and `range` \
+           as the language server protocol has it: from 0, in UTF-16.\n\n\
+           Example: uk check robot.yaml --fix --dry-run\n\
            Example: uk check robot.yaml --effective",
     args: &[
         Arg::required("file", ArgKind::File, "a tree file, YAML or JSON"),
         Arg::option("strict", ArgKind::Flag, "exit 9 if there are warnings"),
+        Arg::option(
+            "fix",
+            ArgKind::Flag,
+            "mend what can be meant in one way only",
+        ),
+        Arg::option(
+            "dry-run",
+            ArgKind::Flag,
+            "with --fix: show what it would do, write nothing",
+        ),
         Arg::option(
             "effective",
             ArgKind::Flag,
@@ -33,23 +53,70 @@ pub(super) const COMMAND: Command = Command {
 
 fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     let file = args.text("file").unwrap_or_default();
-    let checked = read(Some(file), "");
+    let checked = match mode(args)? {
+        Mode::Fix { dry } => fix(caller, file, dry)?,
+        mode => {
+            let checked = read(Some(file), "");
+            match &checked.tree {
+                Some(tree) if mode == Mode::Effective => show_effective(caller, tree, &checked)?,
+                _ => show(caller, file, &checked)?,
+            }
+            checked
+        }
+    };
     let has_warnings = checked.warnings().next().is_some();
-    if let Some(tree) = checked.tree.as_ref().filter(|_| args.flag("effective")) {
-        show_effective(caller, tree, &checked)?;
-    } else if caller.json {
-        output::out(&format!("{}\n", checked.to_json()))?;
-    } else if checked.diagnostics.is_empty() {
-        output::out(&format!("{file}: ok\n"))?;
-    } else {
-        output::out(&checked.render(caller.screen.colour))?;
-        output::out(&format!("{file}: {}\n", checked.summary()))?;
-    }
     Ok(match checked.tree {
         None => Code::Invalid.exit(),
         Some(_) if has_warnings && args.flag("strict") => EXIT_DIFFERENCE,
         Some(_) => 0,
     })
+}
+
+/// What is wanted besides the faults.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Show,
+    Effective,
+    Fix { dry: bool },
+}
+
+fn mode(args: &Args) -> Result<Mode, CommandError> {
+    let file = args.text("file").unwrap_or_default();
+    let (fix, dry) = (args.flag("fix"), args.flag("dry-run"));
+    match (fix, dry, args.flag("effective")) {
+        (false, true, _) => {
+            let error = CommandError::usage("--dry-run is for --fix");
+            Err(error.hint("without --fix nothing is written anyway"))
+        }
+        (true, _, true) => {
+            let error = CommandError::usage("--fix and --effective exclude each other");
+            let hint =
+                format!("mend first: `uk check {file} --fix`, then `uk check {file} --effective`");
+            Err(error.hint(hint))
+        }
+        (true, dry, false) => Ok(Mode::Fix { dry }),
+        (false, false, true) => Ok(Mode::Effective),
+        (false, false, false) => Ok(Mode::Show),
+    }
+}
+
+fn show(caller: &Caller, file: &str, checked: &Checked) -> Result<(), CommandError> {
+    if caller.json {
+        return output::out(&format!("{}\n", checked.to_json()));
+    }
+    if checked.diagnostics.is_empty() {
+        return output::out(&format!("{file}: ok\n"));
+    }
+    output::out(&checked.render(caller.screen.colour))?;
+    let fixes = checked
+        .diagnostics
+        .iter()
+        .filter(|found| found.fix.is_some());
+    let offer = match fixes.count() {
+        0 => String::new(),
+        count => format!("; `uk check --fix {file}` mends {count} of them"),
+    };
+    output::out(&format!("{file}: {}{offer}\n", checked.summary()))
 }
 
 /// Prints the tree in full, as a tree file; warnings go where they do not get into it.
@@ -66,15 +133,78 @@ fn show_effective(caller: &Caller, tree: &TreeSpec, checked: &Checked) -> Result
     output::out(&yaml)
 }
 
+/// Mends the file, shows what was mended and what is left, and returns the reading of what is there then.
+fn fix(caller: &Caller, file: &str, dry: bool) -> Result<Checked, CommandError> {
+    let kinds = unity_actors::kinds();
+    let mended = mend(Path::new(file), &sources(&KnownKinds(&kinds))).map_err(|fault| {
+        let what = format!("mending would bring a new fault, so {file} is as it was");
+        let hint = format!("mend it by hand: {}", fault.in_one_line());
+        CommandError::new(Code::Invalid, what).hint(hint)
+    })?;
+    if !dry {
+        write::replace(&mended.files)?;
+    }
+    let checked = mended.checked;
+    if caller.json {
+        let mut document = checked.to_json();
+        if let Some(object) = document.as_object_mut() {
+            let lines: Vec<Value> = mended.files.iter().flat_map(lines_json).collect();
+            object.insert("written".to_owned(), json!(!dry && !lines.is_empty()));
+            object.insert("mended".to_owned(), json!(lines));
+        }
+        output::out(&format!("{document}\n"))?;
+        return Ok(checked);
+    }
+    output::out(&diff(&mended.files, &caller.screen))?;
+    let count: usize = mended.files.iter().map(|file| file.lines().count()).sum();
+    let said = match (count, dry) {
+        (0, _) => "there is nothing to mend without you\n".to_owned(),
+        (1, false) => "mended 1 line\n".to_owned(),
+        (_, false) => format!("mended {count} lines\n"),
+        (1, true) => "would mend 1 line, nothing was written; it would leave:\n".to_owned(),
+        (_, true) => format!("would mend {count} lines, nothing was written; it would leave:\n"),
+    };
+    output::out(&format!("{said}\n"))?;
+    show(caller, file, &checked)?;
+    Ok(checked)
+}
+
+/// The lines that differ, one below the other.
+fn diff(files: &[Edited], screen: &Screen) -> String {
+    let mut out = String::new();
+    for file in files {
+        for (number, before, after) in file.lines() {
+            let place = printable(&format!("{}:{number}", file.path.display()));
+            out.push_str(&format!("{}\n", screen.paint(Tone::Dim, &place)));
+            for (tone, sign, line) in [(Tone::Bad, '-', before), (Tone::Good, '+', after)] {
+                let line = format!("{sign} {}", printable(line));
+                out.push_str(&format!("{}\n", screen.paint(tone, &line)));
+            }
+        }
+    }
+    out
+}
+
+fn lines_json(file: &Edited) -> Vec<Value> {
+    let path = file.path.display().to_string();
+    let line = |(number, before, after)| json!({ "file": path, "line": number, "before": before, "after": after });
+    file.lines().map(line).collect()
+}
+
+fn sources<'a>(kinds: &'a KnownKinds<'a>) -> Sources<'a> {
+    Sources {
+        read: &read_file,
+        env: &|name| std::env::var(name).ok(),
+        kinds,
+        limits: Limits::default(),
+    }
+}
+
 /// Reads the tree file, or the text of the default tree.
 pub(super) fn read(file: Option<&str>, default: &str) -> Checked {
     let kinds = unity_actors::kinds();
-    let sources = Sources {
-        read: &read_file,
-        env: &|name| std::env::var(name).ok(),
-        kinds: &KnownKinds(&kinds),
-        limits: Limits::default(),
-    };
+    let kinds = KnownKinds(&kinds);
+    let sources = sources(&kinds);
     match file {
         Some(file) => load(Path::new(file), &sources),
         None => load_text("default tree", default, &sources),

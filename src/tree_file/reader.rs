@@ -231,7 +231,7 @@ pub(super) fn shown_path(path: &Path) -> String {
 }
 
 /// A path without `.` and with every `..` taken back, by its letters alone.
-fn plain(path: &Path) -> PathBuf {
+pub(super) fn plain(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut plain, part| {
         let back = matches!(plain.components().next_back(), Some(Component::Normal(_)));
         match part {

@@ -14,6 +14,7 @@ mod grow;
 mod json;
 mod limits;
 mod lowering;
+mod mend;
 mod render;
 mod schema;
 mod snapshots;

@@ -1,5 +1,7 @@
 //! What `uk check` and `uk explain` say and mend, from the outside.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::harness::Folder;
 
 #[test]
@@ -30,4 +32,97 @@ fn all_codes_are_listed_and_checks_name_the_explanation() {
 
     assert!(json["codes"].as_array().unwrap().len() > 50);
     assert!(said.out.contains("`uk explain UK0305`"), "{said:?}");
+}
+
+const SLIPS: &str = "# a robot\nversion: 1\ntree:\n  strateg: one_for_all   # all or none\n  children:\n    - include: b.yaml\n";
+const MENDED: &str = "# a robot\nversion: 1\ntree:\n  strategy: one_for_all   # all or none\n  children:\n    - include: b.yaml\n";
+
+#[test]
+fn a_fix_changes_the_slips_and_nothing_else() {
+    let folder = Folder::new();
+    let real = folder.file("real.yaml", SLIPS);
+    folder.file("b.yaml", "- { id: a, kidn: probe }\n");
+    std::os::unix::fs::symlink("real.yaml", folder.path().join("tree.yaml")).unwrap();
+    std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let offered = folder.uk(&["check", "tree.yaml"]);
+    assert!(
+        offered
+            .out
+            .contains("`uk check --fix tree.yaml` mends 2 of them"),
+        "{offered:?}"
+    );
+    let dry = folder.uk(&["check", "tree.yaml", "--fix", "--dry-run"]);
+    assert_eq!(dry.code, 0, "{dry:?}");
+    assert_eq!(folder.text("tree.yaml"), SLIPS);
+
+    let said = folder.uk(&["check", "tree.yaml", "--fix"]);
+
+    assert_eq!(said.code, 0, "{said:?}");
+    let diff = "tree.yaml:4\n-   strateg: one_for_all   # all or none\n+   strategy: one_for_all   # all or none\n";
+    assert!(said.out.contains(diff), "{said:?}");
+    assert!(said.out.contains("mended 2 lines") && said.out.ends_with("tree.yaml: ok\n"));
+    assert_eq!(folder.text("real.yaml"), MENDED);
+    assert_eq!(folder.text("b.yaml"), "- { id: a, kind: probe }\n");
+    assert_eq!(real.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(folder.path().join("tree.yaml").is_symlink());
+    assert_eq!(folder.names(), ["b.yaml", "real.yaml", "tree.yaml"]);
+    let again = folder.uk(&["check", "tree.yaml", "--fix"]);
+    assert!(
+        again
+            .out
+            .starts_with("there is nothing to mend without you"),
+        "{again:?}"
+    );
+}
+
+#[test]
+fn a_fix_that_cannot_be_written_leaves_every_file_as_it_was() {
+    let folder = Folder::new();
+    folder.file("tree.yaml", SLIPS);
+    let included = folder.file("b.yaml", "- { id: a, kidn: probe }\n");
+
+    // Read-only, which root could write all the same.
+    std::fs::set_permissions(&included, std::fs::Permissions::from_mode(0o444)).unwrap();
+    let said = folder.uk(&["check", "tree.yaml", "--fix"]);
+    assert_eq!(said.code, 6, "{said:?}");
+    assert!(said.err.contains("b.yaml: it is read-only") && said.err.contains("chmod u+w"));
+    assert_eq!(folder.text("tree.yaml"), SLIPS);
+
+    // No byte can be written, as on a full disk.
+    std::fs::set_permissions(&included, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" check tree.yaml --fix";
+    let uk = folder.command(&[]);
+    let output = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(uk.get_program())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(folder.text("tree.yaml"), SLIPS);
+    assert_eq!(folder.text("b.yaml"), "- { id: a, kidn: probe }\n");
+    assert_eq!(folder.names(), ["b.yaml", "tree.yaml"]);
+}
+
+#[test]
+fn programs_get_the_fixes_and_what_was_mended() {
+    let folder = Folder::new();
+    folder.file("b.yaml", "[]\n");
+    folder.file("tree.yaml", SLIPS);
+
+    let found = folder.uk(&["check", "tree.yaml", "--json"]).json();
+    let mended = folder.uk(&["check", "tree.yaml", "--fix", "--json"]).json();
+
+    let fix = &found["diagnostics"][0]["fixes"][0];
+    assert_eq!(fix["replacement"], "strategy");
+    assert_eq!(fix["file"], "tree.yaml");
+    assert_eq!(
+        fix["range"]["start"],
+        serde_json::json!({ "line": 3, "character": 2 })
+    );
+    assert_eq!(mended["written"], true);
+    assert_eq!(mended["mended"][0]["line"], 4);
+    assert_eq!(mended["ok"], true);
+    let wrong = folder.uk(&["check", "tree.yaml", "--dry-run"]);
+    assert_eq!(wrong.code, 2, "{wrong:?}");
 }
