@@ -65,9 +65,9 @@ impl Reader<'_> {
         for (child, backoff, fit) in paused.iter().take(SHOWN_MAX) {
             let id = &child.spec.id;
             warning = warning.note(format!(
-                "`{id}` pauses at least {}, more than {period}: at most {} fit in",
+                "crash {} of `{id}` comes at least {} after crash 1, more than {period}",
+                fit + 1,
                 sum_of_pauses(backoff, *fit),
-                times(*fit, "restart")
             ));
             if let Some(at) = child.backoff_at {
                 warning = warning.related(at, format!("the pauses of `{id}`"));
@@ -75,9 +75,9 @@ impl Reader<'_> {
         }
         let all = times(total, "restart");
         warning = warning.note(match paused.len() {
-            1 => format!("{total} is not more than {intensity}: it is restarted for ever"),
+            1 => format!("so at most {all} in {period}, not more than {intensity}: it is restarted for ever"),
             count => format!(
-                "all {count} children together: at most {all}, not more than {intensity}: they are restarted for ever"
+                "so at most {all} of all {count} children in {period}, not more than {intensity}: they are restarted for ever"
             ),
         });
         let less = if most == 0 { "" } else { " or less" };

@@ -79,6 +79,8 @@ codes! {
     BudgetNeverSpent "UK0304" "the pauses are so long that the restart limit is never reached"
     NoChildren "UK0305" "a supervisor has no children"
     EssentialBelowRoot "UK0306" "`essential` has no effect below the children of the root"
+    StrayQuote "UK0307" "a text ends with a quote that it does not begin with"
+    SwallowedItem "UK0308" "a list item is read as a part of the text above it"
 
     NoTemplate "UK0401" "templates are not built yet"
     NoAutoShutdown "UK0402" "`auto_shutdown` is not built yet"

@@ -118,6 +118,8 @@ impl Reader<'_> {
         let known = keys::of(Some(keys::Owner::Supervisor), true);
         if !fields.has("children")
             && !fields.has("template")
+            // Where it stands a level too far out, that is what is said.
+            && !file.has("children")
             && !self.has_misspelt(fields, "children", &known)
         {
             self.report(

@@ -26,6 +26,11 @@ pub(super) fn key(node: &Node) -> Option<Key> {
 
 /// The fault of a node that cannot be a key.
 pub(super) fn complex_key(node: &Node) -> Diagnostic {
+    if matches!(node.value, Value::Null) {
+        return Diagnostic::new(Code::ComplexKey, "a colon has no key before it")
+            .at(node.span, "expected a key")
+            .help("write the key, or take out the line");
+    }
     Diagnostic::new(
         Code::ComplexKey,
         format!("{} cannot be a key", node.describe()),

@@ -15,6 +15,7 @@ mod json;
 mod limits;
 mod lowering;
 mod mend;
+mod mutations;
 mod render;
 mod schema;
 mod snapshots;

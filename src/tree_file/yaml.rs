@@ -18,6 +18,7 @@ use super::source::{FileId, Span};
 use super::{mapping, scalar, variables};
 
 mod syntax;
+mod traps;
 
 /// Parses a file into its one document. `None` if it is empty, or broken, which is reported.
 pub(super) fn parse(reader: &mut Reader<'_>, file: FileId) -> Option<Node> {
@@ -33,6 +34,7 @@ pub(super) fn parse(reader: &mut Reader<'_>, file: FileId) -> Option<Node> {
         documents: 0,
         last_end: 0,
         last_plain: None,
+        last_block: None,
     };
     for event in Parser::new_from_str_with_options(&text, options(builder.reader)) {
         let step = match event {
@@ -57,6 +59,7 @@ pub(super) fn parse(reader: &mut Reader<'_>, file: FileId) -> Option<Node> {
             Err(error) => {
                 let open = builder.frames.iter().rev().find(|frame| frame.flow);
                 let at = syntax::Where {
+                    block: builder.last_block,
                     file,
                     after: builder.last_end,
                     open: open.map(|frame| frame.span),
@@ -101,6 +104,8 @@ struct Builder<'r, 'a> {
     last_end: usize,
     /// The last text without quotes.
     last_plain: Option<Span>,
+    /// Where the list or mapping of lines that ended last begins.
+    last_block: Option<Span>,
 }
 
 /// A finished node, how many values it holds and how deep it goes.
@@ -263,6 +268,9 @@ impl Builder<'_, '_> {
             end: if frame.flow { end.end } else { frame.span.end },
             ..frame.span
         };
+        if !frame.flow {
+            self.last_block = Some(frame.span);
+        }
         let value = match frame.content {
             Content::List(items) => Value::List(items.into()),
             Content::Map { entries, .. } => {
@@ -328,10 +336,24 @@ impl Builder<'_, '_> {
         let plain = style == ScalarStyle::Plain;
         self.last_plain = plain.then_some(span);
         if self.at_key() {
+            if plain && span.is_empty() {
+                let value = Value::Null;
+                return Node { span, value };
+            }
             return Node {
                 span,
                 value: scalar::text_value(text, plain),
             };
+        }
+        if plain {
+            let source = self.text.get(span.start..span.end).unwrap_or_default();
+            let found = [
+                traps::stray_quote(text, span),
+                traps::swallowed_item(source, span),
+            ];
+            for warning in found.into_iter().flatten() {
+                self.reader.report(warning);
+            }
         }
         let text = match self.expanded(text, span) {
             Some(text) => text,

@@ -18,6 +18,8 @@ pub(super) struct Where {
     pub(super) after: usize,
     /// The innermost `[` or `{` that is open.
     pub(super) open: Option<Span>,
+    /// The list or mapping of lines that ended last.
+    pub(super) block: Option<Span>,
     /// The last text without quotes.
     pub(super) plain: Option<Span>,
 }
@@ -55,10 +57,34 @@ pub(super) fn fault(error: &ScanError, text: &str, place: &Where) -> Diagnostic 
     if let Some(fault) = continued(error.kind(), text, place, offset) {
         return fault;
     }
+    if let Some((open, bracket)) = unclosed(text, offset) {
+        let message = format!("`{bracket}` is not closed");
+        let closing = if bracket == '[' { ']' } else { '}' };
+        return Diagnostic::new(Code::Syntax, message)
+            .at(span(place.file, text, open), "opened here")
+            .related(span(place.file, text, offset), "so this cannot be read")
+            .help(format!(
+                "add `{closing}` at the end of the line, or a comma if it goes on below"
+            ));
+    }
     let at = span(place.file, text, offset);
     let mut fault = Diagnostic::new(Code::Syntax, message).at(at, label);
     if let Some(open) = place.open.filter(|open| open.start != offset) {
         fault = fault.related(open, "opened here");
+    }
+    let misfits = matches!(
+        error.kind(),
+        ErrorKind::ExpectedBlockMappingKey
+            | ErrorKind::ExpectedBlockSequenceEntry
+            | ErrorKind::InvalidIndentation
+    );
+    if let Some(block) = place.block.filter(|_| misfits) {
+        let is_list = text
+            .get(block.start..)
+            .is_some_and(|rest| rest.starts_with("- "));
+        let sort = if is_list { "a list" } else { "a mapping" };
+        let begin = span(place.file, text, block.start);
+        fault = fault.related(begin, format!("above it is {sort}, which begins here"));
     }
     let before = text.get(..offset).unwrap_or_default();
     if before.ends_with('$') && text.get(offset..).is_some_and(|rest| rest.starts_with('{')) {
@@ -195,6 +221,40 @@ fn continued(kind: &ErrorKind, text: &str, place: &Where, offset: usize) -> Opti
     };
     let fault = Diagnostic::new(Code::Syntax, what).at(at, "meant as a key?");
     Some(fault.related(above, "the text begins here").help(help))
+}
+
+/// The bracket that is open at the end of a line although nothing goes on there, before `until`.
+fn unclosed(text: &str, until: usize) -> Option<(usize, char)> {
+    let mut open: Vec<(usize, char)> = Vec::new();
+    let mut quote = None;
+    // The last character that is no blank, and whether a line ended with it although nothing goes on.
+    let mut last = ' ';
+    let mut ended = false;
+    for (at, c) in text.char_indices().take_while(|(at, _)| *at <= until) {
+        match c {
+            '\n' => ended = !matches!(last, ',' | '[' | '{' | ':'),
+            c if c.is_whitespace() => {}
+            _ if ended && quote.is_none() && !matches!(c, ']' | '}' | ',' | '#') => {
+                if let Some(found) = open.first() {
+                    return Some(*found);
+                }
+                ended = false;
+            }
+            _ => ended = false,
+        }
+        match c {
+            _ if quote == Some(c) => quote = None,
+            _ if quote.is_some() => {}
+            '"' | '\'' if matches!(last, ' ' | ',' | '[' | '{' | ':' | '-') => quote = Some(c),
+            '[' | '{' => open.push((at, c)),
+            ']' | '}' => drop(open.pop()),
+            _ => {}
+        }
+        if !c.is_whitespace() {
+            last = c;
+        }
+    }
+    None
 }
 
 fn unclosed_quote(kind: &ErrorKind) -> bool {

@@ -73,8 +73,8 @@ pub(super) const ROWS: &[Row] = &[
     (
         Code::Syntax,
         Whole("a: [1, 2\nb: 3\n"),
-        "2:2 :",
-        &["opened here", "cannot stand here"],
+        "1:4 [",
+        &["`[` is not closed", "so this cannot be read", "add `]`"],
     ),
     (
         Code::Syntax,
@@ -198,6 +198,12 @@ pub(super) const ROWS: &[Row] = &[
         Worker("settings: { [a]: 1 }"),
         "7:19 [a]",
         &["a list cannot be a key"],
+    ),
+    (
+        Code::ComplexKey,
+        Worker("settings: { : 1 }"),
+        "7:19 ",
+        &["a colon has no key before it"],
     ),
     (
         Code::UnknownTag,

@@ -29,9 +29,9 @@ pub(super) const WARNINGS: &[Row] = &[
         ),
         "3:14 9",
         &[
-            "800ms + 1600ms + 3200ms + 6400ms = 12s, more than 10s",
-            "at most 4 restarts fit in",
-            "4 is not more than 9",
+            "crash 5 of `cam` comes at least 800ms + 1600ms + 3200ms + 6400ms = 12s after crash 1",
+            "more than 10s",
+            "at most 4 restarts in 10s, not more than 9",
             "`intensity: 3` or less",
         ],
     ),
@@ -46,6 +46,18 @@ pub(super) const WARNINGS: &[Row] = &[
         Children("- id: s\n  children: [{ id: w, kind: probe, essential: true }]"),
         "5:40 essential",
         &["has no effect here"],
+    ),
+    (
+        Code::StrayQuote,
+        Worker("settings: { a: [b, echo c; sleep 1\"] }"),
+        "7:41 \"",
+        &["a text ends with a quote", "put one before `echo c"],
+    ),
+    (
+        Code::SwallowedItem,
+        Worker("settings:\n  a:\n    - b\n     - c"),
+        "10:12 - c",
+        &["read as a part of the text above", "like the item above"],
     ),
 ];
 
