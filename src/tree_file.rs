@@ -286,7 +286,7 @@ impl Checked {
 
     /// The line that names `uk explain` and the codes that are shown.
     fn where_to_read_more(&self) -> String {
-        const CODES_MAX: usize = 7;
+        const CODES_MAX: usize = 4;
         let shown = self.diagnostics.iter().take(RENDERED_MAX);
         let codes: BTreeSet<&str> = shown.map(|found| found.code.as_str()).collect();
         let mut names = codes.iter().copied();

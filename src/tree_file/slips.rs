@@ -5,6 +5,7 @@ use super::diagnostic::Diagnostic;
 use super::fields::Fields;
 use super::node::{Entry, Value, shown};
 use super::reader::Reader;
+use super::unbuilt;
 use crate::nearest::Near;
 
 /// A key that was meant by another, and the value that got into that.
@@ -76,7 +77,7 @@ impl Reader<'_> {
             }
             None => fault
                 .at(span, format!("not a key of {what}"))
-                .help(format!("the keys of {what} are: {}", known.join(", "))),
+                .help(format!("the keys of {what} are: {}", built(known))),
         });
     }
 
@@ -96,15 +97,15 @@ impl Reader<'_> {
             (None, Some(word)) => format!("did you mean `{word}`?"),
             (None, None) => format!("write {all}"),
         };
+        // The words are told once.
+        let label = match help.starts_with("write ") {
+            true => "no such word".to_owned(),
+            false => format!("expected {all}"),
+        };
         let message = format!("`{}` cannot be `{}`", entry.key.text, shown(text));
         let fix = near.and_then(|near| self.respell(span, text, near));
         let fault = Diagnostic::new(Code::UnknownWord, message);
-        self.report(
-            fault
-                .at(span, format!("expected {all}"))
-                .help(help)
-                .fix(fix),
-        );
+        self.report(fault.at(span, label).help(help).fix(fix));
     }
 }
 
@@ -124,6 +125,12 @@ pub(super) fn parted_label(written: &str, key: &str) -> String {
         true => format!("a space is missing after `{key}:`"),
         false => format!("a colon is missing after `{key}`"),
     }
+}
+
+/// The keys that this version of the kernel has.
+fn built(known: &[&str]) -> String {
+    let built = known.iter().filter(|key| !unbuilt::KEYS.contains(key));
+    built.copied().collect::<Vec<_>>().join(", ")
 }
 
 /// What systemd and containers call the same thing.

@@ -11,6 +11,23 @@ use super::fields::Fields;
 use super::node::{Entry, Value};
 use super::reader::Reader;
 
+/// The keys that are not built, or only as far as saying their default.
+pub(super) const KEYS: &[&str] = &[
+    "significant",
+    "probation",
+    "place",
+    "on_crash",
+    "stall_after",
+    "stall",
+    "runtime",
+    "health",
+    "state",
+    "auto_shutdown",
+    "template",
+    "max_children",
+    "partitions",
+];
+
 /// Reports the unbuilt keys of a child.
 pub(super) fn of_child(reader: &mut Reader<'_>, fields: Fields<'_>) {
     let significant = reader.boolean(fields.get("significant")) == Some(true);

@@ -68,6 +68,9 @@ pub(super) fn fault(error: &ScanError, text: &str, place: &Where) -> Diagnostic 
             ));
     }
     let at = span(place.file, text, offset);
+    if matches!(error.kind(), ErrorKind::SimpleKeyExpected) {
+        return colonless(text, at);
+    }
     let mut fault = Diagnostic::new(Code::Syntax, message).at(at, label);
     if let Some(open) = place.open.filter(|open| open.start != offset) {
         fault = fault.related(open, "opened here");
@@ -112,7 +115,7 @@ fn words(kind: &ErrorKind) -> Words {
             "no key can end here",
             "check the indentation and the brackets above; put a text that has `: ` in it in quotes",
         ),
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => say(
+        ErrorKind::InvalidSimpleKey => say(
             "a key has no `:`",
             "expected `key: value`",
             "write `key: value`, with a space after the colon",
@@ -221,6 +224,24 @@ fn continued(kind: &ErrorKind, text: &str, place: &Where, offset: usize) -> Opti
     };
     let fault = Diagnostic::new(Code::Syntax, what).at(at, "meant as a key?");
     Some(fault.related(above, "the text begins here").help(help))
+}
+
+/// The fault of a line that has no colon; `at` is where it begins.
+fn colonless(text: &str, at: Span) -> Diagnostic {
+    let line = text.get(at.start..).and_then(|rest| rest.lines().next());
+    let line = line.unwrap_or_default();
+    let line = line.split(" #").next().unwrap_or(line).trim_end();
+    let help = match line.split_once(' ') {
+        Some((key, value)) => format!("write `{}: {}`", shown(key), shown(value.trim_start())),
+        None => "write `key: value`, with a space after the colon".to_owned(),
+    };
+    let whole = Span {
+        end: at.start + line.len(),
+        ..at
+    };
+    Diagnostic::new(Code::Syntax, "a key has no `:`")
+        .at(whole, "expected `key: value`")
+        .help(help)
 }
 
 /// The bracket that is open at the end of a line although nothing goes on there, before `until`.

@@ -91,8 +91,14 @@ pub(super) const ROWS: &[Row] = &[
     (
         Code::Syntax,
         Whole("a: 1\nbcd\n"),
-        "2:1 b",
+        "2:1 bcd",
         &["a key has no `:`", "with a space after"],
+    ),
+    (
+        Code::Syntax,
+        Whole("a: 1\nb c # d\n"),
+        "2:1 b c",
+        &["a key has no `:`", "write `b: c`"],
     ),
     (
         Code::Syntax,
