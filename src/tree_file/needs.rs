@@ -135,11 +135,16 @@ impl Reader<'_> {
         }
         fault.help(match self.homes.get(text) {
             Some(home) => elsewhere(text, home, owner.path, &known),
+            None if index == 0 && owner.running.is_empty() => format!(
+                "`{}` is the first child of {}: take it out",
+                shown(id),
+                owner.path
+            ),
             None if known.is_empty() => {
                 format!(
-                    "`{}` is the first child of {}: take it out",
-                    shown(id),
-                    owner.path
+                    "name a child of {} that stands before `{}`",
+                    owner.path,
+                    shown(id)
                 )
             }
             None => format!("what starts before `{}` is: {}", shown(id), some(&known)),

@@ -1,6 +1,6 @@
 //! Lowers a supervisor, the root included, and its children in order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use unity_supervisors::spec::{AutoShutdown, Shutdown, Strategy, SupervisorSpec};
@@ -117,6 +117,7 @@ impl Reader<'_> {
     /// The ids of a list of children; reports those that stand twice.
     fn ids(&mut self, items: &[Node], path: &str) -> HashMap<String, (usize, Span)> {
         let mut ids: HashMap<String, (usize, Span)> = HashMap::with_capacity(items.len());
+        let mut taken = None;
         for (index, item) in items.iter().enumerate() {
             let Some(entry) = item.get("id") else {
                 continue;
@@ -147,7 +148,7 @@ impl Reader<'_> {
                     .help(match self.suggests() {
                         true => format!(
                             "give one of them another id, such as `{}`",
-                            free_id(id, items)
+                            free_id(id, taken.get_or_insert_with(|| all_ids(items)))
                         ),
                         false => "give one of them another id".to_owned(),
                     }),
@@ -198,14 +199,16 @@ pub(super) fn is_longer(shutdown: Shutdown, most: Duration) -> bool {
 }
 
 /// An id like `id` that no item has: `host2` for `host`.
-fn free_id(id: &str, items: &[Node]) -> String {
-    let taken = |made: &str| {
-        let mut ids = items.iter().filter_map(|item| item.get("id"));
-        ids.any(|entry| entry.node.as_text() == Some(made))
-    };
+fn free_id(id: &str, taken: &HashSet<&str>) -> String {
     let stem = id.trim_end_matches(|c: char| c.is_ascii_digit());
     let made = (2..).map(|number: u32| format!("{}{number}", shown(stem)));
-    made.take(items.len() + 1)
-        .find(|made| !taken(made))
+    made.take(taken.len() + 1)
+        .find(|made| !taken.contains(made.as_str()))
         .unwrap_or_default()
+}
+
+/// All ids of a list of children.
+fn all_ids(items: &[Node]) -> HashSet<&str> {
+    let ids = items.iter().filter_map(|item| item.get("id"));
+    ids.filter_map(|entry| entry.node.as_text()).collect()
 }

@@ -104,6 +104,20 @@ fn ten_thousand_faults_are_all_told_but_not_all_shown() {
 }
 
 #[test]
+fn ten_thousand_names_that_stand_twice_end_soon() {
+    let text = many(|at| format!("    - {{ id: c{at}, kind: probe }}\n"));
+    let children: String = text
+        .lines()
+        .skip(4)
+        .map(|line| format!("{line}\n"))
+        .collect();
+
+    let checked = load_one(&format!("{text}{children}"));
+
+    assert_eq!(checked.faults().count(), 10_000);
+}
+
+#[test]
 fn a_file_in_one_long_line_is_shown_in_part() {
     let children = (0..5000)
         .map(|at| format!("{{ id: c{at}, kind: prob }}"))
