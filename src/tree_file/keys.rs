@@ -187,6 +187,14 @@ pub(super) fn of(sort: Option<Owner>, root: bool) -> Vec<&'static str> {
         .collect()
 }
 
+/// Whether this version of the kernel does what a key is for.
+pub(super) fn is_built(key: &str) -> bool {
+    let unbuilt = |form: &Form| matches!(form, Form::Unbuilt | Form::DefaultOnly(_));
+    !CHILD
+        .iter()
+        .any(|(_, known)| known.name == key && unbuilt(&known.form))
+}
+
 /// The names of keys.
 pub(super) fn names(keys: &'static [Key]) -> Vec<&'static str> {
     keys.iter().map(|key| key.name).collect()

@@ -3,9 +3,9 @@
 use super::codes::Code;
 use super::diagnostic::Diagnostic;
 use super::fields::Fields;
+use super::keys;
 use super::node::{Entry, Value, shown};
 use super::reader::Reader;
-use super::unbuilt;
 use crate::nearest::Near;
 
 /// A key that was meant by another, and the value that got into that.
@@ -129,7 +129,7 @@ pub(super) fn parted_label(written: &str, key: &str) -> String {
 
 /// The keys that this version of the kernel has.
 fn built(known: &[&str]) -> String {
-    let built = known.iter().filter(|key| !unbuilt::KEYS.contains(key));
+    let built = known.iter().filter(|key| keys::is_built(key));
     built.copied().collect::<Vec<_>>().join(", ")
 }
 

@@ -1,7 +1,8 @@
 //! Keys of parts of the kernel that are not built yet.
 //!
-//! Each has a code of its own; the change that builds a part takes its line out of here and adds
-//! the part's rules. A key that only says its default is fine, unless not even that is done.
+//! Each has a code of its own; the change that builds a part takes its line out of here, gives the key
+//! its form in `keys`, and adds the part's rules. A key that only says its default is fine, unless not
+//! even that is done.
 
 use unity_supervisors::spec::ChildSpec;
 
@@ -10,23 +11,6 @@ use super::diagnostic::Diagnostic;
 use super::fields::Fields;
 use super::node::{Entry, Value};
 use super::reader::Reader;
-
-/// The keys that are not built, or only as far as saying their default.
-pub(super) const KEYS: &[&str] = &[
-    "significant",
-    "probation",
-    "place",
-    "on_crash",
-    "stall_after",
-    "stall",
-    "runtime",
-    "health",
-    "state",
-    "auto_shutdown",
-    "template",
-    "max_children",
-    "partitions",
-];
 
 /// Reports the unbuilt keys of a child.
 pub(super) fn of_child(reader: &mut Reader<'_>, fields: Fields<'_>) {
