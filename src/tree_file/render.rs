@@ -3,6 +3,8 @@
 //! Only the lines around a diagnostic are handed over, so that the time it takes does not grow with
 //! the size of the file.
 
+use std::ops::Range;
+
 use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level, Renderer, Snippet};
 
 use super::diagnostic::{self, Diagnostic, Label};
@@ -12,6 +14,8 @@ use super::source::{FileId, SourceFile, SourceFiles};
 const WIDTH: usize = 80;
 /// Places that are further apart than this many lines are shown one after the other.
 const LINES_MAX: usize = 40;
+/// Places of long lines that are further apart than this many columns are, too.
+const COLUMNS_MAX: usize = WIDTH / 2;
 /// How much of a long line is shown after the caret, in bytes.
 const TAIL_MAX: usize = 400;
 
@@ -26,11 +30,15 @@ pub(super) fn render(diagnostic: &Diagnostic, files: &SourceFiles, colour: bool)
         .id(diagnostic.code.as_str());
     let mut group = Group::with_title(title).elements(snippets(diagnostic, files));
     let labels = diagnostic.primary.iter().chain(&diagnostic.related);
-    let moved = labels
-        .filter(|label| !fits(label, files))
-        .map(|label| &label.text);
-    for note in moved.chain(&diagnostic.notes) {
-        group = group.element(Level::NOTE.message(wrapped(note)));
+    let moved = labels.filter(|label| !fits(label, files)).map(|label| {
+        if diagnostic.related.is_empty() {
+            return label.text.clone();
+        }
+        let at = files.position(label.span.file, label.span.start);
+        format!("{}:{}: {}", at.line, at.column, label.text)
+    });
+    for note in moved.chain(diagnostic.notes.iter().cloned()) {
+        group = group.element(Level::NOTE.message(wrapped(&note)));
     }
     if let Some(help) = &diagnostic.help {
         group = group.element(Level::HELP.message(wrapped(help)));
@@ -55,18 +63,10 @@ fn snippets<'a>(diagnostic: &'a Diagnostic, files: &'a SourceFiles) -> Vec<Eleme
         .iter()
         .map(|label| (label, AnnotationKind::Context));
     for (label, kind) in primary.chain(related) {
-        let line = files.position(label.span.file, label.span.start).line - 1;
-        let near = windows
-            .iter_mut()
-            .find(|window| window.takes(label.span.file, line));
-        match near {
-            Some(window) => window.add(label, kind, line),
-            None => windows.push(Window {
-                file: label.span.file,
-                first: line,
-                last: line,
-                labels: vec![(label, kind)],
-            }),
+        let window = Window::of(label, kind, files);
+        match windows.iter_mut().find(|near| near.takes(&window)) {
+            Some(near) => near.join(window),
+            None => windows.push(window),
         }
     }
     windows
@@ -81,18 +81,37 @@ struct Window<'a> {
     file: FileId,
     first: usize,
     last: usize,
+    /// The columns from 1 that its places take, the last one not included.
+    columns: Range<usize>,
     labels: Vec<(&'a Label, AnnotationKind)>,
 }
 
 impl<'a> Window<'a> {
-    fn takes(&self, file: FileId, line: usize) -> bool {
-        self.file == file && self.last.max(line) - self.first.min(line) <= LINES_MAX
+    fn of(label: &'a Label, kind: AnnotationKind, files: &SourceFiles) -> Self {
+        let span = files.one_line(label.span);
+        let start = files.position(span.file, span.start);
+        let end = files.position(span.file, span.end);
+        Self {
+            file: span.file,
+            first: start.line - 1,
+            last: start.line - 1,
+            columns: start.column..end.column,
+            labels: vec![(label, kind)],
+        }
     }
 
-    fn add(&mut self, label: &'a Label, kind: AnnotationKind, line: usize) {
-        self.first = self.first.min(line);
-        self.last = self.last.max(line);
-        self.labels.push((label, kind));
+    fn takes(&self, other: &Self) -> bool {
+        let columns = union(&self.columns, &other.columns);
+        self.file == other.file
+            && self.last.max(other.last) - self.first.min(other.first) <= LINES_MAX
+            && (columns.end <= WIDTH || columns.len() <= COLUMNS_MAX)
+    }
+
+    fn join(&mut self, other: Self) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.columns = union(&self.columns, &other.columns);
+        self.labels.extend(other.labels);
     }
 
     fn snippet(&self, files: &'a SourceFiles) -> Option<Snippet<'a, Annotation<'a>>> {
@@ -131,6 +150,10 @@ impl<'a> Window<'a> {
             line_end
         }
     }
+}
+
+fn union(one: &Range<usize>, other: &Range<usize>) -> Range<usize> {
+    one.start.min(other.start)..one.end.max(other.end)
 }
 
 /// Whether the text of a label has room beside its place; else it becomes a note.

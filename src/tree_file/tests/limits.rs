@@ -119,18 +119,28 @@ fn ten_thousand_names_that_stand_twice_end_soon() {
 
 #[test]
 fn a_file_in_one_long_line_is_shown_in_part() {
-    let children = (0..5000)
-        .map(|at| format!("{{ id: c{at}, kind: prob }}"))
-        .collect::<Vec<_>>();
-    let text = format!(
-        "{{ version: 1, tree: {{ children: [{}] }} }}",
-        children.join(", ")
-    );
+    let shown = |kind: &str| {
+        let children = (0..5000)
+            .map(|at| format!("{{ id: c{}, kind: {kind} }}", at % 4999))
+            .collect::<Vec<_>>()
+            .join(", ");
+        load_one(&format!(
+            "{{ version: 1, tree: {{ children: [{children}] }} }}"
+        ))
+        .render(false)
+    };
 
-    let shown = load_one(&text).render(false);
-
-    assert!(shown.contains("did you mean `probe`?"));
-    assert!(shown.lines().all(|line| line.chars().count() < 200));
+    for (kind, expected) in [
+        ("prob", "did you mean `probe`?"),
+        ("probe", "^^\n  |\n ::: tree.yaml:1:40"),
+    ] {
+        let shown = shown(kind);
+        assert!(shown.contains(expected), "{shown}");
+        assert!(
+            shown.lines().all(|line| line.chars().count() <= 80),
+            "{shown}"
+        );
+    }
 }
 
 #[test]
