@@ -23,6 +23,8 @@ pub enum ArgKind {
     Text,
     /// The name of a kind.
     Kind,
+    /// The code of a fault or a warning.
+    Code,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A JSON value; in a shell a bare word counts as text.
@@ -129,7 +131,7 @@ impl Arg {
                 let path: ActorPath = text.parse().map_err(CommandError::from)?;
                 Ok(Value::from(path.as_str()))
             }
-            ArgKind::File | ArgKind::Text | ArgKind::Kind => Ok(Value::from(text)),
+            ArgKind::File | ArgKind::Text | ArgKind::Kind | ArgKind::Code => Ok(Value::from(text)),
             ArgKind::Word(words) if words.contains(&text) => Ok(Value::from(text)),
             ArgKind::Word(words) => {
                 Err(self.wrong(&format!("`{text}` is not one of {}", words.join(", "))))
@@ -184,6 +186,7 @@ impl Arg {
                 ArgKind::Path
                 | ArgKind::Text
                 | ArgKind::Kind
+                | ArgKind::Code
                 | ArgKind::File
                 | ArgKind::Word(_)
                 | ArgKind::Duration
@@ -197,7 +200,9 @@ impl Arg {
     fn expected(&self) -> &'static str {
         match self.kind {
             ArgKind::Path => "a path, as in \"/sensors/host\"",
-            ArgKind::File | ArgKind::Text | ArgKind::Kind | ArgKind::Word(_) => "a text",
+            ArgKind::File | ArgKind::Text | ArgKind::Kind | ArgKind::Code | ArgKind::Word(_) => {
+                "a text"
+            }
             ArgKind::Json => "JSON",
             ArgKind::Integer => "an integer of zero or more",
             ArgKind::Duration => "a duration, as in \"5s\"",

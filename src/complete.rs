@@ -18,6 +18,7 @@ use crate::commands::{Command, GROUPS, TABLE};
 use crate::output;
 use crate::screen::{list, text};
 use crate::socket;
+use crate::tree_file::Code;
 
 /// The word that says that candidates are wanted. No command: people never type it.
 pub const WORD: &str = "__complete";
@@ -243,6 +244,12 @@ impl<'w> Line<'w> {
             ArgKind::Path => live.paths(self.given("socket"), self.given("name")),
             ArgKind::Word(words) => words.iter().map(|word| candidate(word, "")).collect(),
             ArgKind::Kind => kinds(),
+            ArgKind::Code => {
+                let codes = Code::ALL.iter();
+                codes
+                    .map(|code| candidate(code.as_str(), code.meaning()))
+                    .collect()
+            }
             ArgKind::Settings => settings(self.positions.first().copied().unwrap_or_default()),
             ArgKind::Text if arg.name == "name" => live.kernels(),
             _ => Vec::new(),
@@ -421,6 +428,7 @@ mod tests {
             ("uk spawn sensor.host --set every=1s --se", &["--set"]),
             ("uk spawn probe --under /a --un", &[]),
             ("uk spawn --under ", &["/a", "/group/one"]),
+            ("uk explain UK0307", &["UK0307"]),
             ("uk completions ", &["bash", "zsh", "fish"]),
             ("uk tell /a {\"x\":1} --j", &["--json"]),
         ] {

@@ -17,7 +17,7 @@ pub(super) const COMMAND: Command = Command {
            Example: uk explain UK0304",
     args: &[Arg::optional(
         "code",
-        ArgKind::Text,
+        ArgKind::Code,
         "a code, as in error[UK0201]; upper or lower case",
     )],
     show,
