@@ -1,8 +1,10 @@
-//! Any bytes as a tree file: no panic, no hang, bounded memory, and all that is said of them can be shown.
+//! Any bytes as a tree file: no panic, no hang, bounded memory, all that is said of them can be
+//! shown, and mending brings no fault.
 
 use std::path::Path;
 
 use unity_kernel::kind_check::KnownKinds;
+use unity_kernel::tree_file::mend::mend;
 use unity_kernel::tree_file::{Limits, RENDERED_MAX, Sources, load, load_text, to_json, to_yaml};
 
 /// Larger trees are not written back: with all defaults they may be over the limits of a reading.
@@ -40,6 +42,12 @@ pub(crate) fn run(data: &[u8]) {
         "{} bytes",
         shown.len()
     );
+    if let Ok(mended) = mend(Path::new("tree.yaml"), &sources) {
+        assert!(mended.checked.faults().count() <= checked.faults().count());
+        for file in &mended.files {
+            assert_eq!(file.before.lines().count(), file.after.lines().count());
+        }
+    }
     if let Some(tree) = checked
         .tree
         .as_ref()
