@@ -157,14 +157,15 @@ fn fix(caller: &Caller, file: &str, dry: bool) -> Result<Checked, CommandError> 
     }
     output::out(&diff(&mended.files, &caller.screen))?;
     let count: usize = mended.files.iter().map(|file| file.lines().count()).sum();
-    let said = match (count, dry) {
-        (0, _) => "there is nothing to mend without you\n".to_owned(),
-        (1, false) => "mended 1 line\n".to_owned(),
-        (_, false) => format!("mended {count} lines\n"),
-        (1, true) => "would mend 1 line, nothing was written; it would leave:\n".to_owned(),
-        (_, true) => format!("would mend {count} lines, nothing was written; it would leave:\n"),
-    };
-    output::out(&format!("{said}\n"))?;
+    let lines = if count == 1 { "line" } else { "lines" };
+    output::out(&match (count, dry) {
+        (0, _) if checked.diagnostics.is_empty() => String::new(),
+        (0, _) => "nothing was mended, this is left to you:\n\n".to_owned(),
+        (_, false) => format!("mended {count} {lines}\n\n"),
+        (_, true) => {
+            format!("would mend {count} {lines}, nothing was written; it would leave:\n\n")
+        }
+    })?;
     show(caller, file, &checked)?;
     Ok(checked)
 }

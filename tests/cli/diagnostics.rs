@@ -67,12 +67,11 @@ fn a_fix_changes_the_slips_and_nothing_else() {
     assert!(folder.path().join("tree.yaml").is_symlink());
     assert_eq!(folder.names(), ["b.yaml", "real.yaml", "tree.yaml"]);
     let again = folder.uk(&["check", "tree.yaml", "--fix"]);
-    assert!(
-        again
-            .out
-            .starts_with("there is nothing to mend without you"),
-        "{again:?}"
-    );
+    assert_eq!(again.out, "tree.yaml: ok\n");
+    let missing = folder.uk(&["check", "missing.yaml", "--fix"]);
+    assert_eq!(missing.code, 3, "{missing:?}");
+    let left = "nothing was mended, this is left to you:\n\nerror[UK0101]";
+    assert!(missing.out.starts_with(left), "{missing:?}");
 }
 
 #[test]
@@ -123,6 +122,39 @@ fn programs_get_the_fixes_and_what_was_mended() {
     assert_eq!(mended["written"], true);
     assert_eq!(mended["mended"][0]["line"], 4);
     assert_eq!(mended["ok"], true);
-    let wrong = folder.uk(&["check", "tree.yaml", "--dry-run"]);
-    assert_eq!(wrong.code, 2, "{wrong:?}");
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_and_nothing_is_written() {
+    let folder = Folder::new();
+    folder.file("tree.yaml", SLIPS);
+
+    for (options, said) in [
+        (&["--dry-run"][..], "--dry-run is for --fix"),
+        (
+            &["--dry-run", "--effective", "--strict"],
+            "--dry-run is for --fix",
+        ),
+        (
+            &["--fix", "--effective"],
+            "`uk check tree.yaml --fix`, then",
+        ),
+        (&["--fix", "--dry-run", "--effective"], "exclude each other"),
+    ] {
+        let refused = folder.uk(&[&["check", "tree.yaml"], options].concat());
+        assert_eq!((refused.code, &*refused.out), (2, ""), "{refused:?}");
+        assert!(refused.err.contains(said), "{refused:?}");
+    }
+    assert_eq!(folder.text("tree.yaml"), SLIPS);
+
+    folder.file(
+        "tree.yaml",
+        "version: 1\ntree:\n  strateg: one_for_all\n  children: []\n",
+    );
+    let warned = folder.uk(&["check", "tree.yaml", "--fix", "--strict"]);
+    assert_eq!(warned.code, 9, "{warned:?}");
+    let written = folder.uk(&["check", "tree.yaml", "--effective", "--strict"]);
+    assert_eq!(written.code, 9, "{written:?}");
+    assert!(written.out.starts_with("version: 1\n"), "{written:?}");
+    assert!(written.err.contains("UK0305"), "{written:?}");
 }
