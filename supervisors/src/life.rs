@@ -254,6 +254,13 @@ impl Life {
         }
     }
 
+    /// Counts a message that was taken in hand, without a locked instruction: only the reader writes.
+    #[inline]
+    pub(crate) fn count_handled(&self) {
+        let handled = self.handled.load(Ordering::Relaxed);
+        self.handled.store(handled + 1, Ordering::Relaxed);
+    }
+
     pub(crate) fn set_mailbox(&self, key: usize) {
         self.mailbox.store(key, Ordering::Relaxed);
     }

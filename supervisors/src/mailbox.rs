@@ -1,35 +1,45 @@
 //! The mailbox of a slot: five bounded lanes that outlive the lives which read them.
 //!
-//! Two parts, each behind a lock that is held for a few instructions. Senders push into the **inbox**;
-//! the reader takes from the **stage** and, when a lane of the stage is empty, swaps in the whole lane of
-//! the inbox. So senders and the reader meet once in a batch, not once in a message, while each message
-//! stays in the slot until the moment it is taken in hand: nothing is lost with a life, and what is
-//! urgent overtakes between any two messages.
+//! Senders push into an **inbox**; the reader takes from the **stage** and, when a lane of the stage is empty,
+//! swaps in the whole lane of the inbox. So senders and the reader meet once in a batch, not once in a message,
+//! while each message stays in the slot until the moment it is taken in hand: nothing is lost with a life, and
+//! what is urgent overtakes between any two messages. The bound is kept by [`permits`], which travel in batches too.
+//!
+//! What one side writes for each message lies on cache lines that the other side reads once in a batch.
 //!
 //! Lock order: stage, then inbox. No lock is held while foreign code runs.
 //!
 //! Considered: a lock-free queue a lane with a counted bound (measured slower from four senders, and cannot drop
-//! the oldest exactly); one lock for all (sender and reader then share a cache line each message).
+//! the oldest exactly); one lock for all (sender and reader then share a cache line each message); an inbox for each
+//! sender once they collide (no faster than letting them take turns, and a message could then overtake one of
+//! another sender that had been sent before it).
 
 mod in_hand;
+mod inbox;
 mod lanes;
+mod permits;
 mod room;
+mod stage;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 pub(crate) use self::in_hand::InHand;
 use self::in_hand::{bury, print};
-use self::room::Room;
+use self::inbox::Inbox;
+use self::permits::Permits;
+use self::room::{Room, Waiting};
+use self::stage::Stage;
 use crate::dead_letter::{DeadLetterBox, DeadReason};
 use crate::exit::ExitReason;
 use crate::life::{Sender, sender};
@@ -47,6 +57,16 @@ pub(crate) enum Gate {
     NotRunning,
     /// It is deleted.
     Gone,
+}
+
+impl Gate {
+    fn from_u8(number: u8) -> Self {
+        match number {
+            number if number == Self::Open as u8 => Self::Open,
+            number if number == Self::NotRunning as u8 => Self::NotRunning,
+            _ => Self::Gone,
+        }
+    }
 }
 
 /// Why a message was not sent; it is given back.
@@ -98,59 +118,41 @@ struct Envelope<M> {
     tries: u32,
 }
 
-struct Inbox<M> {
-    gate: Gate,
-    lanes: [VecDeque<Envelope<M>>; LANES],
-    /// How many messages of each lane were on the stage when last looked at: never less than there are.
-    staged: [usize; LANES],
-    /// The reader, if it sleeps.
-    reader: Option<Waker>,
-    /// Senders that wait for room.
-    /// Senders that wait for room, oldest first: the lane, and how to wake it.
-    senders: BTreeMap<u64, (usize, Waker)>,
-    next_sender: u64,
-}
+/// Something on cache lines of its own; two of them, as processors fetch them in pairs.
+#[repr(align(128))]
+#[derive(Default)]
+struct Line<T>(T);
 
-struct Stage<M> {
-    lanes: [VecDeque<Envelope<M>>; LANES],
-    /// A bit for each lane that may have messages: a lane without it has none.
-    filled: u8,
-    passed: lanes::Passed,
+impl<T> Deref for Line<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
 }
 
 /// The mailbox of one slot.
 pub(crate) struct Mailbox<M> {
-    front: Front<M>,
-    back: Back<M>,
+    inbox: Inbox<M>,
+    permits: Line<Permits>,
+    stage: Line<Mutex<Stage<M>>>,
+    rest: Rest,
+}
+
+/// What is written rarely.
+#[repr(align(128))]
+struct Rest {
+    /// Whether the reader sleeps and has to be woken.
+    asleep: AtomicBool,
+    suspended: AtomicBool,
+    reader: Mutex<Option<Waker>>,
+    waiting: Waiting,
     path: ActorPath,
     spec: Arc<MailboxSpec>,
-    capacities: [usize; LANES],
     born: Instant,
     dead_letters: DeadLetterBox,
     #[cfg(test)]
     bug: Option<crate::bug::Bug>,
-}
-
-/// What senders write. On cache lines of its own, as is what the reader writes.
-#[repr(align(64))]
-struct Front<M> {
-    inbox: Mutex<Inbox<M>>,
-    /// A bit for each lane that has messages in the inbox.
-    arrived: AtomicU8,
-    /// A bit for each lane that a sender waits for.
-    wanted: AtomicU8,
-    /// How many messages are in the inbox, by lane; written under its lock.
-    inboxed: [AtomicUsize; LANES],
-}
-
-/// What the reader writes.
-#[repr(align(64))]
-struct Back<M> {
-    stage: Mutex<Stage<M>>,
-    /// How many messages are on the stage, by lane; written under its lock.
-    staged: [AtomicUsize; LANES],
-    handled: AtomicU64,
-    suspended: AtomicBool,
 }
 
 impl<M: Message> Mailbox<M> {
@@ -160,46 +162,32 @@ impl<M: Message> Mailbox<M> {
         dead_letters: DeadLetterBox,
     ) -> Self {
         Self {
-            path,
-            capacities: spec.capacities(),
-            spec,
-            front: Front {
-                inbox: Mutex::new(Inbox {
-                    gate: Gate::Open,
-                    lanes: Default::default(),
-                    staged: [0; LANES],
-                    reader: None,
-                    senders: BTreeMap::new(),
-                    next_sender: 0,
-                }),
-                arrived: AtomicU8::new(0),
-                wanted: AtomicU8::new(0),
-                inboxed: Default::default(),
-            },
-            back: Back {
-                stage: Mutex::new(Stage {
-                    lanes: Default::default(),
-                    filled: 0,
-                    passed: Default::default(),
-                }),
-                staged: Default::default(),
-                handled: AtomicU64::new(0),
+            inbox: Inbox::default(),
+            permits: Line(Permits::new(spec.capacities())),
+            stage: Line::default(),
+            rest: Rest {
+                asleep: AtomicBool::new(false),
                 suspended: AtomicBool::new(false),
+                reader: Mutex::default(),
+                waiting: Waiting::default(),
+                path,
+                spec,
+                born: Instant::now(),
+                dead_letters,
+                #[cfg(test)]
+                bug: None,
             },
-            born: Instant::now(),
-            dead_letters,
-            #[cfg(test)]
-            bug: None,
         }
     }
 
     #[cfg(test)]
-    pub(crate) fn with_bug(self, bug: Option<crate::bug::Bug>) -> Self {
-        Self { bug, ..self }
+    pub(crate) fn with_bug(mut self, bug: Option<crate::bug::Bug>) -> Self {
+        self.rest.bug = bug;
+        self
     }
 
     pub(crate) fn path(&self) -> &ActorPath {
-        &self.path
+        &self.rest.path
     }
 
     /// What tells this mailbox from others in a life.
@@ -208,35 +196,35 @@ impl<M: Message> Mailbox<M> {
     }
 
     pub(crate) fn handled(&self) -> u64 {
-        self.back.handled.load(Ordering::Relaxed)
+        self.stage.lock().handled
     }
 
     pub(crate) fn dead_letter_count(&self) -> u64 {
-        self.dead_letters.count()
+        self.rest.dead_letters.count()
     }
 
     /// Messages that wait, in all lanes.
     pub(crate) fn depth(&self) -> usize {
-        let stage = self.back.stage.lock();
-        let inbox = self.front.inbox.lock();
-        stage
-            .lanes
-            .iter()
-            .chain(&inbox.lanes)
-            .map(VecDeque::len)
-            .sum()
+        let stage = self.stage.lock();
+        let staged: usize = stage.lanes.iter().map(VecDeque::len).sum();
+        staged + self.inbox.len()
     }
 
     /// Messages that may wait in a lane that has no capacity of its own.
     pub(crate) fn capacity(&self) -> usize {
-        self.spec.capacity
+        self.rest.spec.capacity
     }
 
     /// Wakes the reader, if it sleeps.
     pub(crate) fn wake(&self) {
-        let reader = self.front.inbox.lock().reader.take();
-        if let Some(reader) = reader {
-            reader.wake();
+        // What was done before this is seen by a reader that is not seen asleep.
+        fence(Ordering::SeqCst);
+        if self.rest.asleep.load(Ordering::SeqCst) && self.rest.asleep.swap(false, Ordering::SeqCst)
+        {
+            let reader = self.rest.reader.lock().take();
+            if let Some(reader) = reader {
+                reader.wake();
+            }
         }
     }
 
@@ -258,7 +246,7 @@ impl<M: Message> Mailbox<M> {
     /// Sends; where the lane is full and its rule is to block, waits for room, at most `send_timeout`.
     pub(crate) async fn send(&self, message: M) -> Result<(), SendError<M>> {
         let message = match self.try_send(message) {
-            Err(SendError::Full(message)) if self.spec.overflow == Overflow::Block => message,
+            Err(SendError::Full(message)) if self.rest.spec.overflow == Overflow::Block => message,
             done => return done,
         };
         if matches!(sender(self.key()), Sender::Myself) {
@@ -271,7 +259,7 @@ impl<M: Message> Mailbox<M> {
             message: Some(message),
             key: None,
         };
-        match tokio::time::timeout(self.spec.send_timeout, &mut room).await {
+        match tokio::time::timeout(self.rest.spec.send_timeout, &mut room).await {
             Ok(sent) => sent,
             Err(_elapsed) => match room.message.take() {
                 Some(message) => Err(SendError::Full(message)),
@@ -283,67 +271,64 @@ impl<M: Message> Mailbox<M> {
     /// Pushes if the gate is open and there is room.
     #[inline]
     fn push(&self, lane: usize, message: M) -> Result<(), SendError<M>> {
-        let expires_us = self.expiry();
-        let mut guard = self.front.inbox.lock();
-        let inbox = &mut *guard;
-        match inbox.gate {
-            Gate::Open => {}
-            Gate::NotRunning => return Err(SendError::NotRunning(message)),
-            Gate::Gone => return Err(SendError::Gone(message)),
-        }
-        let (Some(queue), Some(staged), Some(capacity), Some(now_staged), Some(inboxed)) = (
-            inbox.lanes.get_mut(lane),
-            inbox.staged.get_mut(lane),
-            self.capacities.get(lane),
-            self.back.staged.get(lane),
-            self.front.inboxed.get(lane),
-        ) else {
-            return Err(SendError::Full(message));
+        let mut envelope = Envelope {
+            message,
+            expires_us: self.expiry(),
+            tries: 0,
         };
-        if queue.len() + *staged >= *capacity {
-            *staged = now_staged.load(Ordering::Acquire);
-            if queue.len() + *staged >= *capacity {
-                return Err(SendError::Full(message));
+        loop {
+            match self.inbox.push(lane, envelope, &self.permits) {
+                Ok(true) => {
+                    self.wake();
+                    return Ok(());
+                }
+                Ok(false) => return Ok(()),
+                Err(SendError::Full(message)) if !self.recall(lane) => {
+                    return Err(SendError::Full(message));
+                }
+                Err(SendError::Full(message)) => {
+                    envelope = Envelope {
+                        message,
+                        expires_us: self.expiry(),
+                        tries: 0,
+                    };
+                }
+                Err(error) => return Err(error),
             }
         }
-        if queue.is_empty() {
-            self.front.arrived.fetch_or(1 << lane, Ordering::Release);
-        }
-        queue.push_back(Envelope {
-            message,
-            expires_us,
-            tries: 0,
-        });
-        inboxed.store(queue.len(), Ordering::Relaxed);
-        let reader = inbox.reader.take();
-        // Woken once the lock is free: the reader may run at once, on another thread.
-        drop(guard);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-        Ok(())
+    }
+
+    /// Calls in the permits of `lane` that the stage owes; `false` if it is full indeed.
+    #[cold]
+    fn recall(&self, lane: usize) -> bool {
+        let owed = self.stage.lock().settle(lane);
+        self.permits.give(lane, owed);
+        owed > 0
     }
 
     fn expiry(&self) -> u64 {
-        self.spec.ttl.map_or(0, |ttl| self.elapsed_us(ttl).max(1))
+        let ttl = self.rest.spec.ttl;
+        ttl.map_or(0, |ttl| self.elapsed_us(ttl).max(1))
     }
 
     /// Microseconds since the mailbox was made, `ahead` from now.
     fn elapsed_us(&self, ahead: Duration) -> u64 {
-        u64::try_from(self.born.elapsed().saturating_add(ahead).as_micros()).unwrap_or(u64::MAX)
+        let elapsed = self.rest.born.elapsed().saturating_add(ahead);
+        u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
     }
 
     /// What becomes of a message that found its lane full.
     #[cold]
     fn overflow(&self, lane: usize, mut message: M) -> Result<(), SendError<M>> {
-        match self.spec.overflow {
+        match self.rest.spec.overflow {
             Overflow::Block | Overflow::Reject => Err(SendError::Full(message)),
             Overflow::DropNewest => {
                 self.bury(message, DeadReason::DroppedNewest, None);
                 Ok(())
             }
             Overflow::DropOldest => loop {
-                if let Some(oldest) = self.take_oldest(lane) {
+                let staged = self.stage.lock().pop_from(lane, &self.permits);
+                if let Some(oldest) = staged.or_else(|| self.inbox.pop_oldest(lane)) {
                     self.bury(oldest.message, DeadReason::DroppedOldest, None);
                 }
                 match self.push(lane, message) {
@@ -354,38 +339,18 @@ impl<M: Message> Mailbox<M> {
         }
     }
 
-    fn take_oldest(&self, lane: usize) -> Option<Envelope<M>> {
-        let mut stage = self.back.stage.lock();
-        if let Some(oldest) = stage.lanes.get_mut(lane).and_then(VecDeque::pop_front) {
-            self.note_staged(&stage, lane);
-            return Some(oldest);
-        }
-        let mut inbox = self.front.inbox.lock();
-        let queue = inbox.lanes.get_mut(lane)?;
-        let oldest = queue.pop_front();
-        if let Some(inboxed) = self.front.inboxed.get(lane) {
-            inboxed.store(queue.len(), Ordering::Relaxed);
-        }
-        if queue.is_empty() {
-            self.front
-                .arrived
-                .fetch_and(!(1 << lane), Ordering::Release);
-        }
-        oldest
-    }
-
-    fn note_staged(&self, stage: &Stage<M>, lane: usize) {
-        if let (Some(count), Some(queue)) = (self.back.staged.get(lane), stage.lanes.get(lane)) {
-            count.store(queue.len(), Ordering::Release);
-        }
-    }
-
     /// Takes the next message in hand, if there is one. What has expired or is no longer asked for is buried.
     #[inline]
     pub(crate) fn take<'a>(&'a self, life: &'a crate::life::Life) -> Option<InHand<'a, M>> {
+        let spec = &self.rest.spec;
         loop {
-            let (lane, mut envelope) = self.pop()?;
-            let wanted = self.front.wanted.load(Ordering::Relaxed);
+            let (lane, mut envelope) = {
+                let mut stage = self.stage.lock();
+                let next = stage.pop(&self.inbox, &self.permits, spec.fairness)?;
+                stage.handled += 1;
+                next
+            };
+            let wanted = self.rest.waiting.wanted();
             if wanted != 0 {
                 self.wake_senders(wanted);
             }
@@ -402,6 +367,7 @@ impl<M: Message> Mailbox<M> {
                 } else {
                     DeadReason::AskerGone
                 };
+                self.stage.lock().handled -= 1;
                 self.bury(envelope.message, reason, None);
                 if life.is_called() {
                     // A flood of what nobody wants any more does not keep a stop waiting.
@@ -409,8 +375,7 @@ impl<M: Message> Mailbox<M> {
                 }
                 continue;
             }
-            bump(&self.back.handled);
-            bump(&life.handled);
+            life.count_handled();
             let mut in_hand = InHand {
                 envelope: Some(envelope),
                 lane,
@@ -418,203 +383,83 @@ impl<M: Message> Mailbox<M> {
                 mailbox: self,
                 life,
             };
-            if self.spec.retry > 0 {
+            if spec.retry > 0 {
                 in_hand.before = in_hand.message().and_then(|message| print(message));
             }
             return Some(in_hand);
         }
     }
 
-    #[inline]
-    fn pop(&self) -> Option<(usize, Envelope<M>)> {
-        let mut stage = self.back.stage.lock();
-        let stage = &mut *stage;
-        let missing = self.front.arrived.load(Ordering::Acquire) & !stage.filled;
-        if missing != 0 {
-            self.refill(stage, missing);
-        }
-        loop {
-            let lane = lanes::choose(stage.filled, &mut stage.passed, self.spec.fairness)?;
-            let queue = stage.lanes.get_mut(lane)?;
-            if let Some(envelope) = queue.pop_front() {
-                let left = queue.len();
-                if left == 0 {
-                    stage.filled &= !(1 << lane);
-                }
-                if let Some(count) = self.back.staged.get(lane) {
-                    count.store(left, Ordering::Release);
-                }
-                return Some((lane, envelope));
-            }
-            // A sender that drops the oldest emptied it.
-            stage.filled &= !(1 << lane);
-        }
-    }
-
-    /// Swaps the lanes of `missing`, which are empty on the stage, with those of the inbox.
-    fn refill(&self, stage: &mut Stage<M>, missing: u8) {
-        let mut inbox = self.front.inbox.lock();
-        let inbox = &mut *inbox;
-        self.front.arrived.fetch_and(!missing, Ordering::Relaxed);
-        let lanes = stage
-            .lanes
-            .iter_mut()
-            .zip(&mut inbox.lanes)
-            .zip(&mut inbox.staged);
-        for (lane, ((on_stage, arrived), staged)) in lanes.enumerate() {
-            if missing & (1 << lane) != 0 {
-                std::mem::swap(on_stage, arrived);
-                stage.filled |= 1 << lane;
-                *staged = on_stage.len();
-                if let (Some(count), Some(inboxed)) =
-                    (self.back.staged.get(lane), self.front.inboxed.get(lane))
-                {
-                    count.store(*staged, Ordering::Release);
-                    inboxed.store(0, Ordering::Relaxed);
-                }
-            }
-        }
-    }
-
     /// Lets the reader sleep: `true` if nothing waits and `waker` will be woken by the next message or request.
     pub(crate) fn sleep(&self, waker: &Waker, is_called: impl Fn() -> bool) -> bool {
-        let stage = self.back.stage.lock();
-        let mut inbox = self.front.inbox.lock();
-        let empty = stage
-            .lanes
-            .iter()
-            .chain(&inbox.lanes)
-            .all(VecDeque::is_empty);
-        let may_read = !self.back.suspended.load(Ordering::Acquire);
-        if (may_read && !empty) || is_called() {
+        let rest = &self.rest;
+        let has_some = || {
+            self.inbox.arrived() != 0 || self.stage.lock().lanes.iter().any(|lane| !lane.is_empty())
+        };
+        let may_read = || !rest.suspended.load(Ordering::Acquire) && has_some();
+        if may_read() || is_called() {
             return false;
         }
-        if !inbox
-            .reader
-            .as_ref()
-            .is_some_and(|reader| reader.will_wake(waker))
         {
-            inbox.reader = Some(waker.clone());
+            let mut reader = rest.reader.lock();
+            if !reader.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                *reader = Some(waker.clone());
+            }
+        }
+        rest.asleep.store(true, Ordering::SeqCst);
+        // Of this and a push or a request, the one that comes second sees the other.
+        fence(Ordering::SeqCst);
+        if may_read() || is_called() {
+            rest.asleep.store(false, Ordering::SeqCst);
+            return false;
         }
         // A sender that announced itself while the last messages were taken may not have been seen; there is room
         // for it now, and nobody else left to say so.
-        let senders = if empty {
-            std::mem::take(&mut inbox.senders)
-        } else {
-            BTreeMap::new()
-        };
-        drop(inbox);
-        drop(stage);
-        for (_, waker) in senders.into_values() {
-            waker.wake();
+        if rest.waiting.wanted() != 0 && !has_some() {
+            rest.waiting.wake_all();
         }
         true
     }
 
     pub(crate) fn suspend(&self, suspended: bool) {
-        self.back.suspended.store(suspended, Ordering::Release);
+        self.rest.suspended.store(suspended, Ordering::Release);
     }
 
-    /// Of the lanes in `wanted`, wakes the senders that wait for room in those that are half free: the oldest first,
-    /// no more than there is room for.
+    /// Of the lanes in `wanted`, wakes the senders that wait for room in those that are half free.
     #[cold]
     fn wake_senders(&self, wanted: u8) {
-        for lane in (0..LANES).filter(|lane| wanted & (1 << lane) != 0 && self.is_half_free(*lane))
-        {
-            let room = self.room(lane);
-            let mut inbox = self.front.inbox.lock();
-            let mut waiting = inbox.senders.iter().filter(|(_, (its, _))| *its == lane);
-            let woken: Vec<u64> = waiting.by_ref().take(room).map(|(key, _)| *key).collect();
-            if waiting.next().is_none() {
-                self.front.wanted.fetch_and(!(1 << lane), Ordering::Relaxed);
+        for lane in (0..LANES).filter(|lane| wanted & (1 << lane) != 0) {
+            if let Some(room) = self.permits.half_free(lane) {
+                self.rest.waiting.wake(lane, room);
             }
-            let woken: Vec<Waker> = woken
-                .iter()
-                .filter_map(|key| inbox.senders.remove(key))
-                .map(|(_, waker)| waker)
-                .collect();
-            drop(inbox);
-            for waker in woken {
-                waker.wake();
-            }
-        }
-    }
-
-    /// How many messages `lane` has room for, by what both sides last said without a lock.
-    fn room(&self, lane: usize) -> usize {
-        let capacity = self.capacities.get(lane).copied().unwrap_or(0);
-        let waiting: usize = [&self.back.staged, &self.front.inboxed]
-            .iter()
-            .filter_map(|counts| counts.get(lane))
-            .map(|count| count.load(Ordering::Relaxed))
-            .sum();
-        capacity.saturating_sub(waiting)
-    }
-
-    fn is_half_free(&self, lane: usize) -> bool {
-        self.room(lane) * 2 >= self.capacities.get(lane).copied().unwrap_or(0)
-    }
-
-    fn wake_all_senders(&self) {
-        let senders = std::mem::take(&mut self.front.inbox.lock().senders);
-        for (_, waker) in senders.into_values() {
-            waker.wake();
         }
     }
 
     /// Opens or closes the gate. What waited when it closes becomes dead letters for `reason`.
     pub(crate) fn set_gate(&self, gate: Gate, reason: DeadReason) {
-        {
-            let mut inbox = self.front.inbox.lock();
-            if inbox.gate == Gate::Gone {
-                return;
-            }
-            inbox.gate = gate;
-        }
-        if gate != Gate::Open {
+        if self.inbox.set_gate(gate) && gate != Gate::Open {
             self.bury_all(reason);
-            self.wake_all_senders();
         }
     }
 
     /// Makes ready for the next life: keeps what waits, or buries it, as the spec says.
     pub(crate) fn begin_life(&self, is_restart: bool) {
         #[cfg(test)]
-        if self.bug == Some(crate::bug::Bug::LosesWaiting) {
-            self.back
-                .stage
-                .lock()
-                .lanes
-                .iter_mut()
-                .for_each(VecDeque::clear);
+        if self.rest.bug == Some(crate::bug::Bug::LosesWaiting) {
+            drop(self.stage.lock().drain(&self.inbox, &self.permits));
         }
-        if is_restart && self.spec.on_restart == OnRestart::Drop {
+        if is_restart && self.rest.spec.on_restart == OnRestart::Drop {
             self.bury_all(DeadReason::DroppedAtRestart);
-            self.wake_all_senders();
         }
         self.suspend(false);
     }
 
     fn bury_all(&self, reason: DeadReason) {
-        let waiting: Vec<Envelope<M>> = {
-            let mut stage = self.back.stage.lock();
-            let mut inbox = self.front.inbox.lock();
-            self.front.arrived.store(0, Ordering::Release);
-            inbox.staged = [0; LANES];
-            for count in self.back.staged.iter().chain(&self.front.inboxed) {
-                count.store(0, Ordering::Release);
-            }
-            let inbox = &mut *inbox;
-            let stage = &mut *stage;
-            stage.filled = 0;
-            let lanes = stage.lanes.iter_mut().zip(&mut inbox.lanes);
-            lanes
-                .flat_map(|(staged, arrived)| staged.drain(..).chain(arrived.drain(..)))
-                .collect()
-        };
+        let waiting = self.stage.lock().drain(&self.inbox, &self.permits);
         for envelope in waiting {
             self.bury(envelope.message, reason, None);
         }
+        self.rest.waiting.wake_all();
     }
 
     /// Makes a dead letter of `message` and tells its asker.
@@ -624,8 +469,8 @@ impl<M: Message> Mailbox<M> {
             None => NoAnswer::DeadLetter(reason.as_str()),
         };
         bury(
-            &self.dead_letters,
-            &self.path,
+            &self.rest.dead_letters,
+            self.path(),
             message,
             (reason, exit),
             answer,
@@ -634,22 +479,13 @@ impl<M: Message> Mailbox<M> {
 
     /// Puts a message back to the front of its lane, for the next life; gives it back if there will be none.
     fn put_back(&self, lane: usize, envelope: Envelope<M>) -> Option<Envelope<M>> {
-        let mut stage = self.back.stage.lock();
-        if self.front.inbox.lock().gate != Gate::Open {
+        let mut stage = self.stage.lock();
+        if self.inbox.gate() != Gate::Open {
             return Some(envelope);
         }
-        if let Some(queue) = stage.lanes.get_mut(lane) {
-            queue.push_front(envelope);
-            stage.filled |= 1 << lane;
-        }
-        self.note_staged(&stage, lane);
+        stage.push_front(lane, envelope);
         drop(stage);
         self.wake();
         None
     }
-}
-
-/// Adds one without a locked instruction: only the reader writes.
-fn bump(counter: &AtomicU64) {
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }

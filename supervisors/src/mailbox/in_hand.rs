@@ -23,7 +23,7 @@ impl<'a, M: Message> InHand<'a, M> {
     #[inline]
     pub(crate) fn finish(mut self) {
         #[cfg(test)]
-        if self.mailbox.bug == Some(crate::bug::Bug::HandlesTwice)
+        if self.mailbox.rest.bug == Some(crate::bug::Bug::HandlesTwice)
             && let Some(mut envelope) = self.envelope.take_if(|envelope| envelope.tries == 0)
         {
             envelope.tries += 1;
@@ -50,7 +50,7 @@ impl<M: Message> Drop for InHand<'_, M> {
             .message
             .reply()
             .is_some_and(|reply| reply.is_taken());
-        let may_retry = envelope.tries < mailbox.spec.retry && !taken && !life.is_revoked();
+        let may_retry = envelope.tries < mailbox.rest.spec.retry && !taken && !life.is_revoked();
         let untouched =
             may_retry && self.before.is_some() && self.before == print(&envelope.message);
         let envelope = if untouched {
@@ -73,8 +73,8 @@ pub(super) fn print<M: Message>(message: &M) -> Option<String> {
 
 /// The burial of a message that waits for the reason of its life's end.
 fn last_rites<M: Message>(mailbox: &Mailbox<M>, envelope: Envelope<M>) -> crate::life::LastRites {
-    let letters = mailbox.dead_letters.clone();
-    let path = mailbox.path.clone();
+    let letters = mailbox.rest.dead_letters.clone();
+    let path = mailbox.path().clone();
     Box::new(move |exit: &ExitReason| {
         let answer = NoAnswer::Crashed(exit.clone());
         bury(

@@ -1,0 +1,107 @@
+//! The reader's side: what is taken in hand next.
+
+use super::*;
+
+/// The lanes that the reader takes from.
+pub(super) struct Stage<M> {
+    pub(super) lanes: [VecDeque<Envelope<M>>; LANES],
+    /// A bit for each lane that may have messages: a lane without it has none.
+    filled: u8,
+    passed: lanes::Passed,
+    /// Permits of messages that were taken, not yet given back. Below zero where a message was put back.
+    owed: [isize; LANES],
+    /// How many messages were taken in hand.
+    pub(super) handled: u64,
+}
+
+impl<M> Default for Stage<M> {
+    fn default() -> Self {
+        Self {
+            lanes: Default::default(),
+            filled: 0,
+            passed: Default::default(),
+            owed: Default::default(),
+            handled: 0,
+        }
+    }
+}
+
+impl<M> Stage<M> {
+    /// Takes the next message, and the lane it was in.
+    #[inline]
+    pub(super) fn pop(
+        &mut self,
+        inbox: &Inbox<M>,
+        permits: &Permits,
+        fairness: u32,
+    ) -> Option<(usize, Envelope<M>)> {
+        let missing = inbox.arrived() & !self.filled;
+        if missing != 0 {
+            inbox.drain_into(&mut self.lanes, missing);
+            self.filled |= missing;
+        }
+        loop {
+            let lane = lanes::choose(self.filled, &mut self.passed, fairness)?;
+            if let Some(envelope) = self.pop_from(lane, permits) {
+                return Some((lane, envelope));
+            }
+        }
+    }
+
+    /// Takes the oldest of `lane`.
+    pub(super) fn pop_from(&mut self, lane: usize, permits: &Permits) -> Option<Envelope<M>> {
+        let queue = self.lanes.get_mut(lane)?;
+        let envelope = queue.pop_front();
+        if queue.is_empty() {
+            self.filled &= !(1 << lane);
+        }
+        if envelope.is_some() {
+            self.owe(lane, 1, permits);
+        }
+        envelope
+    }
+
+    /// Puts a message back to the front of its lane.
+    pub(super) fn push_front(&mut self, lane: usize, envelope: Envelope<M>) {
+        if let (Some(queue), Some(owed)) = (self.lanes.get_mut(lane), self.owed.get_mut(lane)) {
+            queue.push_front(envelope);
+            self.filled |= 1 << lane;
+            *owed -= 1;
+        }
+    }
+
+    fn owe(&mut self, lane: usize, count: usize, permits: &Permits) {
+        if let Some(owed) = self.owed.get_mut(lane) {
+            *owed = owed.saturating_add_unsigned(count);
+            if owed.unsigned_abs() >= permits.step(lane) {
+                permits.give(lane, settle(owed));
+            }
+        }
+    }
+
+    /// The permits of `lane` that are owed, which are then owed no more.
+    pub(super) fn settle(&mut self, lane: usize) -> usize {
+        self.owed.get_mut(lane).map_or(0, settle)
+    }
+
+    /// Empties all lanes.
+    pub(super) fn drain(&mut self, inbox: &Inbox<M>, permits: &Permits) -> Vec<Envelope<M>> {
+        let mut all = Vec::new();
+        inbox.drain_into(&mut self.lanes, u8::MAX);
+        for lane in 0..LANES {
+            let before = all.len();
+            if let Some(queue) = self.lanes.get_mut(lane) {
+                all.extend(queue.drain(..));
+            }
+            self.owe(lane, all.len() - before, permits);
+        }
+        self.filled = 0;
+        all
+    }
+}
+
+fn settle(owed: &mut isize) -> usize {
+    let given = usize::try_from(*owed).unwrap_or(0);
+    *owed = owed.saturating_sub_unsigned(given);
+    given
+}
