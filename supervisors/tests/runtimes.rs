@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 use unity_supervisors::spec::{Backoff, ChildSpec, SupervisorSpec, TreeSpec};
 use unity_supervisors::{
-    Actor, ActorPath, ChildId, Context, Done, Exit, Kernel, KernelConfig, Kinds, Message, Next,
-    Runtimes, SlotState, Start,
+    Actor, ActorPath, ChildId, Context, Done, Exit, ExitKind, Kernel, KernelConfig, Kinds, Message,
+    Next, Runtimes, SlotState, Start,
 };
 
 const WORK_THREADS: usize = 2;
@@ -119,19 +119,35 @@ fn with_kernel<T: Future<Output = ()>>(
     });
 }
 
+fn id(number: usize) -> ChildId {
+    ChildId::new(format!("s{number}")).expect("a letter and digits")
+}
+
+fn path(number: usize) -> ActorPath {
+    ActorPath::root().child(&id(number))
+}
+
+fn spinners(numbers: impl Iterator<Item = usize>) -> Vec<ChildSpec> {
+    numbers
+        .map(|number| ChildSpec::worker(id(number), "spinner"))
+        .collect()
+}
+
+/// Has the first children hold every work thread.
+async fn hold_every_thread(kernel: &Kernel, brake: &Brake) {
+    for number in 0..WORK_THREADS {
+        let spinner = kernel.address::<Order>(&path(number)).expect("it is there");
+        spinner.try_tell(Order::Spin).expect("it has room");
+    }
+    while brake.spinning.load(Ordering::SeqCst) < WORK_THREADS {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[test]
 fn tree_and_kill_answer_while_every_work_thread_is_held() {
-    let id = |number: usize| ChildId::new(format!("s{number}")).unwrap();
-    let children = (0..=WORK_THREADS).map(|number| ChildSpec::worker(id(number), "spinner"));
-    with_kernel(children.collect(), |kernel, brake| async move {
-        let path = |number| ActorPath::root().child(&id(number));
-        for number in 0..WORK_THREADS {
-            let spinner = kernel.address::<Order>(&path(number)).unwrap();
-            spinner.try_tell(Order::Spin).unwrap();
-        }
-        while brake.spinning.load(Ordering::SeqCst) < WORK_THREADS {
-            tokio::task::yield_now().await;
-        }
+    with_kernel(spinners(0..=WORK_THREADS), |kernel, brake| async move {
+        hold_every_thread(&kernel, &brake).await;
 
         let tree = kernel.tree(None).unwrap().tree.unwrap();
         let killed = kernel.kill(&path(WORK_THREADS), None).await;
@@ -175,5 +191,52 @@ fn a_start_that_holds_its_thread_is_left_behind_and_tried_again() {
         );
         brake.let_go.store(true, Ordering::SeqCst);
         kernel.shutdown().await;
+    });
+}
+
+#[test]
+fn a_start_that_holds_its_thread_keeps_nobody_of_its_run_from_starting() {
+    let mut blocker = ChildSpec::worker(ChildId::new("b").unwrap(), "blocker");
+    blocker.start_timeout = Some(Duration::from_millis(150));
+    blocker.backoff = Some(Backoff::default());
+    let mut children = spinners(0..4);
+    children.insert(2, blocker);
+    with_kernel(children, |kernel, brake| async move {
+        let state = |path| kernel.registry().get(&path).unwrap().state();
+        let blocked = "/b".parse().unwrap();
+
+        // `with_kernel` waited for the boot: all but the one that blocks have started.
+        assert!((0..4).all(|number| state(path(number)) == SlotState::Running));
+        while state(ActorPath::clone(&blocked)) != SlotState::Running {
+            tokio::task::yield_now().await;
+        }
+
+        let slot = kernel.registry().get(&blocked).unwrap();
+        assert!(!brake.let_go.load(Ordering::SeqCst));
+        assert_eq!(slot.abandoned(), 1);
+        let reason = slot.history()[0].reason.to_string();
+        assert!(reason.contains("did not start within 150ms"), "{reason}");
+        brake.let_go.store(true, Ordering::SeqCst);
+        kernel.shutdown().await;
+    });
+}
+
+#[test]
+fn a_run_of_children_is_asked_to_stop_while_every_work_thread_is_held() {
+    with_kernel(spinners(0..5), |kernel, brake| async move {
+        hold_every_thread(&kernel, &brake).await;
+        let last = kernel.registry().get(&path(4)).unwrap();
+
+        let release = async {
+            // Only the control side can have asked: no work thread is free.
+            while last.state() != SlotState::Stopping {
+                tokio::task::yield_now().await;
+            }
+            brake.let_go.store(true, Ordering::SeqCst);
+        };
+        tokio::join!(kernel.shutdown(), release);
+
+        assert_eq!(last.abandoned(), 0);
+        assert_eq!(last.history()[0].reason.kind, ExitKind::Shutdown);
     });
 }

@@ -1,16 +1,20 @@
 //! A job: an ordered list of stops and starts, carried out beside the supervisor.
 //!
 //! It runs on the control runtime, so that its timeouts and the cutting off of what is stuck work when every
-//! work thread is held; each worker is started by a task of its own on the work runtime. (DESIGN had the whole plan
-//! go over as one job. That saves a hop for each start, and leaves nobody to lose patience with a start that
-//! blocks its thread.)
+//! work thread is held. Workers are started by tasks on the work runtime: one by one, or, where there are
+//! several in a row, by the [`express`]. (DESIGN had the whole plan go over as one job, which leaves nobody to
+//! lose patience with a start that blocks its thread.)
+
+mod express;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use ractor::ActorCell;
 use tokio::sync::Notify;
@@ -92,6 +96,14 @@ impl JobControl {
         self.take_kill(key).map(Outcome::Failed)
     }
 
+    /// Whether anything was said about `key`, or about the whole job.
+    fn touches(&self, key: Key) -> bool {
+        let interrupts = self.interrupts.lock();
+        self.is_cancelled()
+            || interrupts.skipped.contains(&key)
+            || interrupts.killed.contains_key(&key)
+    }
+
     /// Why `key` is to be killed, if it is.
     fn take_kill(&self, key: Key) -> Option<ExitReason> {
         self.interrupts.lock().killed.remove(&key)
@@ -119,52 +131,96 @@ pub(crate) struct Report {
     pub(crate) started: Option<(ActorCell, Arc<Life>)>,
 }
 
+/// What the steps so far mean for those to come.
+#[derive(Default)]
+struct Course {
+    /// What was to start and did not.
+    down: BTreeSet<Key>,
+    /// No further step starts.
+    over: bool,
+}
+
+impl Course {
+    fn note(&mut self, step: &Step, outcome: &Outcome) {
+        if let Step::Start {
+            key,
+            tolerate,
+            leads,
+            ..
+        } = step
+            && !matches!(outcome, Outcome::Started { .. })
+        {
+            self.down.insert(*key);
+            // A group whose failed child is stopped while it comes back stays down with it, as in OTP.
+            self.over |= matches!(outcome, Outcome::Failed(_)) && !tolerate;
+            self.over |= *outcome == Outcome::Skipped && *leads;
+        }
+    }
+
+    fn misses_need(&self, step: &Step) -> bool {
+        match step {
+            Step::Start { needs, .. } => needs.iter().any(|need| self.down.contains(need)),
+            Step::Stop { .. } => false,
+        }
+    }
+}
+
 impl Job {
     /// Takes the steps in order. A failed start that is not tolerated leaves the rest out.
     pub(crate) async fn run(self) -> Vec<Report> {
         let mut reports = Vec::with_capacity(self.steps.len());
-        let mut down = BTreeSet::new();
-        let mut over = false;
-        for (count, (step, slot)) in self.steps.iter().enumerate() {
-            let key = step.key();
-            let (outcome, started) = match step {
-                Step::Stop { .. } => (Outcome::Stopped(self.stop(slot).await), None),
-                Step::Start { .. } if over || self.control.is_cancelled() => {
-                    (Outcome::NotReached, None)
-                }
-                Step::Start { needs, .. } if needs.iter().any(|need| down.contains(need)) => {
-                    (Outcome::NeedMissing, None)
-                }
-                Step::Start { .. } => self.start(key, slot).await,
+        let mut course = Course::default();
+        while let Some(rest) = self.steps.get(reports.len()..)
+            && let Some((step, slot)) = rest.first()
+        {
+            let run = rest.get(..self.run_len(rest, &course));
+            let mut done = match run {
+                Some(run) if run.len() > 1 => self.express(run).await,
+                _ => Vec::new(),
             };
-            if let Step::Start {
-                tolerate, leads, ..
-            } = step
-                && !matches!(outcome, Outcome::Started { .. })
-            {
-                down.insert(key);
-                // A group whose failed child is stopped while it comes back stays down with it, as in OTP.
-                over |= matches!(outcome, Outcome::Failed(_)) && !tolerate;
-                over |= outcome == Outcome::Skipped && *leads;
+            if done.is_empty() {
+                done.push(self.step(step, slot, &course).await);
             }
-            reports.push(Report {
-                key,
-                outcome,
-                started,
-            });
-            if count % TURN == TURN - 1 {
+            for ((step, _), report) in rest.iter().zip(&done) {
+                course.note(step, &report.outcome);
+            }
+            reports.append(&mut done);
+            if reports.len() % TURN == 0 {
                 tokio::task::yield_now().await;
             }
         }
         reports
     }
 
-    async fn start(&self, key: Key, slot: &Arc<Slot>) -> (Outcome, Option<(ActorCell, Arc<Life>)>) {
-        slot.set_state(if self.first {
+    /// Takes one step.
+    async fn step(&self, step: &Step, slot: &Arc<Slot>, course: &Course) -> Report {
+        let key = step.key();
+        let (outcome, started) = match step {
+            Step::Stop { .. } => (Outcome::Stopped(self.stop(slot).await), None),
+            Step::Start { .. } if course.over || self.control.is_cancelled() => {
+                (Outcome::NotReached, None)
+            }
+            Step::Start { .. } if course.misses_need(step) => (Outcome::NeedMissing, None),
+            Step::Start { .. } => self.start(key, slot).await,
+        };
+        Report {
+            key,
+            outcome,
+            started,
+        }
+    }
+
+    /// The state of a child that is on its way up.
+    fn starting(&self) -> SlotState {
+        if self.first {
             SlotState::Starting
         } else {
             SlotState::Restarting
-        });
+        }
+    }
+
+    async fn start(&self, key: Key, slot: &Arc<Slot>) -> (Outcome, Option<(ActorCell, Arc<Life>)>) {
+        slot.set_state(self.starting());
         let life = slot.begin_life();
         let outcome = match slot.body() {
             Body::Worker(worker) => self.start_worker(key, slot, &**worker, &life).await,
@@ -177,20 +233,15 @@ impl Job {
             },
         };
         match outcome {
-            Ok(Spawned::Running(cell)) => {
-                slot.commit_life(&life, cell.clone());
-                slot.set_state(SlotState::Running);
-                if let Some(reason) = self.control.take_kill(key) {
+            Ok(spawned) => {
+                let came = came_up(slot, &life, Ok(spawned));
+                if came.1.is_some()
+                    && let Some(reason) = self.control.take_kill(key)
+                {
                     kill(slot, &life, reason);
                 }
-                (
-                    Outcome::Started {
-                        incarnation: life.incarnation(),
-                    },
-                    Some((cell, life)),
-                )
+                came
             }
-            Ok(Spawned::Ignored) => (Outcome::Ignored, None),
             Err(outcome) => {
                 self.end_attempt(slot, &life, &outcome).await;
                 (outcome, None)
@@ -227,7 +278,15 @@ impl Job {
             spawned = within(slot, joined) => spawned.map_err(Outcome::Failed),
         };
         if !answered {
-            call_off(slot, life, task).await;
+            life.revoke();
+            task.abort();
+            let late = async {
+                match task.await {
+                    Ok(Ok(Spawned::Running(cell))) => Some(cell),
+                    _ => None,
+                }
+            };
+            call_off(slot, life, late).await;
         }
         started
     }
@@ -248,10 +307,7 @@ impl Job {
     /// Stops a child as its spec says; returns when it has ended, or is cut off.
     async fn stop(&self, slot: &Slot) -> ExitReason {
         let Some(life) = slot.life().filter(|life| !life.has_ended()) else {
-            return slot
-                .life()
-                .and_then(|life| life.exit())
-                .unwrap_or_else(ExitReason::shutdown);
+            return last_exit(slot);
         };
         slot.set_state(SlotState::Stopping);
         let patience = match slot.spec().shutdown {
@@ -270,9 +326,7 @@ impl Job {
             }
         }
         if !life.has_ended() {
-            life.replace_exit(ExitReason::killed());
-            kill(slot, &life, ExitReason::killed());
-            wait_for_killed(slot, &life).await;
+            end_by_force(slot, &life).await;
         }
         life.exit().unwrap_or_else(ExitReason::killed)
     }
@@ -303,13 +357,11 @@ async fn sleep(timeout: Option<Duration>) {
     }
 }
 
-/// Ends an attempt whose answer nobody waits for any more. It runs on another thread, and may be up by now: then it
-/// is killed like any other life, so that two never overlap.
-async fn call_off(slot: &Slot, life: &Life, attempt: JoinHandle<Result<Spawned, ExitReason>>) {
-    life.revoke();
-    attempt.abort();
+/// Waits for the end of an attempt that was revoked and aborted. It runs on another thread, and may be up by now:
+/// then it is killed like any other life, so that two never overlap.
+async fn call_off(slot: &Slot, life: &Life, late: impl Future<Output = Option<ActorCell>>) {
     let ends = async {
-        if let Ok(Ok(Spawned::Running(cell))) = attempt.await {
+        if let Some(cell) = late.await {
             life.set_exit(ExitReason::killed());
             life.request(|requests| requests.kill = Some(ExitReason::killed()));
             slot.wake();
@@ -335,11 +387,43 @@ async fn within(
     };
     match tokio::time::timeout(limit, start).await {
         Ok(spawned) => spawned,
-        Err(_elapsed) => Err(ExitReason::with_text(
-            ExitKind::Killed,
-            format!("it did not start within {limit:?}"),
-        )),
+        Err(_elapsed) => Err(too_slow(limit)),
     }
+}
+
+/// What is said of a start that took too long.
+fn too_slow(limit: Duration) -> ExitReason {
+    ExitReason::with_text(
+        ExitKind::Killed,
+        format!("it did not start within {limit:?}"),
+    )
+}
+
+/// What a start came to; what came up is from here on the life of its slot.
+fn came_up(
+    slot: &Slot,
+    life: &Arc<Life>,
+    spawned: Result<Spawned, ExitReason>,
+) -> (Outcome, Option<(ActorCell, Arc<Life>)>) {
+    match spawned {
+        Ok(Spawned::Running(cell)) => {
+            slot.commit_life(life, cell.clone());
+            slot.set_state(SlotState::Running);
+            let incarnation = life.incarnation();
+            (
+                Outcome::Started { incarnation },
+                Some((cell, Arc::clone(life))),
+            )
+        }
+        Ok(Spawned::Ignored) => (Outcome::Ignored, None),
+        Err(reason) => (Outcome::Failed(reason), None),
+    }
+}
+
+/// How the last life of a slot ended that is down.
+fn last_exit(slot: &Slot) -> ExitReason {
+    let exit = slot.life().and_then(|life| life.exit());
+    exit.unwrap_or_else(ExitReason::shutdown)
 }
 
 /// What is to be said of a start whose task is gone: its runtime is shutting down.
@@ -414,6 +498,13 @@ fn end_supervisor(supervisor: &SupervisorBody, life: &Life, end: SupervisorMessa
         // It never came to run, or is gone: nothing of it is left to end.
         life.finish(ExitReason::killed());
     }
+}
+
+/// Ends a life whatever it does.
+async fn end_by_force(slot: &Slot, life: &Life) {
+    life.replace_exit(ExitReason::killed());
+    kill(slot, life, ExitReason::killed());
+    wait_for_killed(slot, life).await;
 }
 
 /// Waits for a killed life; a worker that holds its thread for longer than [`KILL_GRACE`] is cut off.
