@@ -11,8 +11,10 @@ use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use ractor::{ActorCell, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
 
 use crate::actor::{Actor, Next, Start};
 use crate::context::Context;
@@ -21,7 +23,11 @@ use crate::life::{Life, guarded, guarded_call};
 use crate::mailbox::Mailbox;
 
 /// How many messages a life handles before it lets others on its thread have a turn.
-const TURN: u32 = 128;
+const TURN: u32 = 1024;
+/// After so many it looks whether they took longer than [`SLICE`], and then ends its turn early.
+const LOOK: u32 = 64;
+/// Long enough to be worth a change of tasks, short enough that nobody notices.
+const SLICE: Duration = Duration::from_micros(200);
 
 /// What a start came to.
 pub(crate) enum Spawned {
@@ -171,7 +177,7 @@ fn bury<A>(life: &Arc<Life>, actor: A, reason: ExitReason) -> ExitReason {
 async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
     let life = Arc::clone(&ctx.life);
     let mailbox = Arc::clone(&ctx.mailbox);
-    let mut left = TURN;
+    let mut turn = Turn::default();
     let mut suspended = false;
     loop {
         if life.is_called() {
@@ -183,6 +189,7 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
         let taken = if suspended { None } else { mailbox.take(&life) };
         let Some(mut in_hand) = taken else {
             sleep(&mailbox, &life).await;
+            turn = Turn::default();
             continue;
         };
         let Some(message) = in_hand.message() else {
@@ -200,11 +207,32 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
             }
             Err(Exit(reason)) => return End::Crash(reason),
         }
-        left -= 1;
-        if left == 0 {
-            left = TURN;
+        if turn.is_over() {
+            turn = Turn::default();
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// How much of its turn a life has had.
+#[derive(Default)]
+struct Turn {
+    handled: u32,
+    looked: Option<Instant>,
+}
+
+impl Turn {
+    /// Counts a message.
+    #[inline]
+    fn is_over(&mut self) -> bool {
+        self.handled += 1;
+        self.handled.is_multiple_of(LOOK) && self.look()
+    }
+
+    fn look(&mut self) -> bool {
+        let now = Instant::now();
+        let before = self.looked.replace(now);
+        self.handled >= TURN || before.is_some_and(|before| now - before > SLICE)
     }
 }
 
