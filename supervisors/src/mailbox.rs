@@ -35,7 +35,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 pub(crate) use self::in_hand::InHand;
-use self::in_hand::{bury, print};
+use self::in_hand::bury;
 use self::inbox::Inbox;
 use self::permits::Permits;
 use self::room::{Room, Waiting};
@@ -327,8 +327,9 @@ impl<M: Message> Mailbox<M> {
                 Ok(())
             }
             Overflow::DropOldest => loop {
-                let staged = self.stage.lock().pop_from(lane, &self.permits);
-                if let Some(oldest) = staged.or_else(|| self.inbox.pop_oldest(lane)) {
+                let mut oldest = None;
+                self.stage.lock().pop_from(lane, &self.permits, &mut oldest);
+                if let Some(oldest) = oldest.or_else(|| self.inbox.pop_oldest(lane)) {
                     self.bury(oldest.message, DeadReason::DroppedOldest, None);
                 }
                 match self.push(lane, message) {
@@ -339,54 +340,54 @@ impl<M: Message> Mailbox<M> {
         }
     }
 
-    /// Takes the next message in hand, if there is one. What has expired or is no longer asked for is buried.
+    /// Takes the next message in `hand`, if there is one, and returns its lane. What has expired or is no longer asked
+    /// for is buried.
     #[inline]
-    pub(crate) fn take<'a>(&'a self, life: &'a crate::life::Life) -> Option<InHand<'a, M>> {
-        let spec = &self.rest.spec;
+    fn take(&self, life: &crate::life::Life, hand: &mut Option<Envelope<M>>) -> Option<usize> {
         loop {
-            let (lane, mut envelope) = {
-                let mut stage = self.stage.lock();
-                let next = stage.pop(&self.inbox, &self.permits, spec.fairness)?;
-                stage.handled += 1;
-                next
-            };
+            let lane = self.pop(hand)?;
             let wanted = self.rest.waiting.wanted();
             if wanted != 0 {
                 self.wake_senders(wanted);
             }
-            let expired =
-                envelope.expires_us != 0 && envelope.expires_us <= self.elapsed_us(Duration::ZERO);
-            let is_abandoned = !expired
-                && envelope
-                    .message
-                    .reply()
-                    .is_some_and(|reply| reply.is_abandoned());
-            if expired || is_abandoned {
-                let reason = if expired {
-                    DeadReason::Expired
-                } else {
-                    DeadReason::AskerGone
-                };
-                self.stage.lock().handled -= 1;
-                self.bury(envelope.message, reason, None);
-                if life.is_called() {
-                    // A flood of what nobody wants any more does not keep a stop waiting.
-                    return None;
+            match hand.as_mut().and_then(|envelope| self.is_stale(envelope)) {
+                None => {
+                    life.count_handled();
+                    return Some(lane);
                 }
-                continue;
+                Some(reason) => self.bury_stale(hand.take(), reason),
             }
-            life.count_handled();
-            let mut in_hand = InHand {
-                envelope: Some(envelope),
-                lane,
-                before: None,
-                mailbox: self,
-                life,
-            };
-            if spec.retry > 0 {
-                in_hand.before = in_hand.message().and_then(|message| print(message));
+            if life.is_called() {
+                // A flood of what nobody wants any more does not keep a stop waiting.
+                return None;
             }
-            return Some(in_hand);
+        }
+    }
+
+    #[inline]
+    fn pop(&self, hand: &mut Option<Envelope<M>>) -> Option<usize> {
+        let mut stage = self.stage.lock();
+        let lane = stage.pop(&self.inbox, &self.permits, self.rest.spec.fairness, hand)?;
+        stage.handled += 1;
+        Some(lane)
+    }
+
+    /// Why a message is not to be handled any more.
+    #[inline]
+    fn is_stale(&self, envelope: &mut Envelope<M>) -> Option<DeadReason> {
+        let expires_us = envelope.expires_us;
+        if expires_us != 0 && expires_us <= self.elapsed_us(Duration::ZERO) {
+            return Some(DeadReason::Expired);
+        }
+        let reply = envelope.message.reply()?;
+        reply.is_abandoned().then_some(DeadReason::AskerGone)
+    }
+
+    #[cold]
+    fn bury_stale(&self, stale: Option<Envelope<M>>, reason: DeadReason) {
+        self.stage.lock().handled -= 1;
+        if let Some(envelope) = stale {
+            self.bury(envelope.message, reason, None);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::actor::{Actor, Next, Start};
 use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
 use crate::life::{Life, guarded, guarded_call};
-use crate::mailbox::Mailbox;
+use crate::mailbox::{InHand, Mailbox};
 
 /// How many messages a life handles before it lets others on its thread have a turn.
 const TURN: u32 = 1024;
@@ -177,6 +177,7 @@ fn bury<A>(life: &Arc<Life>, actor: A, reason: ExitReason) -> ExitReason {
 async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
     let life = Arc::clone(&ctx.life);
     let mailbox = Arc::clone(&ctx.mailbox);
+    let mut in_hand = InHand::empty(&mailbox, &life);
     let mut turn = Turn::default();
     let mut suspended = false;
     loop {
@@ -186,13 +187,10 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
                 Served::GoOn { suspended: now } => suspended = now,
             }
         }
-        let taken = if suspended { None } else { mailbox.take(&life) };
-        let Some(mut in_hand) = taken else {
+        let taken = if suspended { None } else { in_hand.take() };
+        let Some(message) = taken else {
             sleep(&mailbox, &life).await;
             turn = Turn::default();
-            continue;
-        };
-        let Some(message) = in_hand.message() else {
             continue;
         };
         match actor.handle(message, ctx).await {

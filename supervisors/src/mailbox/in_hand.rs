@@ -2,26 +2,45 @@
 
 use super::*;
 
-/// A message taken in hand. [`finish`](Self::finish) ends it; if that is never reached, its drop has it tried again or
-/// buried.
+/// The hand of a life: empty, or holding the message that is handled. [`finish`](Self::finish) ends that; if it is never
+/// reached, its drop has the message tried again or buried.
+///
+/// A life has one for all its messages, so that each is moved once: from its lane to where it is handled.
 pub(crate) struct InHand<'a, M: Message> {
-    pub(super) envelope: Option<Envelope<M>>,
-    pub(super) lane: usize,
-    pub(super) before: Option<String>,
-    pub(super) mailbox: &'a Mailbox<M>,
+    envelope: Option<Envelope<M>>,
+    lane: usize,
+    before: Option<String>,
+    mailbox: &'a Mailbox<M>,
     /// Where the reason is found when the life ends with the message in hand.
-    pub(super) life: &'a crate::life::Life,
+    life: &'a crate::life::Life,
 }
 
 impl<'a, M: Message> InHand<'a, M> {
-    pub(crate) fn message(&mut self) -> Option<&mut M> {
-        self.envelope.as_mut().map(|envelope| &mut envelope.message)
+    pub(crate) fn empty(mailbox: &'a Mailbox<M>, life: &'a crate::life::Life) -> Self {
+        Self {
+            envelope: None,
+            lane: 0,
+            before: None,
+            mailbox,
+            life,
+        }
+    }
+
+    /// Takes the next message, if there is one.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<&mut M> {
+        self.lane = self.mailbox.take(self.life, &mut self.envelope)?;
+        let message = &mut self.envelope.as_mut()?.message;
+        if self.mailbox.rest.spec.retry > 0 {
+            self.before = print(message);
+        }
+        Some(message)
     }
 
     /// It was handled. An asker that got no answer and whose way back still lies in the message is told so by
     /// its drop.
     #[inline]
-    pub(crate) fn finish(mut self) {
+    pub(crate) fn finish(&mut self) {
         #[cfg(test)]
         if self.mailbox.rest.bug == Some(crate::bug::Bug::HandlesTwice)
             && let Some(mut envelope) = self.envelope.take_if(|envelope| envelope.tries == 0)
@@ -30,11 +49,12 @@ impl<'a, M: Message> InHand<'a, M> {
             drop(self.mailbox.put_back(self.lane, envelope));
             return;
         }
-        if let Some(mut envelope) = self.envelope.take()
+        if let Some(envelope) = &mut self.envelope
             && let Some(reply) = envelope.message.reply()
         {
             reply.refuse(NoAnswer::Unanswered);
         }
+        self.envelope = None;
     }
 }
 

@@ -27,14 +27,15 @@ impl<M> Default for Stage<M> {
 }
 
 impl<M> Stage<M> {
-    /// Takes the next message, and the lane it was in.
+    /// Takes the next message in `hand`, and returns the lane it was in.
     #[inline]
     pub(super) fn pop(
         &mut self,
         inbox: &Inbox<M>,
         permits: &Permits,
         fairness: u32,
-    ) -> Option<(usize, Envelope<M>)> {
+        hand: &mut Option<Envelope<M>>,
+    ) -> Option<usize> {
         let missing = inbox.arrived() & !self.filled;
         if missing != 0 {
             inbox.drain_into(&mut self.lanes, missing);
@@ -42,23 +43,31 @@ impl<M> Stage<M> {
         }
         loop {
             let lane = lanes::choose(self.filled, &mut self.passed, fairness)?;
-            if let Some(envelope) = self.pop_from(lane, permits) {
-                return Some((lane, envelope));
+            self.pop_from(lane, permits, hand);
+            if hand.is_some() {
+                return Some(lane);
             }
         }
     }
 
-    /// Takes the oldest of `lane`.
-    pub(super) fn pop_from(&mut self, lane: usize, permits: &Permits) -> Option<Envelope<M>> {
-        let queue = self.lanes.get_mut(lane)?;
-        let envelope = queue.pop_front();
+    /// Takes the oldest of `lane` in `hand`.
+    #[inline]
+    pub(super) fn pop_from(
+        &mut self,
+        lane: usize,
+        permits: &Permits,
+        hand: &mut Option<Envelope<M>>,
+    ) {
+        let Some(queue) = self.lanes.get_mut(lane) else {
+            return;
+        };
+        *hand = queue.pop_front();
         if queue.is_empty() {
             self.filled &= !(1 << lane);
         }
-        if envelope.is_some() {
+        if hand.is_some() {
             self.owe(lane, 1, permits);
         }
-        envelope
     }
 
     /// Puts a message back to the front of its lane.
