@@ -219,6 +219,10 @@ impl<M: Message> Mailbox<M> {
     pub(crate) fn wake(&self) {
         // What was done before this is seen by a reader that is not seen asleep.
         fence(Ordering::SeqCst);
+        self.wake_if_asleep();
+    }
+
+    fn wake_if_asleep(&self) {
         if self.rest.asleep.load(Ordering::SeqCst) && self.rest.asleep.swap(false, Ordering::SeqCst)
         {
             let reader = self.rest.reader.lock().take();
@@ -279,7 +283,8 @@ impl<M: Message> Mailbox<M> {
         loop {
             match self.inbox.push(lane, envelope, &self.permits) {
                 Ok(true) => {
-                    self.wake();
+                    // Needs no fence: that a lane has messages is said in the one order that `asleep` is in.
+                    self.wake_if_asleep();
                     return Ok(());
                 }
                 Ok(false) => return Ok(()),
@@ -411,7 +416,7 @@ impl<M: Message> Mailbox<M> {
         // Of this and a push or a request, the one that comes second sees the other.
         fence(Ordering::SeqCst);
         if may_read() || is_called() {
-            rest.asleep.store(false, Ordering::SeqCst);
+            rest.asleep.store(false, Ordering::Relaxed);
             return false;
         }
         // A sender that announced itself while the last messages were taken may not have been seen; there is room
