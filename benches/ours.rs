@@ -67,7 +67,7 @@ impl Office {
         let child = |number| {
             let mut child = ChildSpec::worker(child_id(number), "worker");
             if let ChildKind::Worker(worker) = &mut child.what {
-                worker.mailbox.capacity = capacity;
+                Arc::make_mut(&mut worker.mailbox).capacity = capacity;
             }
             Arc::new(child)
         };

@@ -1,5 +1,7 @@
 //! Lowers what is particular to a worker: its kind, settings and mailbox.
 
+use std::sync::Arc;
+
 use unity_supervisors::path::ChildId;
 use unity_supervisors::priority::Priority;
 use unity_supervisors::spec::{ChildKind, ChildSpec, MailboxSpec, OnRestart, Overflow};
@@ -36,7 +38,9 @@ impl Reader<'_> {
         let mut spec = ChildSpec::worker(id, kind);
         if let ChildKind::Worker(worker) = &mut spec.what {
             worker.settings = settings;
-            worker.mailbox = mailbox.unwrap_or_default();
+            if let Some(mailbox) = mailbox {
+                worker.mailbox = Arc::new(mailbox);
+            }
         }
         spec
     }

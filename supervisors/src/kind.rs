@@ -22,7 +22,7 @@ use crate::message::{Message, MessageError, NoAnswer};
 use crate::path::ActorPath;
 use crate::shell::{Spawned, spawn};
 use crate::slot::Slot;
-use crate::spec::{MailboxSpec, WorkerSpec};
+use crate::spec::WorkerSpec;
 
 /// Settings that do not fit their kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -255,7 +255,7 @@ impl<A: Actor> Kind for KindOf<A> {
 
     fn make(&self, seed: BodySeed<'_>) -> Result<BodyBox, SettingsError> {
         let settings = Arc::new(Self::parse(&seed.spec.settings)?);
-        let spec: Arc<MailboxSpec> = Arc::new(seed.spec.mailbox.clone());
+        let spec = Arc::clone(&seed.spec.mailbox);
         let mailbox = Mailbox::new(seed.path.clone(), spec, seed.dead_letters);
         #[cfg(test)]
         let mailbox = mailbox.with_bug(seed.bug);

@@ -3,7 +3,7 @@
 //! Plain values, no behaviour but their defaults. Every default stands here and nowhere else.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -154,6 +154,9 @@ pub struct MailboxSpec {
     pub ttl: Option<Duration>,
 }
 
+/// One for all workers that say nothing of theirs.
+static DEFAULT_MAILBOX: LazyLock<Arc<MailboxSpec>> = LazyLock::new(Arc::default);
+
 impl Default for MailboxSpec {
     fn default() -> Self {
         Self {
@@ -248,8 +251,8 @@ pub struct WorkerSpec {
     pub kind: String,
     /// A JSON object that fits the kind's settings.
     pub settings: Value,
-    /// Its mailbox.
-    pub mailbox: MailboxSpec,
+    /// Its mailbox; shared by all workers that have the default.
+    pub mailbox: Arc<MailboxSpec>,
     /// Health questions, if it is asked any.
     pub health: Option<HealthSpec>,
 }
@@ -296,7 +299,7 @@ impl ChildSpec {
         let what = ChildKind::Worker(WorkerSpec {
             kind: kind.into(),
             settings: Value::Object(Map::new()),
-            mailbox: MailboxSpec::default(),
+            mailbox: Arc::clone(&DEFAULT_MAILBOX),
             health: None,
         });
         Self {

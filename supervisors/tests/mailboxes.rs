@@ -129,7 +129,7 @@ impl Office {
     async fn open(mailbox: MailboxSpec) -> Self {
         let mut child = ChildSpec::worker(ChildId::new("clerk").unwrap(), "clerk");
         if let ChildKind::Worker(worker) = &mut child.what {
-            worker.mailbox = mailbox;
+            worker.mailbox = Arc::new(mailbox);
         }
         let root = SupervisorSpec {
             intensity: 1_000_000,
@@ -595,7 +595,7 @@ impl Actor for Saint {
 async fn a_message_that_panics_when_it_is_printed_takes_nothing_along() {
     let mut child = ChildSpec::worker(ChildId::new("saint").unwrap(), "saint");
     if let ChildKind::Worker(worker) = &mut child.what {
-        worker.mailbox.retry = 3;
+        Arc::make_mut(&mut worker.mailbox).retry = 3;
     }
     let root = SupervisorSpec {
         children: vec![Arc::new(child)],

@@ -1,6 +1,7 @@
 //! What a file without faults becomes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -102,7 +103,7 @@ tree:
         what: ChildKind::Worker(WorkerSpec {
             kind: "probe".to_owned(),
             settings,
-            mailbox,
+            mailbox: Arc::new(mailbox),
             health: None,
         }),
         ..ChildSpec::worker(id("w"), "probe")

@@ -98,7 +98,7 @@ pub(super) fn worker(rng: &mut fastrand::Rng, id: ChildId) -> ChildSpec {
     };
     if let crate::spec::ChildKind::Worker(worker) = &mut child.what {
         worker.settings = json!(settings);
-        worker.mailbox = mailbox(rng);
+        worker.mailbox = Arc::new(mailbox(rng));
     }
     child
 }
