@@ -27,7 +27,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -118,8 +118,8 @@ struct Envelope<M> {
     tries: u32,
 }
 
-/// Something on cache lines of its own; two of them, as processors fetch them in pairs.
-#[repr(align(128))]
+/// Something on cache lines of its own.
+#[repr(align(64))]
 #[derive(Default)]
 struct Line<T>(T);
 
@@ -132,15 +132,18 @@ impl<T> Deref for Line<T> {
 }
 
 /// The mailbox of one slot.
+///
+/// In this order, so that what is written rarely lies between what senders and what the reader write for each message:
+/// processors fetch cache lines in pairs.
+#[repr(C)]
 pub(crate) struct Mailbox<M> {
     inbox: Inbox<M>,
-    permits: Line<Permits>,
-    stage: Line<Mutex<Stage<M>>>,
     rest: Rest,
+    stage: Line<Mutex<Stage<M>>>,
 }
 
 /// What is written rarely.
-#[repr(align(128))]
+#[repr(align(64))]
 struct Rest {
     /// Whether the reader sleeps and has to be woken.
     asleep: AtomicBool,
@@ -162,8 +165,7 @@ impl<M: Message> Mailbox<M> {
         dead_letters: DeadLetterBox,
     ) -> Self {
         Self {
-            inbox: Inbox::default(),
-            permits: Line(Permits::new(spec.capacities())),
+            inbox: Inbox::new(Permits::new(spec.capacities())),
             stage: Line::default(),
             rest: Rest {
                 asleep: AtomicBool::new(false),
@@ -281,7 +283,7 @@ impl<M: Message> Mailbox<M> {
             tries: 0,
         };
         loop {
-            match self.inbox.push(lane, envelope, &self.permits) {
+            match self.inbox.push(lane, envelope) {
                 Ok(true) => {
                     // Needs no fence: that a lane has messages is said in the one order that `asleep` is in.
                     self.wake_if_asleep();
@@ -307,7 +309,7 @@ impl<M: Message> Mailbox<M> {
     #[cold]
     fn recall(&self, lane: usize) -> bool {
         let owed = self.stage.lock().settle(lane);
-        self.permits.give(lane, owed);
+        self.inbox.permits().give(lane, owed);
         owed > 0
     }
 
@@ -333,7 +335,9 @@ impl<M: Message> Mailbox<M> {
             }
             Overflow::DropOldest => loop {
                 let mut oldest = None;
-                self.stage.lock().pop_from(lane, &self.permits, &mut oldest);
+                self.stage
+                    .lock()
+                    .pop_from(lane, self.inbox.permits(), &mut oldest);
                 if let Some(oldest) = oldest.or_else(|| self.inbox.pop_oldest(lane)) {
                     self.bury(oldest.message, DeadReason::DroppedOldest, None);
                 }
@@ -372,7 +376,7 @@ impl<M: Message> Mailbox<M> {
     #[inline]
     fn pop(&self, hand: &mut Option<Envelope<M>>) -> Option<usize> {
         let mut stage = self.stage.lock();
-        let lane = stage.pop(&self.inbox, &self.permits, self.rest.spec.fairness, hand)?;
+        let lane = stage.pop(&self.inbox, self.rest.spec.fairness, hand)?;
         stage.handled += 1;
         Some(lane)
     }
@@ -435,7 +439,7 @@ impl<M: Message> Mailbox<M> {
     #[cold]
     fn wake_senders(&self, wanted: u8) {
         for lane in (0..LANES).filter(|lane| wanted & (1 << lane) != 0) {
-            if let Some(room) = self.permits.half_free(lane) {
+            if let Some(room) = self.inbox.permits().half_free(lane) {
                 self.rest.waiting.wake(lane, room);
             }
         }
@@ -452,7 +456,7 @@ impl<M: Message> Mailbox<M> {
     pub(crate) fn begin_life(&self, is_restart: bool) {
         #[cfg(test)]
         if self.rest.bug == Some(crate::bug::Bug::LosesWaiting) {
-            drop(self.stage.lock().drain(&self.inbox, &self.permits));
+            drop(self.stage.lock().drain(&self.inbox));
         }
         if is_restart && self.rest.spec.on_restart == OnRestart::Drop {
             self.bury_all(DeadReason::DroppedAtRestart);
@@ -461,7 +465,7 @@ impl<M: Message> Mailbox<M> {
     }
 
     fn bury_all(&self, reason: DeadReason) {
-        let waiting = self.stage.lock().drain(&self.inbox, &self.permits);
+        let waiting = self.stage.lock().drain(&self.inbox);
         for envelope in waiting {
             self.bury(envelope.message, reason, None);
         }

@@ -20,7 +20,7 @@ pub(super) struct Inbox<M> {
 struct Queues<M> {
     lanes: [VecDeque<Envelope<M>>; LANES],
     /// How many more messages it takes before it needs more permits.
-    permits: [usize; LANES],
+    permits: [u32; LANES],
 }
 
 /// What changes once in a batch.
@@ -29,10 +29,11 @@ struct Signals {
     arrived: AtomicU8,
     /// A [`Gate`]; looked at under that lock.
     gate: AtomicU8,
+    permits: Permits,
 }
 
-impl<M> Default for Inbox<M> {
-    fn default() -> Self {
+impl<M> Inbox<M> {
+    pub(super) fn new(permits: Permits) -> Self {
         Self {
             queues: Line(Mutex::new(Queues {
                 lanes: Default::default(),
@@ -41,12 +42,15 @@ impl<M> Default for Inbox<M> {
             signals: Line(Signals {
                 arrived: AtomicU8::new(0),
                 gate: AtomicU8::new(Gate::Open as u8),
+                permits,
             }),
         }
     }
-}
 
-impl<M> Inbox<M> {
+    pub(super) fn permits(&self) -> &Permits {
+        &self.signals.permits
+    }
+
     /// A bit for each lane that has messages.
     #[inline]
     pub(super) fn arrived(&self) -> u8 {
@@ -69,12 +73,7 @@ impl<M> Inbox<M> {
 
     /// Pushes if the gate is open and there is a permit. `true` if the lane was empty: the reader may sleep.
     #[inline]
-    pub(super) fn push(
-        &self,
-        lane: usize,
-        envelope: Envelope<M>,
-        permits: &Permits,
-    ) -> Result<bool, SendError<M>> {
+    pub(super) fn push(&self, lane: usize, envelope: Envelope<M>) -> Result<bool, SendError<M>> {
         let mut queues = match self.queues.try_lock() {
             Some(queues) => queues,
             None => self.stand_back(),
@@ -92,7 +91,7 @@ impl<M> Inbox<M> {
             return Err(SendError::Full(envelope.message));
         };
         if *held == 0 {
-            *held = permits.take(lane);
+            *held = self.signals.permits.take(lane);
         }
         if *held == 0 {
             return Err(SendError::Full(envelope.message));

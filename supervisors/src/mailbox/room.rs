@@ -40,11 +40,15 @@ impl Waiting {
     }
 
     /// Wakes the senders that wait for `lane`, the oldest first, no more than there is room for.
-    pub(super) fn wake(&self, lane: usize, room: usize) {
+    pub(super) fn wake(&self, lane: usize, room: u32) {
         let woken: Vec<Waker> = {
             let mut queue = self.line.lock();
             let mut waiting = queue.senders.iter().filter(|(_, (its, _))| *its == lane);
-            let woken: Vec<u64> = waiting.by_ref().take(room).map(|(key, _)| *key).collect();
+            let woken: Vec<u64> = waiting
+                .by_ref()
+                .take(room as usize)
+                .map(|(key, _)| *key)
+                .collect();
             if waiting.next().is_none() {
                 self.wanted.fetch_and(!(1 << lane), Ordering::Relaxed);
             }

@@ -9,7 +9,7 @@ pub(super) struct Stage<M> {
     filled: u8,
     passed: lanes::Passed,
     /// Permits of messages that were taken, not yet given back. Below zero where a message was put back.
-    owed: [isize; LANES],
+    owed: [i32; LANES],
     /// How many messages were taken in hand.
     pub(super) handled: u64,
 }
@@ -32,7 +32,6 @@ impl<M> Stage<M> {
     pub(super) fn pop(
         &mut self,
         inbox: &Inbox<M>,
-        permits: &Permits,
         fairness: u32,
         hand: &mut Option<Envelope<M>>,
     ) -> Option<usize> {
@@ -43,7 +42,7 @@ impl<M> Stage<M> {
         }
         loop {
             let lane = lanes::choose(self.filled, &mut self.passed, fairness)?;
-            self.pop_from(lane, permits, hand);
+            self.pop_from(lane, inbox.permits(), hand);
             if hand.is_some() {
                 return Some(lane);
             }
@@ -79,7 +78,7 @@ impl<M> Stage<M> {
         }
     }
 
-    fn owe(&mut self, lane: usize, count: usize, permits: &Permits) {
+    fn owe(&mut self, lane: usize, count: u32, permits: &Permits) {
         if let Some(owed) = self.owed.get_mut(lane) {
             *owed = owed.saturating_add_unsigned(count);
             if owed.unsigned_abs() >= permits.step(lane) {
@@ -89,12 +88,12 @@ impl<M> Stage<M> {
     }
 
     /// The permits of `lane` that are owed, which are then owed no more.
-    pub(super) fn settle(&mut self, lane: usize) -> usize {
+    pub(super) fn settle(&mut self, lane: usize) -> u32 {
         self.owed.get_mut(lane).map_or(0, settle)
     }
 
     /// Empties all lanes.
-    pub(super) fn drain(&mut self, inbox: &Inbox<M>, permits: &Permits) -> Vec<Envelope<M>> {
+    pub(super) fn drain(&mut self, inbox: &Inbox<M>) -> Vec<Envelope<M>> {
         let mut all = Vec::new();
         inbox.drain_into(&mut self.lanes, u8::MAX);
         for lane in 0..LANES {
@@ -102,15 +101,17 @@ impl<M> Stage<M> {
             if let Some(queue) = self.lanes.get_mut(lane) {
                 all.extend(queue.drain(..));
             }
-            self.owe(lane, all.len() - before, permits);
+            // No lane holds more than its permits, which this type counts.
+            let count = u32::try_from(all.len() - before).unwrap_or(u32::MAX);
+            self.owe(lane, count, inbox.permits());
         }
         self.filled = 0;
         all
     }
 }
 
-fn settle(owed: &mut isize) -> usize {
-    let given = usize::try_from(*owed).unwrap_or(0);
+fn settle(owed: &mut i32) -> u32 {
+    let given = u32::try_from(*owed).unwrap_or(0);
     *owed = owed.saturating_sub_unsigned(given);
     given
 }
