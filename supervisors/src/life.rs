@@ -39,6 +39,13 @@ struct Work {
 /// What is done with the message in hand once the reason of the end is known.
 pub(crate) type LastRites = Box<dyn FnOnce(&ExitReason) + Send>;
 
+/// The message that was in hand at the end.
+#[derive(Default)]
+struct LastMessage {
+    rites: Option<LastRites>,
+    name: Option<&'static str>,
+}
+
 /// One life of a child in its slot.
 pub struct Life {
     path: ActorPath,
@@ -48,16 +55,16 @@ pub struct Life {
     revoked: AtomicBool,
     /// Whether a request waits: the one thing looked at between any two messages.
     called: AtomicBool,
-    requests: Mutex<Requests>,
+    /// Boxed, as most of what follows: an idle life is to be small.
+    requests: Mutex<Option<Box<Requests>>>,
     tasks: Mutex<Vec<AbortHandle>>,
-    exit: Mutex<Option<ExitReason>>,
+    exit: Mutex<Option<Box<ExitReason>>>,
     /// Whether it has taken its first step: from then on its end ends its future, and drops its actor first.
     lives: AtomicBool,
     ended: AtomicBool,
     end: Notify,
     pub(crate) handled: AtomicU64,
-    rites: Mutex<Option<LastRites>>,
-    in_hand: Mutex<Option<&'static str>>,
+    last: Mutex<Option<Box<LastMessage>>>,
     traps_exit: AtomicBool,
 }
 
@@ -91,8 +98,7 @@ impl Life {
             ended: AtomicBool::new(false),
             end: Notify::new(),
             handled: AtomicU64::new(0),
-            rites: Mutex::default(),
-            in_hand: Mutex::default(),
+            last: Mutex::default(),
             traps_exit: AtomicBool::new(true),
         })
     }
@@ -122,7 +128,8 @@ impl Life {
     pub(crate) fn request(&self, ask: impl FnOnce(&mut Requests)) {
         {
             let mut requests = self.requests.lock();
-            ask(&mut requests);
+            let requests = requests.get_or_insert_default();
+            ask(requests);
             if self.has_ended() {
                 requests.observe.clear();
             }
@@ -152,9 +159,10 @@ impl Life {
     pub(crate) fn take_requests(&self) -> Requests {
         self.called.store(false, Ordering::Release);
         let mut requests = self.requests.lock();
+        let requests = requests.get_or_insert_default();
         let suspended = requests.suspended;
         std::mem::replace(
-            &mut *requests,
+            &mut **requests,
             Requests {
                 suspended,
                 ..Requests::default()
@@ -179,8 +187,8 @@ impl Life {
     /// Ends this life: revoked, its tasks aborted, whoever waits for the end woken. The first reason stays.
     pub(crate) fn finish(&self, reason: ExitReason) {
         self.revoke();
-        let reason = self.exit.lock().get_or_insert(reason).clone();
-        let rites = self.rites.lock().take();
+        let reason = self.set_exit(reason);
+        let rites = self.last.lock().as_mut().and_then(|last| last.rites.take());
         if let Some(rites) = rites {
             rites(&reason);
         }
@@ -193,23 +201,25 @@ impl Life {
             task.abort();
         }
         // Whoever waits for an answer of this life is not to wait for nothing.
-        self.requests.lock().observe.clear();
+        if let Some(requests) = &mut *self.requests.lock() {
+            requests.observe.clear();
+        }
         self.end.notify_waiters();
     }
 
     /// Keeps what is to be done with the message in hand.
     pub(crate) fn park_in_hand(&self, rites: LastRites) {
-        *self.rites.lock() = Some(rites);
+        self.last.lock().get_or_insert_default().rites = Some(rites);
     }
 
     /// Remembers the name of the message that was in hand at the end.
     pub(crate) fn note_in_hand(&self, name: &'static str) {
-        *self.in_hand.lock() = Some(name);
+        self.last.lock().get_or_insert_default().name = Some(name);
     }
 
     /// The name of the message that was in hand at the end.
     pub(crate) fn in_hand(&self) -> Option<&'static str> {
-        *self.in_hand.lock()
+        self.last.lock().as_ref()?.name
     }
 
     /// Whether a stop request lets the message in hand be finished and `stop` be called.
@@ -221,22 +231,23 @@ impl Life {
         self.traps_exit.store(traps, Ordering::Release);
     }
 
-    /// Says beforehand what the reason will be; a reason that is there stays.
-    pub(crate) fn set_exit(&self, reason: ExitReason) {
-        self.exit.lock().get_or_insert(reason);
+    /// Says beforehand what the reason will be; a reason that is there stays. Returns the one that holds.
+    pub(crate) fn set_exit(&self, reason: ExitReason) -> ExitReason {
+        let mut exit = self.exit.lock();
+        (**exit.get_or_insert_with(|| Box::new(reason))).clone()
     }
 
     /// Says anew what the reason will be, as long as it has not ended.
     pub(crate) fn replace_exit(&self, reason: ExitReason) {
         let mut exit = self.exit.lock();
         if !self.has_ended() {
-            *exit = Some(reason);
+            *exit = Some(Box::new(reason));
         }
     }
 
     /// Why it ended, once it has.
     pub(crate) fn exit(&self) -> Option<ExitReason> {
-        self.exit.lock().clone()
+        self.exit.lock().as_deref().cloned()
     }
 
     pub(crate) fn has_ended(&self) -> bool {
