@@ -63,8 +63,8 @@ pub(crate) struct Facts {
     pub(crate) id: ChildId,
     pub(crate) restart: Restart,
     pub(crate) essential: bool,
-    pub(crate) backoff: Option<Backoff>,
-    pub(crate) needs: Vec<ChildId>,
+    pub(crate) backoff: Option<Box<Backoff>>,
+    pub(crate) needs: Box<[ChildId]>,
 }
 
 impl From<&ChildSpec> for Facts {
@@ -73,8 +73,8 @@ impl From<&ChildSpec> for Facts {
             id: spec.id.clone(),
             restart: spec.restart,
             essential: spec.essential,
-            backoff: spec.backoff,
-            needs: spec.needs.clone(),
+            backoff: spec.backoff.map(Box::new),
+            needs: spec.needs.as_slice().into(),
         }
     }
 }
@@ -334,7 +334,7 @@ enum Status {
 #[derive(Debug)]
 struct Child {
     facts: Facts,
-    needs: Vec<Key>,
+    needs: Box<[Key]>,
     status: Status,
     incarnation: u64,
     generation: u64,
@@ -426,6 +426,8 @@ impl Core {
             // A need that is no earlier sibling was a fault of the file; here it would only wait for ever.
             core.add(Facts::from(&**child));
         }
+        // Made in one go its nodes are full; grown in order they are little more than half.
+        core.children = std::mem::take(&mut core.children).into_iter().collect();
         core
     }
 
@@ -522,7 +524,7 @@ impl Core {
     fn add(&mut self, facts: Facts) -> Key {
         let key = self.next_key;
         self.next_key += 1;
-        let needs: Vec<Key> = facts
+        let needs: Box<[Key]> = facts
             .needs
             .iter()
             .filter_map(|id| self.by_id.get(id).copied())

@@ -184,7 +184,7 @@ impl Core {
         loop {
             let before = down.len();
             for other in &self.watched {
-                let needs = self.children.get(other).map(|child| child.needs.as_slice());
+                let needs = self.children.get(other).map(|child| &*child.needs);
                 if needs
                     .unwrap_or_default()
                     .iter()

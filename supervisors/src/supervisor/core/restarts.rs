@@ -70,6 +70,7 @@ impl Core {
         if child
             .facts
             .backoff
+            .as_ref()
             .is_some_and(|backoff| ran >= backoff.max)
         {
             child.attempts = 0;
@@ -146,6 +147,8 @@ impl Core {
         let backoff = child
             .facts
             .backoff
+            .as_deref()
+            .copied()
             .or_else(|| uncounted.then_some(fallback));
         let pause = backoff.map_or(Duration::ZERO, |backoff| {
             pause(&backoff, child.attempts, rng)
@@ -285,7 +288,7 @@ impl Core {
                 child.condemned = true;
                 self.watched.insert(key);
             } else if child.status == Status::Member || child.status == Status::Waiting {
-                let backoff = child.facts.backoff.unwrap_or_default();
+                let backoff = child.facts.backoff.as_deref().copied().unwrap_or_default();
                 let pause = if key == failed {
                     pause(&backoff, child.attempts, rng)
                 } else {
