@@ -22,7 +22,7 @@ pub(super) const COMMAND: Command = Command {
     help: "Exits 0 if there are only warnings (9 with --strict), 3 if there are faults. Starts nothing.\n\n\
            With --fix, what can be meant in one way only is mended in the file and in what it includes: \
            a misspelt key or word with one near neighbour, `yes` for `true`, `5 sec` for `5s`. Comments and \
-           layout stay, and nothing is written if it would bring a new fault.\n\n\
+           layout stay, and what would uncover another fault is left as it is.\n\n\
            With --effective it prints the tree as a tree file that says everything: includes and variables \
            filled in, defaults too.\n\n\
            In --json each place has `line` and `column` from 1 in characters, `bytes` from 0, and `range` \
@@ -59,7 +59,7 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
             let checked = read(Some(file), "");
             match &checked.tree {
                 Some(tree) if mode == Mode::Effective => show_effective(caller, tree, &checked)?,
-                _ => show(caller, file, &checked)?,
+                _ => show(caller, file, &checked, offer(file, &checked))?,
             }
             checked
         }
@@ -100,7 +100,16 @@ fn mode(args: &Args) -> Result<Mode, CommandError> {
     }
 }
 
-fn show(caller: &Caller, file: &str, checked: &Checked) -> Result<(), CommandError> {
+/// How many of the diagnostics `--fix` would mend.
+fn offer(file: &str, checked: &Checked) -> usize {
+    if checked.diagnostics.iter().all(|found| found.fix.is_none()) {
+        return 0;
+    }
+    let kinds = unity_actors::kinds();
+    mend(Path::new(file), &sources(&KnownKinds(&kinds))).count
+}
+
+fn show(caller: &Caller, file: &str, checked: &Checked, mends: usize) -> Result<(), CommandError> {
     if caller.json {
         return output::out(&format!("{}\n", checked.to_json()));
     }
@@ -108,15 +117,13 @@ fn show(caller: &Caller, file: &str, checked: &Checked) -> Result<(), CommandErr
         return output::out(&format!("{file}: ok\n"));
     }
     output::out(&checked.render(caller.screen.colour))?;
-    let fixes = checked
-        .diagnostics
-        .iter()
-        .filter(|found| found.fix.is_some());
-    let offer = match fixes.count() {
-        0 => String::new(),
-        count => format!("; `uk check --fix {file}` mends {count} of them"),
+    let mends = match (mends, checked.diagnostics.len()) {
+        (0, _) => String::new(),
+        (1, 1) => format!("; `uk check --fix {file}` mends it"),
+        (some, all) if some == all => format!("; `uk check --fix {file}` mends them all"),
+        (some, _) => format!("; `uk check --fix {file}` mends {some} of them"),
     };
-    output::out(&format!("{file}: {}{offer}\n", checked.summary()))
+    output::out(&format!("{file}: {}{mends}\n", checked.summary()))
 }
 
 /// Prints the tree in full, as a tree file; warnings go where they do not get into it.
@@ -136,11 +143,7 @@ fn show_effective(caller: &Caller, tree: &TreeSpec, checked: &Checked) -> Result
 /// Mends the file, shows what was mended and what is left, and returns the reading of what is there then.
 fn fix(caller: &Caller, file: &str, dry: bool) -> Result<Checked, CommandError> {
     let kinds = unity_actors::kinds();
-    let mended = mend(Path::new(file), &sources(&KnownKinds(&kinds))).map_err(|fault| {
-        let what = format!("mending would bring a new fault, so {file} is as it was");
-        let hint = format!("mend it by hand: {}", fault.in_one_line());
-        CommandError::new(Code::Invalid, what).hint(hint)
-    })?;
+    let mended = mend(Path::new(file), &sources(&KnownKinds(&kinds)));
     if !dry {
         write::replace(&mended.files)?;
     }
@@ -166,7 +169,7 @@ fn fix(caller: &Caller, file: &str, dry: bool) -> Result<Checked, CommandError> 
             format!("would mend {count} {lines}, nothing was written; it would leave:\n\n")
         }
     })?;
-    show(caller, file, &checked)?;
+    show(caller, file, &checked, 0)?;
     Ok(checked)
 }
 

@@ -24,7 +24,7 @@ pub struct Label {
 }
 
 /// A change of a file that mends a diagnostic and can mean nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fix {
     /// What is replaced, within one line.
     pub span: Span,
@@ -47,7 +47,7 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do next.
     pub help: Option<String>,
-    /// What `uk check --fix` does about it.
+    /// What `uk check --fix` does about it, unless that would uncover another fault.
     pub fix: Option<Fix>,
 }
 

@@ -1,9 +1,10 @@
 //! Mends what can be meant in one way only: [`mend`] makes the texts, and writes nothing.
 //!
 //! Only the bytes of a fix change, so that comments, order and layout stay. What a fix uncovers is
-//! mended as well, and the outcome is refused as a whole if it has a fault that was not there before.
+//! mended as well. A fix that uncovers a fault which cannot be mended is left out: its author then
+//! sees the two of them together, and the other fixes are made all the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,13 +15,18 @@ use super::{Checked, Code, Diagnostic, Sources, load};
 /// How often what was uncovered is mended as well.
 const PASSES_MAX: usize = 8;
 
+/// How many groups of fixes are tried, each of them halved if it brings a new fault.
+const TRIALS_MAX: usize = 16;
+
 /// What came of mending.
 #[derive(Debug, Clone)]
 pub struct Mended {
     /// The files that change, none if there was nothing to mend.
     pub files: Vec<Edited>,
-    /// The reading of the files as they are then.
+    /// The reading of the files as they are then; what has a fix and was left out says why.
     pub checked: Checked,
+    /// How many of the diagnostics that were there have been mended.
+    pub count: usize,
 }
 
 /// A file that changes.
@@ -47,38 +53,133 @@ impl Edited {
 
 /// Mends the tree file at `path` and the files that it includes.
 ///
-/// # Errors
-/// The first fault that mending would bring.
-pub fn mend(path: &Path, sources: &Sources<'_>) -> Result<Mended, Box<Diagnostic>> {
-    let mut checked = load(path, sources);
-    let mut known = faults(&checked);
-    let mut files: Vec<Edited> = Vec::new();
-    for _ in 0..PASSES_MAX {
-        if !edit(&checked, &mut files) {
+/// There is no fault afterwards that was not there before.
+#[must_use]
+pub fn mend(path: &Path, sources: &Sources<'_>) -> Mended {
+    let checked = load(path, sources);
+    let all: Vec<Slip> = fixable(&checked).map(|(slip, _)| slip).collect();
+    let trial = Trial {
+        path,
+        sources,
+        known: checked.faults().map(key).collect(),
+        all: all.iter().cloned().collect(),
+    };
+    let (mut files, mut checked) = (Vec::new(), checked);
+    let mut made: HashSet<Slip> = HashSet::new();
+    let mut left: HashMap<Slip, String> = HashMap::new();
+    // In the order of the files, so that the same fixes are left out each time.
+    let mut seen = HashSet::new();
+    let mut waiting = vec![all.clone()];
+    if let Some(group) = waiting.last_mut() {
+        group.retain(|slip| seen.insert(slip.clone()));
+    }
+    for _ in 0..TRIALS_MAX {
+        let Some(mut group) = waiting.pop().filter(|group| !group.is_empty()) else {
             break;
+        };
+        match trial.run(&group, files.clone(), checked.clone()) {
+            Ok(after) => {
+                (files, checked) = after;
+                made.extend(group);
+            }
+            Err(fault) if group.len() == 1 => {
+                left.extend(group.pop().map(|slip| (slip, fault)));
+            }
+            Err(_) => {
+                let second = group.split_off(group.len() / 2);
+                waiting.extend([second, group]);
+            }
         }
+    }
+    say_why(&mut checked, &left);
+    let count = all.iter().filter(|slip| made.contains(*slip)).count();
+    Mended {
+        files,
+        checked,
+        count,
+    }
+}
+
+/// What a fix is told apart by while others are made: its file, its line, and what is wrong there.
+type Slip = (PathBuf, usize, Code, String);
+
+/// The fixes of a reading that can be made.
+fn fixable(checked: &Checked) -> impl Iterator<Item = (Slip, &Fix)> {
+    checked.diagnostics.iter().filter_map(|found| {
+        let fix = found.fix.as_ref()?;
+        // A fix never reaches across lines.
+        let is_whole = checked.files.one_line(fix.span) == fix.span;
+        is_whole.then_some(())?;
+        let path = plain(checked.files.get(fix.span.file)?.path());
+        let line = checked.files.position(fix.span.file, fix.span.start).line;
+        Some(((path, line, found.code, found.message.clone()), fix))
+    })
+}
+
+/// Notes at the diagnostics that could be mended why they were not.
+fn say_why(checked: &mut Checked, left: &HashMap<Slip, String>) {
+    let reasons: HashMap<Fix, &String> = fixable(checked)
+        .filter_map(|(slip, fix)| Some((fix.clone(), left.get(&slip)?)))
+        .collect();
+    for found in &mut checked.diagnostics {
+        if let Some(fault) = found.fix.as_ref().and_then(|fix| reasons.get(fix)) {
+            let why = format!("`--fix` leaves this to you, as it would uncover: {fault}");
+            found.notes.push(why);
+        }
+    }
+}
+
+/// What it takes to try some of the fixes.
+struct Trial<'a> {
+    path: &'a Path,
+    sources: &'a Sources<'a>,
+    /// The faults of the first reading.
+    known: Vec<(Code, String)>,
+    /// What could be mended in the first reading.
+    all: HashSet<Slip>,
+}
+
+impl Trial<'_> {
+    /// Mends the slips of `group` and what they uncover, or says what new fault that would bring.
+    fn run(
+        &self,
+        group: &[Slip],
+        mut files: Vec<Edited>,
+        mut checked: Checked,
+    ) -> Result<(Vec<Edited>, Checked), String> {
+        let group: HashSet<&Slip> = group.iter().collect();
+        let wanted = |slip: &Slip| group.contains(slip) || !self.all.contains(slip);
+        for _ in 0..PASSES_MAX {
+            if !edit(&checked, &mut files, wanted) {
+                break;
+            }
+            checked = self.load(&files);
+        }
+        let mut known = self.known.clone();
+        let new = checked.faults().find(|fault| {
+            let before = known.iter().position(|known| *known == key(fault));
+            before.map(|at| known.swap_remove(at)).is_none()
+        });
+        match new {
+            Some(fault) => Err(fault.message.clone()),
+            None => Ok((files, checked)),
+        }
+    }
+
+    /// Reads the tree as it is with these files.
+    fn load(&self, files: &[Edited]) -> Checked {
         let texts: HashMap<PathBuf, &str> = files
             .iter()
             .map(|file| (plain(&file.path), file.after.as_str()))
             .collect();
-        checked = load(
-            path,
-            &Sources {
-                read: &|path, max| match texts.get(&plain(path)) {
-                    Some(text) => Ok(first_bytes(text, max)),
-                    None => (sources.read)(path, max),
-                },
-                ..*sources
+        let sources = Sources {
+            read: &|path, max| match texts.get(&plain(path)) {
+                Some(text) => Ok(first_bytes(text, max)),
+                None => (self.sources.read)(path, max),
             },
-        );
-    }
-    let new = checked.faults().find(|fault| {
-        let before = known.iter().position(|known| *known == key(fault));
-        before.map(|at| known.swap_remove(at)).is_none()
-    });
-    match new.cloned() {
-        Some(fault) => Err(Box::new(fault)),
-        None => Ok(Mended { files, checked }),
+            ..*self.sources
+        };
+        load(self.path, &sources)
     }
 }
 
@@ -91,19 +192,11 @@ fn key(fault: &Diagnostic) -> (Code, String) {
     (fault.code, fault.message.clone())
 }
 
-fn faults(checked: &Checked) -> Vec<(Code, String)> {
-    checked.faults().map(key).collect()
-}
-
-/// Makes the fixes of a reading in the texts of its files; whether there were any.
-fn edit(checked: &Checked, files: &mut Vec<Edited>) -> bool {
-    let fixes = checked
-        .diagnostics
-        .iter()
-        .filter_map(|found| found.fix.as_ref());
-    let mut fixes: Vec<(PathBuf, &Fix)> = fixes
-        .filter(|fix| checked.files.one_line(fix.span) == fix.span)
-        .filter_map(|fix| Some((plain(checked.files.get(fix.span.file)?.path()), fix)))
+/// Makes the fixes of a reading that are wanted in the texts of its files; whether there were any.
+fn edit(checked: &Checked, files: &mut Vec<Edited>, wanted: impl Fn(&Slip) -> bool) -> bool {
+    let mut fixes: Vec<(PathBuf, &Fix)> = fixable(checked)
+        .filter(|(slip, _)| wanted(slip))
+        .map(|((path, ..), fix)| (path, fix))
         .collect();
     // From the end of each file, so that the places before stay; a file that is included twice
     // has each of its fixes twice.

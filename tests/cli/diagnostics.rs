@@ -48,7 +48,7 @@ fn a_fix_changes_the_slips_and_nothing_else() {
     assert!(
         offered
             .out
-            .contains("`uk check --fix tree.yaml` mends 2 of them"),
+            .contains("`uk check --fix tree.yaml` mends them all"),
         "{offered:?}"
     );
     let dry = folder.uk(&["check", "tree.yaml", "--fix", "--dry-run"]);
@@ -72,6 +72,37 @@ fn a_fix_changes_the_slips_and_nothing_else() {
     assert_eq!(missing.code, 3, "{missing:?}");
     let left = "nothing was mended, this is left to you:\n\nerror[UK0101]";
     assert!(missing.out.starts_with(left), "{missing:?}");
+}
+
+#[test]
+fn a_fix_is_offered_only_where_it_is_then_made() {
+    let folder = Folder::new();
+    for (child, offered) in [
+        ("kind: probe, bakoff: {min: '5'}", None),
+        ("kidn: probe", Some("mends it")),
+        ("kind: prob, essential: yes", Some("mends them all")),
+        ("kind: prob, bakoff: {min: '5'}", Some("mends 1 of them")),
+    ] {
+        let text = format!("version: 1\ntree:\n  children:\n    - {{id: a, {child}}}\n");
+        folder.file("tree.yaml", &text);
+
+        let checked = folder.uk(&["check", "tree.yaml"]);
+        let fixed = folder.uk(&["check", "tree.yaml", "--fix"]);
+
+        let offer = checked.out.split_once("`uk check --fix tree.yaml` ");
+        assert_eq!(
+            offer.map(|(_, what)| what.trim_end()),
+            offered,
+            "{checked:?}"
+        );
+        assert_eq!(
+            fixed.out.contains("\nmended 1 line\n"),
+            offered.is_some(),
+            "{fixed:?}"
+        );
+        assert_eq!(folder.text("tree.yaml") != text, offered.is_some());
+        assert!(!fixed.out.contains("uk check --fix"), "{fixed:?}");
+    }
 }
 
 #[test]

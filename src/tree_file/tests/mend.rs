@@ -3,7 +3,7 @@
 use super::*;
 use crate::tree_file::mend::{Mended, mend};
 
-fn mend_files(files: &[(&str, &[u8])]) -> Result<Mended, Box<Diagnostic>> {
+fn mend_files(files: &[(&str, &[u8])]) -> Mended {
     let memory = Memory(files);
     let read = |path: &Path, max: usize| memory.read(path, max);
     let sources = Sources {
@@ -20,7 +20,7 @@ fn mended_child(child: &str) -> Option<String> {
     let text = format!(
         "version: 1\ntree:\n  children:\n    - {{ id: camera, kind: log }}\n    - {{ id: b, {child} }} # last\n"
     );
-    let mended = mend_files(&[("tree.yaml", text.as_bytes())]).unwrap();
+    let mended = mend_files(&[("tree.yaml", text.as_bytes())]);
     let file = mended.files.first()?;
     let (_, _, after) = file.lines().next()?;
     let inner = after
@@ -110,7 +110,7 @@ fn what_an_alias_or_a_variable_brings_is_left_alone() {
         "version: 1\ntree:\n  strategy: ${NONE:-one_for_al}\n  children: []\n",
         "version: 1\nname: &n rest_for_on\ntree:\n  strategy: *n\n  children: []\n",
     ] {
-        let mended = mend_files(&[("tree.yaml", text.as_bytes())]).unwrap();
+        let mended = mend_files(&[("tree.yaml", text.as_bytes())]);
 
         assert_eq!(mended.files, []);
         assert!(mended.checked.tree.is_none());
@@ -126,7 +126,7 @@ fn an_included_file_is_mended_once_however_often_it_is_included() {
         ("./b.yaml", b"- { id: a, kidn: log }\n"),
     ];
 
-    let mended = mend_files(files).unwrap();
+    let mended = mend_files(files);
 
     let after: Vec<&str> = mended
         .files
@@ -144,12 +144,38 @@ fn an_included_file_is_mended_once_however_often_it_is_included() {
 }
 
 #[test]
-fn a_fix_that_would_bring_a_new_fault_is_refused() {
-    let text = worker("mailbx: 5");
+fn a_fix_that_would_bring_a_new_fault_is_left_out_and_the_others_are_made() {
+    for slip in ["mailbx: 5", "bakoff: {min: '5'}", "kidn: no-such-kind"] {
+        let kind = if slip.starts_with("kidn") {
+            ""
+        } else {
+            "kind: lgo,"
+        };
+        let text = format!(
+            "version: 1\ntree:\n  strateg: one_for_all\n  children:\n    - {{ id: a, {kind} {slip}, essential: yes }}\n    - {{ id: b, kidn: lgo }}\n"
+        );
+        let before = load_files("tree.yaml", &[("tree.yaml", text.as_bytes())]);
 
-    let fault = mend_files(&[("tree.yaml", text.as_bytes())]).unwrap_err();
+        let mended = mend_files(&[("tree.yaml", text.as_bytes())]);
 
-    assert_eq!(fault.code, Code::WrongType, "{fault:?}");
+        let after = &mended.files.first().expect("the others are made").after;
+        assert!(after.contains(slip), "{after}");
+        for made in [
+            "strategy: one_for_all",
+            "essential: true",
+            "id: b, kind: log",
+        ] {
+            assert!(after.contains(made), "{made}: {after}");
+        }
+        let [left] = &*mended.checked.diagnostics else {
+            panic!("{:?}", mended.checked.diagnostics);
+        };
+        let why = left.notes.last().expect("it says why");
+        assert!(why.contains("`--fix` leaves this to you"), "{why}");
+        assert_eq!(mended.count, before.diagnostics.len() - 1, "{after}");
+        let again = mend_files(&[("tree.yaml", after.as_bytes())]);
+        assert_eq!((again.files, again.count), (vec![], 0));
+    }
 }
 
 #[test]
@@ -166,9 +192,7 @@ fn every_row_of_the_table_is_mended_into_something_no_worse() {
         }
         let before = load_files("tree.yaml", &files).faults().count();
 
-        let Ok(mended) = mend_files(&files) else {
-            continue;
-        };
+        let mended = mend_files(&files);
 
         assert!(mended.checked.faults().count() <= before, "{code:?}");
         for file in mended.files {
