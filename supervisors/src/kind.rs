@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use ractor::ActorCell;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -23,6 +22,7 @@ use crate::path::ActorPath;
 use crate::shell::{Spawned, spawn};
 use crate::slot::Slot;
 use crate::spec::WorkerSpec;
+use crate::supervisor::Above;
 
 /// Settings that do not fit their kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,7 +116,7 @@ pub(crate) trait WorkerBody: Send + Sync {
         &self,
         slot: Arc<Slot>,
         life: Arc<Life>,
-        supervisor: ActorCell,
+        above: Above,
     ) -> BoxFuture<'static, Result<Spawned, ExitReason>>;
     fn is_service(&self) -> bool;
     fn set_gate(&self, gate: Gate, reason: DeadReason);
@@ -146,14 +146,14 @@ impl<A: Actor> WorkerBody for Typed<A> {
         &self,
         slot: Arc<Slot>,
         life: Arc<Life>,
-        supervisor: ActorCell,
+        above: Above,
     ) -> BoxFuture<'static, Result<Spawned, ExitReason>> {
         let ctx = Context::<A> {
             slot,
             life,
             mailbox: Arc::clone(&self.mailbox),
         };
-        spawn(ctx, Arc::clone(&self.settings), supervisor).boxed()
+        spawn(ctx, Arc::clone(&self.settings), above).boxed()
     }
 
     fn is_service(&self) -> bool {

@@ -8,7 +8,7 @@
 //! | [`spec`] | what a tree is made of: plain values with all defaults |
 //! | [`kernel`] | one running tree; the way in for everybody outside |
 //! | [`slot`], [`registry`], [`view`] | a child's place, found by path, shown as JSON |
-//! | `life`, `shell` | one life of an actor, and the loop that runs it on ractor |
+//! | `life`, `shell` | one life of an actor, and the loop that runs it as a task |
 //! | `mailbox`, [`address`], [`dead_letter`] | where messages wait, how they are sent, where they end |
 //! | [`planner`], [`intensity`], `supervisor::core` | what is decided, as pure functions |
 //! | `supervisor`, `supervisor::job` | the thin actor and the jobs that carry the decisions out |

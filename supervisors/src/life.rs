@@ -12,7 +12,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
@@ -66,6 +66,10 @@ pub struct Life {
     pub(crate) handled: AtomicU64,
     last: Mutex<Option<Box<LastMessage>>>,
     traps_exit: AtomicBool,
+    /// Whether its supervisor has heard of it.
+    heard: AtomicBool,
+    /// The task of a worker's life.
+    task: OnceLock<AbortHandle>,
 }
 
 impl fmt::Debug for Life {
@@ -100,6 +104,8 @@ impl Life {
             handled: AtomicU64::new(0),
             last: Mutex::default(),
             traps_exit: AtomicBool::new(true),
+            heard: AtomicBool::new(false),
+            task: OnceLock::new(),
         })
     }
 
@@ -147,6 +153,28 @@ impl Life {
     pub(crate) fn has_begun(&self) -> bool {
         fence(Ordering::SeqCst);
         self.lives.load(Ordering::Acquire)
+    }
+
+    /// Remembers the task that it is.
+    pub(crate) fn set_task(&self, task: AbortHandle) {
+        // Set once: a life has one task.
+        drop(self.task.set(task));
+    }
+
+    /// Ends its task at its next await point. A life before its first step looks at its requests first, and then drops
+    /// its actor in order; so it is left alone.
+    pub(crate) fn abort(&self) {
+        if self.has_begun()
+            && let Some(task) = self.task.get()
+        {
+            task.abort();
+        }
+    }
+
+    /// Whether its supervisor hears of it for the first time. It hears twice: of its start, and of its end, which may
+    /// be the earlier of the two. Only the supervisor asks.
+    pub(crate) fn is_first_heard(&self) -> bool {
+        !self.heard.swap(true, Ordering::Relaxed)
     }
 
     /// Whether a request waits.

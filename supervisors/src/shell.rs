@@ -1,19 +1,17 @@
-//! The shell around an actor: one life from its start to its end, run on ractor.
+//! The shell around an actor: one life from its start to its end.
 //!
-//! The whole life is ractor's `post_start` of one ractor actor: from there its kill signal interrupts
-//! at any await point, its link reports the end to the supervisor, and its four ports cost nothing while
-//! messages travel through our own mailbox. (DESIGN sketched a wake token through ractor's message port;
-//! parking on the mailbox itself saves that hop on every wake.)
+//! A life is one task that is parked on its mailbox. A kill aborts it at its next await point, a panic is caught around
+//! it, and its last breath tells the supervisor. (DESIGN has each worker be a ractor actor, woken through ractor's message
+//! port. Measured, ractor's four ports carried nothing and cost 9 KB of each idle worker and two thirds of each
+//! start; so supervisors are ractor actors, and what they supervise are tasks.)
 //!
 //! Between any two messages the shell looks at its requests first, then at the lanes in order.
 
 use std::future::poll_fn;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use ractor::{ActorCell, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 
 use crate::actor::{Actor, Next, Start};
@@ -21,6 +19,7 @@ use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
 use crate::life::{Life, guarded, guarded_call};
 use crate::mailbox::{InHand, Mailbox};
+use crate::supervisor::Above;
 
 /// How many messages a life handles before it lets others on its thread have a turn.
 const TURN: u32 = 1024;
@@ -32,18 +31,18 @@ const SLICE: Duration = Duration::from_micros(200);
 /// What a start came to.
 pub(crate) enum Spawned {
     /// It runs.
-    Running(ActorCell),
+    Running,
     /// There is nothing to do.
     Ignored,
 }
 
-/// Starts a life: the actor's own `start` first, then a ractor actor for what follows.
+/// Starts a life: the actor's own `start` first, then a task for what follows, on the runtime of the caller.
 ///
 /// Dropping the future ends the attempt.
 pub(crate) async fn spawn<A: Actor>(
     mut ctx: Context<A>,
     settings: Arc<A::Settings>,
-    supervisor: ActorCell,
+    above: Above,
 ) -> Result<Spawned, ExitReason> {
     let life = Arc::clone(&ctx.life);
     life.set_mailbox(ctx.mailbox.key());
@@ -60,16 +59,14 @@ pub(crate) async fn spawn<A: Actor>(
         Ok(Err(Exit(reason))) => return Err(reason),
         Err(panic) => return Err(panic.into()),
     };
-    let spawned =
-        ractor::Actor::spawn_linked(None, Shell(PhantomData), Begun { actor, ctx }, supervisor)
-            .await;
-    match spawned {
-        Ok((cell, _task)) => {
-            attempt.worked();
-            Ok(Spawned::Running(cell.get_cell()))
-        }
-        Err(error) => Err(ExitReason::error(error.to_string())),
-    }
+    attempt.worked();
+    let last = LastBreath {
+        life: Arc::clone(&life),
+        above,
+    };
+    let kernel = ctx.slot.kernel().clone();
+    life.set_task(kernel.spawn_task(live(Begun { actor, ctx, last })));
+    Ok(Spawned::Running)
 }
 
 /// Ends the life of a start attempt that came to nothing.
@@ -87,55 +84,23 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// The ractor actor. Its state is what a life begins with; its messages are none.
-struct Shell<A>(PhantomData<fn() -> A>);
-
-/// ractor's message type: never sent.
-pub(crate) enum NoSignal {}
-
-impl ractor::Message for NoSignal {}
-
+/// What a life begins with. Dropped in this order, also where the runtime goes before the first step.
 struct Begun<A: Actor> {
     actor: A,
     ctx: Context<A>,
+    last: LastBreath,
 }
 
-/// What ractor is told at every end; the reason is in the life.
-#[derive(Debug, thiserror::Error)]
-#[error("the life is over")]
-struct LifeOver;
-
-impl<A: Actor> ractor::Actor for Shell<A> {
-    type Msg = NoSignal;
-    type State = Option<Begun<A>>;
-    type Arguments = Begun<A>;
-
-    async fn pre_start(
-        &self,
-        _myself: ActorRef<NoSignal>,
-        begun: Begun<A>,
-    ) -> Result<Self::State, ActorProcessingErr> {
-        Ok(Some(begun))
-    }
-
-    async fn post_start(
-        &self,
-        _myself: ActorRef<NoSignal>,
-        state: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        if let Some(begun) = state.take() {
-            live(begun.actor, begun.ctx).await;
-        }
-        Err(Box::new(LifeOver))
-    }
+/// Ends the life however its task ends, returned or dropped by a kill, and tells the supervisor.
+struct LastBreath {
+    life: Arc<Life>,
+    above: Above,
 }
-
-/// Ends the life however its future ends: returned, or dropped by a kill.
-struct LastBreath(Arc<Life>);
 
 impl Drop for LastBreath {
     fn drop(&mut self) {
-        self.0.finish(ExitReason::killed());
+        self.life.finish(ExitReason::killed());
+        self.above.tell_ended(&self.life);
     }
 }
 
@@ -148,10 +113,12 @@ enum End {
 }
 
 /// One life. The actor is dropped before the life counts as ended, whatever happens.
-async fn live<A: Actor>(actor: A, mut ctx: Context<A>) {
+async fn live<A: Actor>(begun: Begun<A>) {
+    // Bound so that what is dropped last stands first.
+    let Begun { actor, ctx, last } = begun;
+    let _last = last;
+    let (mut ctx, mut actor) = (ctx, actor);
     let life = Arc::clone(&ctx.life);
-    let _last = LastBreath(Arc::clone(&life));
-    let mut actor = actor;
     life.begin();
     let end = guarded(&life, run(&mut actor, &mut ctx)).await;
     let reason = match end {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
-use ractor::{ActorCell, ActorRef};
+use ractor::ActorRef;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -182,17 +182,10 @@ pub struct Slot {
     starts: AtomicU64,
     restarts: AtomicU64,
     abandoned: AtomicU64,
-    current: Mutex<Current>,
+    life: Mutex<Option<Arc<Life>>>,
     history: Mutex<VecDeque<ExitRecord>>,
     buried: AtomicBool,
     body: Body,
-}
-
-/// The life a slot has now, and ractor's handle on it.
-#[derive(Default)]
-struct Current {
-    life: Option<Arc<Life>>,
-    cell: Option<ActorCell>,
 }
 
 impl fmt::Debug for Slot {
@@ -218,7 +211,7 @@ impl Slot {
             starts: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
-            current: Mutex::default(),
+            life: Mutex::default(),
             history: Mutex::default(),
             buried: AtomicBool::new(false),
             body,
@@ -377,22 +370,14 @@ impl Slot {
     pub(crate) fn begin_life(&self) -> Arc<Life> {
         self.starts.fetch_add(1, Ordering::Relaxed);
         let life = Life::new(self.path.clone(), self.incarnation() + 1);
-        let before = std::mem::replace(
-            &mut *self.current.lock(),
-            Current {
-                life: Some(Arc::clone(&life)),
-                cell: None,
-            },
-        );
-        if let Some(before) = before.life {
+        if let Some(before) = self.life.lock().replace(Arc::clone(&life)) {
             before.revoke();
         }
         life
     }
 
     /// The attempt worked: this is the life now.
-    pub(crate) fn commit_life(&self, life: &Life, cell: ActorCell) {
-        self.current.lock().cell = Some(cell);
+    pub(crate) fn commit_life(&self, life: &Life) {
         if life.incarnation() > 1 {
             self.restarts.fetch_add(1, Ordering::Relaxed);
         }
@@ -401,17 +386,7 @@ impl Slot {
     }
 
     pub(crate) fn life(&self) -> Option<Arc<Life>> {
-        self.current.lock().life.clone()
-    }
-
-    /// ractor's handle on `life`, if that is the life it has now.
-    pub(crate) fn cell_of(&self, life: &Life) -> Option<ActorCell> {
-        let current = self.current.lock();
-        let is_current = current
-            .life
-            .as_ref()
-            .is_some_and(|now| std::ptr::eq(&raw const **now, life));
-        current.cell.clone().filter(|_| is_current)
+        self.life.lock().clone()
     }
 
     pub(crate) fn note_abandoned(&self) {

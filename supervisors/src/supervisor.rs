@@ -1,19 +1,19 @@
 //! The supervisor: a thin actor around [`core`], which decides.
 //!
-//! It turns ractor's exit events, finished jobs, pauses and requests into inputs of the core, and carries
+//! It is a ractor actor. It turns ends, finished jobs, pauses and requests into inputs of the core, and carries
 //! out the effects. It never awaits anything itself.
 
 mod backoff;
 pub(crate) mod core;
 pub(crate) mod job;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use ractor::{ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -36,6 +36,11 @@ pub(crate) enum SupervisorMessage {
         job: JobId,
         reports: Vec<Report>,
     },
+    /// A life of a child is over, and nothing of it is left.
+    Ended {
+        key: Key,
+        life: Arc<Life>,
+    },
     Due {
         key: Key,
         generation: u64,
@@ -55,6 +60,24 @@ pub(crate) enum SupervisorMessage {
 
 impl ractor::Message for SupervisorMessage {}
 
+/// Whom a life tells of its end: its supervisor, and which child it is there.
+#[derive(Clone)]
+pub(crate) struct Above {
+    pub(crate) supervisor: ActorRef<SupervisorMessage>,
+    pub(crate) key: Key,
+}
+
+impl Above {
+    pub(crate) fn tell_ended(&self, life: &Arc<Life>) {
+        let ended = SupervisorMessage::Ended {
+            key: self.key,
+            life: Arc::clone(life),
+        };
+        // A supervisor that is gone has no use for it.
+        drop(self.supervisor.send_message(ended));
+    }
+}
+
 impl SupervisorBody {
     /// Sends to the actor behind the slot, if there is one. What comes too late for its life is never looked at.
     pub(crate) fn send(&self, message: SupervisorMessage) -> Option<Arc<Life>> {
@@ -69,30 +92,23 @@ impl SupervisorBody {
 /// A supervisor whose life begins.
 pub(crate) struct Starting {
     /// Spawns it; to be awaited on the control runtime.
-    pub(crate) spawn: BoxFuture<'static, Result<ActorCell, ExitReason>>,
+    pub(crate) spawn: BoxFuture<'static, Result<(), ExitReason>>,
     /// Says when all its children are up, or why they are not.
     pub(crate) began: oneshot::Receiver<Result<(), ExitReason>>,
 }
 
 /// Begins a life of the supervisor in `slot`.
-pub(crate) fn start_supervisor(
-    slot: Arc<Slot>,
-    life: Arc<Life>,
-    parent: Option<ActorCell>,
-) -> Starting {
+pub(crate) fn start_supervisor(slot: Arc<Slot>, life: Arc<Life>, above: Option<Above>) -> Starting {
     let (began_sender, began) = oneshot::channel();
     let spawn = async move {
         let begun = Begun {
             slot,
             life,
+            above,
             began: began_sender,
         };
-        let spawned = match parent {
-            Some(parent) => ractor::Actor::spawn_linked(None, Supervisor, begun, parent).await,
-            None => ractor::Actor::spawn(None, Supervisor, begun).await,
-        };
-        match spawned {
-            Ok((supervisor, _task)) => Ok(supervisor.get_cell()),
+        match ractor::Actor::spawn(None, Supervisor, begun).await {
+            Ok(_handles) => Ok(()),
             Err(error) => Err(ExitReason::error(error.to_string())),
         }
     }
@@ -113,6 +129,7 @@ struct Plan {
 struct Begun {
     slot: Arc<Slot>,
     life: Arc<Life>,
+    above: Option<Above>,
     began: oneshot::Sender<Result<(), ExitReason>>,
 }
 
@@ -120,12 +137,10 @@ struct State {
     core: Core,
     slot: Arc<Slot>,
     life: Arc<Life>,
+    above: Option<Above>,
     kernel: Kernel,
     began: Option<oneshot::Sender<Result<(), ExitReason>>>,
     slots: BTreeMap<Key, Arc<Slot>>,
-    lives: HashMap<ActorId, (Key, Arc<Life>)>,
-    /// Ends that were heard of before the job said which child it had started.
-    early: HashSet<ActorId>,
     jobs: BTreeMap<JobId, Arc<JobControl>>,
     tickets: BTreeMap<Ticket, oneshot::Sender<Result<Done, RequestError>>>,
     spawning: BTreeMap<Ticket, Arc<Slot>>,
@@ -168,6 +183,7 @@ impl ractor::Actor for Supervisor {
                 state.feed(Input::End { reason, brutal }, &myself);
             }
             SupervisorMessage::JobDone { job, reports } => state.job_done(job, reports, &myself),
+            SupervisorMessage::Ended { key, life } => state.ended(key, &life, &myself),
             SupervisorMessage::Ask {
                 request,
                 slot,
@@ -184,34 +200,16 @@ impl ractor::Actor for Supervisor {
         }
         Ok(())
     }
-
-    async fn handle_supervisor_evt(
-        &self,
-        myself: ActorRef<SupervisorMessage>,
-        event: SupervisionEvent,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        match event {
-            SupervisionEvent::ActorTerminated(cell, _, text) => {
-                let text = text.unwrap_or_else(|| "ended without a reason".to_owned());
-                state.ended(
-                    &cell,
-                    ExitReason::with_text(ExitKind::Killed, text),
-                    &myself,
-                );
-            }
-            SupervisionEvent::ActorFailed(cell, error) => {
-                state.ended(&cell, ExitReason::error(error.to_string()), &myself);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
 }
 
 impl State {
     fn new(begun: Begun, myself: &ActorRef<SupervisorMessage>) -> Result<Self, ActorProcessingErr> {
-        let Begun { slot, life, began } = begun;
+        let Begun {
+            slot,
+            life,
+            above,
+            began,
+        } = begun;
         let kernel = slot.kernel().clone();
         let (Some(spec), Some(body)) = (slot.spec().as_supervisor(), slot.supervisor()) else {
             return Err("a supervisor's slot holds a supervisor".into());
@@ -245,8 +243,7 @@ impl State {
             slots,
             slot,
             life,
-            lives: HashMap::new(),
-            early: HashSet::new(),
+            above,
             jobs: BTreeMap::new(),
             tickets: BTreeMap::new(),
             spawning: BTreeMap::new(),
@@ -269,36 +266,15 @@ impl State {
         }
     }
 
-    /// A child's ractor actor is over. The reason is in its life; `fallback` is what ractor says.
-    fn ended(
-        &mut self,
-        cell: &ActorCell,
-        fallback: ExitReason,
-        myself: &ActorRef<SupervisorMessage>,
-    ) {
-        let Some((key, life)) = self.lives.remove(&cell.get_id()) else {
-            if !self.jobs.is_empty() {
-                self.early.insert(cell.get_id());
-            }
+    fn ended(&mut self, key: Key, life: &Life, myself: &ActorRef<SupervisorMessage>) {
+        if life.is_first_heard() {
+            // The job that started it has yet to say so.
             return;
-        };
-        self.exited(key, &life, fallback, myself);
+        }
+        self.exited(key, life, myself);
     }
 
-    fn exited(
-        &mut self,
-        key: Key,
-        life: &Life,
-        fallback: ExitReason,
-        myself: &ActorRef<SupervisorMessage>,
-    ) {
-        if !life.has_ended() {
-            // Only a fault of ours ends a ractor actor without ending its life first.
-            life.finish(fallback);
-            if let Some(body) = self.slots.get(&key).and_then(|slot| slot.supervisor()) {
-                body.forget_children(DeadReason::GaveUp);
-            }
-        }
+    fn exited(&mut self, key: Key, life: &Life, myself: &ActorRef<SupervisorMessage>) {
         let reason = life.exit().unwrap_or_else(ExitReason::killed);
         self.feed(
             Input::Exited {
@@ -316,18 +292,13 @@ impl State {
         let mut started = Vec::new();
         let mut outcomes = Vec::with_capacity(reports.len());
         for report in reports {
-            if let Some((cell, life)) = report.started {
+            if let Some(life) = report.started {
                 started.push((report.key, life.incarnation()));
-                if self.early.remove(&cell.get_id()) {
+                if !life.is_first_heard() {
                     gone.push((report.key, life));
-                } else {
-                    self.lives.insert(cell.get_id(), (report.key, life));
                 }
             }
             outcomes.push((report.key, report.outcome));
-        }
-        if self.jobs.is_empty() {
-            self.early.clear();
         }
         // A job stops before it starts: so are its facts told.
         self.feed(Input::JobDone { job, outcomes }, myself);
@@ -335,7 +306,7 @@ impl State {
             self.note(key, |path| Fact::Started { path, incarnation });
         }
         for (key, life) in gone {
-            self.exited(key, &life, ExitReason::killed(), myself);
+            self.exited(key, &life, myself);
         }
     }
 
@@ -424,7 +395,7 @@ impl State {
         self.jobs.insert(id, Arc::clone(&control));
         let job = Job {
             steps,
-            supervisor: myself.get_cell(),
+            supervisor: myself.clone(),
             control,
             brutal: plan.brutal,
             first: plan.first,
@@ -545,6 +516,28 @@ impl State {
         self.life.finish(reason);
         drop(port);
         myself.stop(None);
+    }
+}
+
+impl Drop for State {
+    /// The actor is over. Only a fault of ours brings it here before its life has ended: then nothing below outlives it.
+    fn drop(&mut self) {
+        if !self.life.has_ended() {
+            for slot in self.slots.values() {
+                if let Some(life) = slot.life().filter(|life| !life.has_ended()) {
+                    job::kill(slot, &life, ExitReason::killed());
+                }
+            }
+            self.life
+                .finish(ExitReason::error("the supervisor itself failed"));
+            if let Some(body) = self.slot.supervisor() {
+                *body.port.lock() = None;
+                body.forget_children(DeadReason::GaveUp);
+            }
+        }
+        if let Some(above) = &self.above {
+            above.tell_ended(&self.life);
+        }
     }
 }
 

@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use ractor::ActorCell;
+use ractor::ActorRef;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::core::{Key, Outcome, Step};
-use super::{SupervisorMessage, start_supervisor};
+use super::{Above, SupervisorMessage, start_supervisor};
 use crate::exit::{ExitKind, ExitReason};
 use crate::kind::WorkerBody;
 use crate::life::Life;
@@ -117,18 +117,18 @@ impl JobControl {
 /// What a job is made of.
 pub(crate) struct Job {
     pub(crate) steps: Vec<(Step, Arc<Slot>)>,
-    pub(crate) supervisor: ActorCell,
+    pub(crate) supervisor: ActorRef<SupervisorMessage>,
     pub(crate) control: Arc<JobControl>,
     pub(crate) brutal: bool,
     pub(crate) first: bool,
     pub(crate) gave_up: bool,
 }
 
-/// What a step came to, with ractor's handle on what it started.
+/// What a step came to, and the life it started.
 pub(crate) struct Report {
     pub(crate) key: Key,
     pub(crate) outcome: Outcome,
-    pub(crate) started: Option<(ActorCell, Arc<Life>)>,
+    pub(crate) started: Option<Arc<Life>>,
 }
 
 /// What the steps so far mean for those to come.
@@ -210,6 +210,14 @@ impl Job {
         }
     }
 
+    /// Whom a child tells of its end.
+    fn above(&self, key: Key) -> Above {
+        Above {
+            supervisor: self.supervisor.clone(),
+            key,
+        }
+    }
+
     /// The state of a child that is on its way up.
     fn starting(&self) -> SlotState {
         if self.first {
@@ -219,7 +227,7 @@ impl Job {
         }
     }
 
-    async fn start(&self, key: Key, slot: &Arc<Slot>) -> (Outcome, Option<(ActorCell, Arc<Life>)>) {
+    async fn start(&self, key: Key, slot: &Arc<Slot>) -> (Outcome, Option<Arc<Life>>) {
         slot.set_state(self.starting());
         let life = slot.begin_life();
         let outcome = match slot.body() {
@@ -227,7 +235,7 @@ impl Job {
             Body::Supervisor(_) => tokio::select! {
                 biased;
                 interrupt = self.interrupted(key) => Err(interrupt),
-                spawned = within(slot, start_below(slot, &life, &self.supervisor)) => {
+                spawned = within(slot, start_below(slot, &life, self.above(key))) => {
                     spawned.map_err(Outcome::Failed)
                 }
             },
@@ -264,7 +272,7 @@ impl Job {
         worker: &dyn WorkerBody,
         life: &Arc<Life>,
     ) -> Result<Spawned, Outcome> {
-        let attempt = worker.spawn(Arc::clone(slot), Arc::clone(life), self.supervisor.clone());
+        let attempt = worker.spawn(Arc::clone(slot), Arc::clone(life), self.above(key));
         let mut task = slot.kernel().spawn_start(worker.is_service(), attempt);
         let mut answered = false;
         let joined = async {
@@ -280,12 +288,7 @@ impl Job {
         if !answered {
             life.revoke();
             task.abort();
-            let late = async {
-                match task.await {
-                    Ok(Ok(Spawned::Running(cell))) => Some(cell),
-                    _ => None,
-                }
-            };
+            let late = async { matches!(task.await, Ok(Ok(Spawned::Running))) };
             call_off(slot, life, late).await;
         }
         started
@@ -359,15 +362,13 @@ async fn sleep(timeout: Option<Duration>) {
 
 /// Waits for the end of an attempt that was revoked and aborted. It runs on another thread, and may be up by now:
 /// then it is killed like any other life, so that two never overlap.
-async fn call_off(slot: &Slot, life: &Life, late: impl Future<Output = Option<ActorCell>>) {
+async fn call_off(slot: &Slot, life: &Life, late: impl Future<Output = bool>) {
     let ends = async {
-        if let Some(cell) = late.await {
+        if late.await {
             life.set_exit(ExitReason::killed());
             life.request(|requests| requests.kill = Some(ExitReason::killed()));
             slot.wake();
-            if life.has_begun() {
-                cell.kill();
-            }
+            life.abort();
             life.ended().await;
         }
     };
@@ -404,16 +405,13 @@ fn came_up(
     slot: &Slot,
     life: &Arc<Life>,
     spawned: Result<Spawned, ExitReason>,
-) -> (Outcome, Option<(ActorCell, Arc<Life>)>) {
+) -> (Outcome, Option<Arc<Life>>) {
     match spawned {
-        Ok(Spawned::Running(cell)) => {
-            slot.commit_life(life, cell.clone());
+        Ok(Spawned::Running) => {
+            slot.commit_life(life);
             slot.set_state(SlotState::Running);
             let incarnation = life.incarnation();
-            (
-                Outcome::Started { incarnation },
-                Some((cell, Arc::clone(life))),
-            )
+            (Outcome::Started { incarnation }, Some(Arc::clone(life)))
         }
         Ok(Spawned::Ignored) => (Outcome::Ignored, None),
         Err(reason) => (Outcome::Failed(reason), None),
@@ -435,12 +433,12 @@ fn lost_attempt(lost: &tokio::task::JoinError) -> ExitReason {
 async fn start_below(
     slot: &Arc<Slot>,
     life: &Arc<Life>,
-    supervisor: &ActorCell,
+    above: Above,
 ) -> Result<Spawned, ExitReason> {
-    let started = start_supervisor(Arc::clone(slot), Arc::clone(life), Some(supervisor.clone()));
-    let cell = slot.kernel().on_control(started.spawn).await?;
+    let started = start_supervisor(Arc::clone(slot), Arc::clone(life), Some(above));
+    slot.kernel().on_control(started.spawn).await?;
     match started.began.await {
-        Ok(Ok(())) => Ok(Spawned::Running(cell)),
+        Ok(Ok(())) => Ok(Spawned::Running),
         Ok(Err(reason)) => Err(reason),
         Err(_dropped) => Err(ExitReason::error("the supervisor ended while it started")),
     }
@@ -479,12 +477,7 @@ pub(crate) fn kill(slot: &Slot, life: &Life, reason: ExitReason) {
             life.set_exit(reason.clone());
             life.request(|requests| requests.kill = Some(reason));
             slot.wake();
-            // A life before its first step looks at its requests first; ractor would end it with its actor left over.
-            if life.has_begun()
-                && let Some(cell) = slot.cell_of(life)
-            {
-                cell.kill();
-            }
+            life.abort();
         }
     }
 }

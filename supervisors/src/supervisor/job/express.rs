@@ -25,8 +25,8 @@ struct Progress {
     recalled: bool,
     /// Not even the step under way is its own any more.
     over: bool,
-    /// What came up after that.
-    late: Option<ActorCell>,
+    /// Whether what was under way came up after that.
+    is_late: bool,
 }
 
 type Shared = Arc<Mutex<Progress>>;
@@ -87,9 +87,9 @@ impl Job {
             Turn::Watch | Turn::Recall => {}
             Turn::GiveUp(life, outcome) => {
                 let late = async {
-                    // Aborted, or answered too late: what it answered is in `late`.
+                    // Aborted, or answered too late.
                     drop(task.await);
-                    shared.lock().late.take()
+                    shared.lock().is_late
                 };
                 call_off(slot, &life, late).await;
                 self.end_attempt(slot, &life, &outcome).await;
@@ -288,7 +288,7 @@ fn begin(shared: &Shared, life: impl FnOnce() -> Arc<Life>) -> Option<Arc<Life>>
 async fn starts(
     shared: Shared,
     steps: Vec<(Key, Arc<Slot>)>,
-    supervisor: ActorCell,
+    supervisor: ActorRef<SupervisorMessage>,
     control: Arc<JobControl>,
     state: SlotState,
 ) {
@@ -300,15 +300,17 @@ async fn starts(
             return;
         };
         slot.set_state(state);
-        let spawn = worker.spawn(Arc::clone(&slot), Arc::clone(&life), supervisor.clone());
+        let above = Above {
+            supervisor: supervisor.clone(),
+            key,
+        };
+        let spawn = worker.spawn(Arc::clone(&slot), Arc::clone(&life), above);
         let spawned = AssertUnwindSafe(spawn).catch_unwind().await;
         let spawned = spawned.unwrap_or_else(|_| Err(ExitReason::error("its start was lost")));
         let mut progress = shared.lock();
         progress.current = None;
         if progress.over {
-            if let Ok(Spawned::Running(cell)) = spawned {
-                progress.late = Some(cell);
-            }
+            progress.is_late = matches!(spawned, Ok(Spawned::Running));
             return;
         }
         let (outcome, started) = came_up(&slot, &life, spawned);
