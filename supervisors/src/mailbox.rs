@@ -32,6 +32,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
+use spin::mutex::SpinMutex;
+use spin::relax::Yield;
 use tokio::time::Instant;
 
 pub(crate) use self::in_hand::InHand;
@@ -139,7 +141,9 @@ impl<T> Deref for Line<T> {
 pub(crate) struct Mailbox<M> {
     inbox: Inbox<M>,
     rest: Rest,
-    stage: Line<Mutex<Stage<M>>>,
+    /// Held for some nanoseconds and almost only by the reader: a lock whose release is a plain store. Who finds it taken
+    /// lets others run.
+    stage: Line<SpinMutex<Stage<M>, Yield>>,
 }
 
 /// What is written rarely.
