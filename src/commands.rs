@@ -212,6 +212,9 @@ fn done(
         Done::Deleted => "deleted",
         Done::Released { .. } => "released",
         Done::Waiting { .. } => "waiting",
+        Done::Suspended => "suspended",
+        Done::Resumed => "resumed",
+        Done::Each(_) => "spawned",
     };
     let slot = kernel.registry().get(path);
     let mut document = serde_json::json!({

@@ -207,6 +207,12 @@ impl CommandError {
             KernelError::NotAWorker(path) => Self::usage(message).hint(format!(
                 "name one of its children: `uk tree {path}` shows them"
             )),
+            KernelError::HasTemplate(path) => Self::usage(message).hint(format!(
+                "leave out the kind: `uk spawn --under {path} --set key=value`"
+            )),
+            KernelError::NoTemplate(path) => Self::usage(message).hint(format!(
+                "name a kind and an id: `uk spawn probe --under {path} --id NAME`"
+            )),
             KernelError::Build(BuildError::UnknownKind { kind, .. }) => {
                 Self::no_such_kind(&kind, kernel)
             }

@@ -217,6 +217,14 @@ pub enum KernelError {
     /// A supervisor takes no messages.
     #[error("`{0}` is a supervisor: it takes no messages")]
     NotAWorker(ActorPath),
+    /// Its children are made from a template, and this one was not.
+    #[error(
+        "the children of `{0}` are made from its template: one more takes an id and settings, and no spec"
+    )]
+    HasTemplate(ActorPath),
+    /// There is no template that a child could be made from.
+    #[error("`{0}` has no template: one more child takes a whole spec")]
+    NoTemplate(ActorPath),
     /// The child cannot be made.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -357,7 +365,7 @@ impl Kernel {
         register(&system);
         register(&root);
         if let Some(body) = top.supervisor() {
-            *body.children.write() = vec![Arc::clone(&system), Arc::clone(&root)];
+            body.set_children([Arc::clone(&system), Arc::clone(&root)]);
         }
         *self.0.parts.write() = Some(Parts {
             top: Arc::clone(&top),
@@ -381,7 +389,7 @@ impl Kernel {
             for child in &supervisor.children {
                 children.push(self.build(slot.path().child(&child.id), child)?);
             }
-            *body.children.write() = children;
+            body.set_children(children);
         }
         Ok(slot)
     }
@@ -394,6 +402,7 @@ impl Kernel {
                     supervisor.intensity,
                     supervisor.period,
                 )),
+                next_id: AtomicU64::new(1),
                 port: Mutex::default(),
             }),
             ChildKind::Worker(worker) => {

@@ -50,6 +50,11 @@ impl ChildId {
         Self(format!("n{number}").into())
     }
 
+    /// The id that is a number.
+    pub(crate) fn number(number: u64) -> Self {
+        Self(number.to_string().into())
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -4,7 +4,7 @@
 //! when its supervisor begins a life and deleted when that life ends: a restarted supervisor's children
 //! get new ones.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -25,6 +25,7 @@ use crate::mailbox::Gate;
 use crate::path::{ActorPath, ChildId};
 use crate::spec::ChildSpec;
 use crate::supervisor::SupervisorMessage;
+use crate::supervisor::core::Key;
 
 /// How many exits a slot remembers.
 pub const HISTORY_LEN_MAX: usize = 32;
@@ -147,9 +148,11 @@ pub(crate) enum Body {
 
 /// A supervisor's part of its slot.
 pub(crate) struct SupervisorBody {
-    /// In start order.
-    pub(crate) children: RwLock<Vec<Arc<Slot>>>,
+    /// By the keys of its core, which are in start order.
+    pub(crate) children: RwLock<BTreeMap<Key, Arc<Slot>>>,
     pub(crate) window: Mutex<Window>,
+    /// What the next child of a template is called that is given no id.
+    pub(crate) next_id: AtomicU64,
     /// The actor behind it, while it lives.
     pub(crate) port: Mutex<Option<Port>>,
 }
@@ -162,10 +165,20 @@ pub(crate) struct Port {
 }
 
 impl SupervisorBody {
+    /// The child with this key.
+    pub(crate) fn child(&self, key: Key) -> Option<Arc<Slot>> {
+        self.children.read().get(&key).cloned()
+    }
+
+    /// Gives it its children as its core will number them.
+    pub(crate) fn set_children(&self, children: impl IntoIterator<Item = Arc<Slot>>) {
+        *self.children.write() = (0..).zip(children).collect();
+    }
+
     /// Deletes the slots of all children: addresses into them say `Gone`.
     pub(crate) fn forget_children(&self, reason: DeadReason) {
         let children = std::mem::take(&mut *self.children.write());
-        for child in children.iter().rev() {
+        for child in children.values().rev() {
             child.delete(reason);
         }
     }
@@ -297,9 +310,17 @@ impl Slot {
     /// Its children in start order, if it is a supervisor.
     #[must_use]
     pub fn children(&self) -> Vec<Arc<Self>> {
+        self.first_children(usize::MAX)
+    }
+
+    /// The first of its children.
+    pub(crate) fn first_children(&self, most: usize) -> Vec<Arc<Self>> {
         match &self.body {
             Body::Worker(_) => Vec::new(),
-            Body::Supervisor(supervisor) => supervisor.children.read().clone(),
+            Body::Supervisor(supervisor) => {
+                let children = supervisor.children.read();
+                children.values().take(most).cloned().collect()
+            }
         }
     }
 

@@ -268,8 +268,21 @@ pub struct SupervisorSpec {
     pub period: Duration,
     /// Whether significant children end it.
     pub auto_shutdown: AutoShutdown,
-    /// In start order.
+    /// In start order. Empty where there is a template.
     pub children: Vec<Arc<ChildSpec>>,
+    /// What its children are made from, where they come and go while it runs.
+    pub template: Option<Arc<Template>>,
+}
+
+/// What the children of a supervisor are made from (OTP: `simple_one_for_one`; Elixir: `DynamicSupervisor` and
+/// `PartitionSupervisor`). They are all alike but for their ids and for what is laid over their settings; a child that
+/// ends and does not come back leaves nothing behind, and they stop all at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    /// The child, under an id that none of them has.
+    pub child: ChildSpec,
+    /// How many there may be, those that are being restarted included.
+    pub max_children: Option<usize>,
 }
 
 impl Default for SupervisorSpec {
@@ -281,7 +294,40 @@ impl Default for SupervisorSpec {
             period: Duration::from_secs(5),
             auto_shutdown: AutoShutdown::default(),
             children: Vec::new(),
+            template: None,
         }
+    }
+}
+
+impl Template {
+    /// The id that the child of a template has there.
+    #[must_use]
+    pub fn id() -> ChildId {
+        ChildId::known("template")
+    }
+
+    /// A child of it: `id`, with `settings` laid over its own. Objects are merged at all depths; anything else replaces.
+    #[must_use]
+    pub fn child(&self, id: ChildId, settings: Value) -> ChildSpec {
+        let mut child = self.child.clone();
+        child.id = id;
+        if let ChildKind::Worker(worker) = &mut child.what
+            && !settings.is_null()
+        {
+            lay_over(&mut worker.settings, settings);
+        }
+        child
+    }
+}
+
+fn lay_over(below: &mut Value, above: Value) {
+    match (below, above) {
+        (Value::Object(below), Value::Object(above)) => {
+            for (key, value) in above {
+                lay_over(below.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (below, above) => *below = above,
     }
 }
 

@@ -7,7 +7,7 @@ mod backoff;
 pub(crate) mod core;
 pub(crate) mod job;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::core::{
-    Core, Done, Effect, Facts, Input, JobId, Key, Request, RequestError, Role, Step, Ticket,
+    Core, Done, Effect, Facts, Input, JobId, Key, Manner, Request, RequestError, Role, Step, Ticket,
 };
 use self::job::{Job, JobControl, Report};
 use crate::dead_letter::DeadReason;
@@ -27,7 +27,7 @@ use crate::kernel::Kernel;
 use crate::life::Life;
 use crate::path::ActorPath;
 use crate::report::Fact;
-use crate::slot::{ExitRecord, Port, Slot, SupervisorBody};
+use crate::slot::{ExitRecord, Port, Slot, SlotState, SupervisorBody};
 
 /// What a supervisor is told.
 pub(crate) enum SupervisorMessage {
@@ -47,7 +47,8 @@ pub(crate) enum SupervisorMessage {
     },
     Ask {
         request: Request,
-        slot: Option<Arc<Slot>>,
+        /// The slots of what is to be spawned.
+        slots: VecDeque<Arc<Slot>>,
         reply: oneshot::Sender<Result<Done, RequestError>>,
     },
     /// `gave_up`: a supervisor above gave up, which is what the dead letters below say.
@@ -118,14 +119,6 @@ pub(crate) fn start_supervisor(slot: Arc<Slot>, life: Arc<Life>, above: Option<A
 
 struct Supervisor;
 
-/// What the core says of a job.
-struct Plan {
-    steps: Vec<Step>,
-    brutal: bool,
-    first: bool,
-    gave_up: bool,
-}
-
 struct Begun {
     slot: Arc<Slot>,
     life: Arc<Life>,
@@ -140,10 +133,9 @@ struct State {
     above: Option<Above>,
     kernel: Kernel,
     began: Option<oneshot::Sender<Result<(), ExitReason>>>,
-    slots: BTreeMap<Key, Arc<Slot>>,
     jobs: BTreeMap<JobId, Arc<JobControl>>,
     tickets: BTreeMap<Ticket, oneshot::Sender<Result<Done, RequestError>>>,
-    spawning: BTreeMap<Ticket, Arc<Slot>>,
+    spawning: BTreeMap<Ticket, VecDeque<Arc<Slot>>>,
     next_ticket: Ticket,
     gave_up: bool,
 }
@@ -186,14 +178,14 @@ impl ractor::Actor for Supervisor {
             SupervisorMessage::Ended { key, life } => state.ended(key, &life, &myself),
             SupervisorMessage::Ask {
                 request,
-                slot,
+                slots,
                 reply,
             } => {
                 let ticket = state.next_ticket;
                 state.next_ticket += 1;
                 state.tickets.insert(ticket, reply);
-                if let Some(slot) = slot {
-                    state.spawning.insert(ticket, slot);
+                if !slots.is_empty() {
+                    state.spawning.insert(ticket, slots);
                 }
                 state.feed(Input::Ask { ticket, request }, &myself);
             }
@@ -235,12 +227,10 @@ impl State {
             core.bug = kernel.bug();
         }
         *body.window.lock() = core.window().clone();
-        let slots = (0..).zip(body.children.read().iter().cloned()).collect();
         Ok(Self {
             core,
             kernel,
             began: Some(began),
-            slots,
             slot,
             life,
             above,
@@ -250,6 +240,10 @@ impl State {
             next_ticket: 0,
             gave_up: false,
         })
+    }
+
+    fn child(&self, key: Key) -> Option<Arc<Slot>> {
+        self.slot.supervisor()?.child(key)
     }
 
     fn feed(&mut self, input: Input, myself: &ActorRef<SupervisorMessage>) {
@@ -312,21 +306,7 @@ impl State {
 
     fn act(&mut self, effect: Effect, myself: &ActorRef<SupervisorMessage>) {
         match effect {
-            Effect::Run {
-                job,
-                steps,
-                brutal,
-                first,
-                gave_up,
-            } => {
-                let plan = Plan {
-                    steps,
-                    brutal,
-                    first,
-                    gave_up,
-                };
-                self.launch(job, plan, myself);
-            }
+            Effect::Run { job, steps, manner } => self.launch(job, steps, manner, myself),
             Effect::Cancel { job, brutal } => {
                 if let Some(control) = self.jobs.get(&job) {
                     control.cancel(brutal);
@@ -334,13 +314,14 @@ impl State {
             }
             Effect::Skip { key } => self.jobs.values().for_each(|control| control.skip(key)),
             Effect::Kill { key, reason } => self.kill(key, reason),
+            Effect::Suspend { key, suspend } => self.suspend(key, suspend),
             Effect::Wait {
                 key,
                 generation,
                 pause,
             } => self.wait(key, generation, pause, myself),
             Effect::State { key, state } => {
-                if let Some(slot) = self.slots.get(&key) {
+                if let Some(slot) = self.child(key) {
                     slot.set_state(state);
                 }
                 self.note(key, |path| Fact::State { path, state });
@@ -384,11 +365,17 @@ impl State {
         }
     }
 
-    fn launch(&mut self, id: JobId, plan: Plan, myself: &ActorRef<SupervisorMessage>) {
-        let steps = plan
-            .steps
+    fn launch(
+        &mut self,
+        id: JobId,
+        steps: Vec<Step>,
+        mut manner: Manner,
+        myself: &ActorRef<SupervisorMessage>,
+    ) {
+        manner.gave_up |= self.gave_up;
+        let steps = steps
             .into_iter()
-            .filter_map(|step| Some((self.slots.get(&step.key())?.clone(), step)))
+            .filter_map(|step| Some((self.child(step.key())?, step)))
             .map(|(slot, step)| (step, slot))
             .collect();
         let control = Arc::new(JobControl::default());
@@ -397,9 +384,7 @@ impl State {
             steps,
             supervisor: myself.clone(),
             control,
-            brutal: plan.brutal,
-            first: plan.first,
-            gave_up: plan.gave_up || self.gave_up,
+            manner,
         };
         let supervisor = myself.clone();
         let steps: Vec<Step> = job.steps.iter().map(|(step, _)| step.clone()).collect();
@@ -412,7 +397,7 @@ impl State {
     }
 
     fn kill(&self, key: Key, reason: ExitReason) {
-        let Some(slot) = self.slots.get(&key) else {
+        let Some(slot) = self.child(key) else {
             return;
         };
         let running = || {
@@ -420,7 +405,7 @@ impl State {
                 .filter(|life| !life.has_ended() && life.incarnation() == slot.incarnation())
         };
         if let Some(life) = running() {
-            job::kill(slot, &life, reason);
+            job::kill(&slot, &life, reason);
             return;
         }
         for control in self.jobs.values() {
@@ -428,7 +413,7 @@ impl State {
         }
         // A start that was done in between has looked for this too early.
         if let Some(life) = running() {
-            job::kill(slot, &life, reason);
+            job::kill(&slot, &life, reason);
         }
     }
 
@@ -453,16 +438,16 @@ impl State {
     }
 
     fn note(&self, key: Key, fact: impl FnOnce(ActorPath) -> Fact) {
-        if let Some(slot) = self.slots.get(&key) {
+        if let Some(slot) = self.child(key) {
             self.kernel.report(fact(slot.path().clone()));
         }
     }
 
     fn record(&self, key: Key, record: impl FnOnce(&Slot) -> ExitRecord) {
-        let Some(slot) = self.slots.get(&key) else {
+        let Some(slot) = self.child(key) else {
             return;
         };
-        let record = record(slot);
+        let record = record(&slot);
         slot.record(record.clone());
         self.kernel.report(Fact::Exited {
             path: slot.path().clone(),
@@ -471,14 +456,13 @@ impl State {
     }
 
     fn delete(&mut self, key: Key) {
-        let Some(slot) = self.slots.remove(&key) else {
+        let slot = self
+            .slot
+            .supervisor()
+            .and_then(|body| body.children.write().remove(&key));
+        let Some(slot) = slot else {
             return;
         };
-        if let Some(body) = self.slot.supervisor() {
-            body.children
-                .write()
-                .retain(|child| !Arc::ptr_eq(child, &slot));
-        }
         slot.bury();
         slot.delete(DeadReason::Deleted);
         self.kernel.report(Fact::Deleted {
@@ -486,15 +470,33 @@ impl State {
         });
     }
 
-    fn adopt(&mut self, key: Key, ticket: Ticket) {
-        let Some(slot) = self.spawning.remove(&ticket) else {
+    fn suspend(&self, key: Key, suspend: bool) {
+        let Some(slot) = self.child(key) else {
             return;
         };
-        if let Some(body) = self.slot.supervisor() {
-            body.children.write().push(Arc::clone(&slot));
-        }
+        let Some(life) = slot.life().filter(|life| !life.has_ended()) else {
+            return;
+        };
+        life.request(|requests| requests.suspended = suspend);
+        slot.wake();
+        let state = if suspend {
+            SlotState::Suspended
+        } else {
+            SlotState::Running
+        };
+        slot.set_state(state);
+        self.note(key, |path| Fact::State { path, state });
+    }
+
+    fn adopt(&mut self, key: Option<Key>, ticket: Ticket) {
+        let next = self.spawning.get_mut(&ticket).and_then(VecDeque::pop_front);
+        let (Some(slot), Some(key)) = (next, key) else {
+            return;
+        };
         register(&slot);
-        self.slots.insert(key, slot);
+        if let Some(body) = self.slot.supervisor() {
+            body.children.write().insert(key, slot);
+        }
     }
 
     fn end(&mut self, reason: ExitReason, myself: &ActorRef<SupervisorMessage>) {
@@ -523,7 +525,7 @@ impl Drop for State {
     /// The actor is over. Only a fault of ours brings it here before its life has ended: then nothing below outlives it.
     fn drop(&mut self) {
         if !self.life.has_ended() {
-            for slot in self.slots.values() {
+            for slot in &self.slot.children() {
                 if let Some(life) = slot.life().filter(|life| !life.has_ended()) {
                     job::kill(slot, &life, ExitReason::killed());
                 }
@@ -553,7 +555,7 @@ pub(crate) fn populate(slot: &Arc<Slot>) -> Result<(), crate::kernel::BuildError
     for child in &children {
         register(child);
     }
-    *body.children.write() = children;
+    body.set_children(children);
     Ok(())
 }
 

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::exit::ExitReason;
-use crate::kernel::{Kernel, Mode};
+use crate::kernel::{Kernel, KernelError, Mode};
 use crate::path::{ActorPath, ChildId};
-use crate::slot::{ExitRecord, Response, Slot, SlotState};
+use crate::slot::{ExitRecord, Response, Slot, SlotState, SupervisorBody};
 
 /// The whole: what `uk tree --json` prints.
 #[derive(Debug, Clone, Serialize)]
@@ -55,8 +55,45 @@ pub struct NodeView {
     pub mailbox: Option<MailboxView>,
     /// Its last exit.
     pub last_exit: Option<LastExitView>,
-    /// In start order.
+    /// How many children it has, where they are made from a template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// In start order; of those of a template the first [`TEMPLATE_SHOWN`], unless all were asked for.
     pub children: Vec<Self>,
+}
+
+/// How many children of a template are shown.
+pub const TEMPLATE_SHOWN: usize = 20;
+
+/// How many children a supervisor has (OTP: `count_children`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// All of them; OTP counts for a template its one spec.
+    pub specs: usize,
+    /// Those that run, suspended ones included.
+    pub active: usize,
+    /// Those that are supervisors, whether they run or not.
+    pub supervisors: usize,
+    /// Those that are workers, whether they run or not.
+    pub workers: usize,
+}
+
+/// One child of a supervisor (OTP: `which_children`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChildView {
+    /// Where it is.
+    pub path: ActorPath,
+    /// Its id.
+    pub id: ChildId,
+    /// Its kind; none for a supervisor.
+    pub kind: Option<String>,
+    /// `worker` or `supervisor`.
+    #[serde(rename = "type")]
+    pub node_type: &'static str,
+    /// What it is doing.
+    pub state: SlotState,
+    /// Its current life, or the last one.
+    pub incarnation: u64,
 }
 
 /// Restarts and the budget they come out of.
@@ -93,9 +130,48 @@ pub struct LastExitView {
 }
 
 impl Kernel {
-    /// The tree as it is, or the part below `path`; `None` if nothing is there.
+    /// The tree as it is, or the part below `path`; `None` if nothing is there. Of the children of a template it
+    /// shows the first [`TEMPLATE_SHOWN`].
     #[must_use]
     pub fn tree(&self, path: Option<&ActorPath>) -> Option<TreeView> {
+        self.tree_of(path, TEMPLATE_SHOWN)
+    }
+
+    /// The same, with all children of templates.
+    #[must_use]
+    pub fn whole_tree(&self, path: Option<&ActorPath>) -> Option<TreeView> {
+        self.tree_of(path, usize::MAX)
+    }
+
+    /// The children of the supervisor at `path`, in start order.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there, or is a worker.
+    pub fn which(&self, path: &ActorPath) -> Result<Vec<ChildView>, KernelError> {
+        let slots = self.supervisor_at(path)?.children();
+        Ok(slots.iter().map(|slot| child(slot)).collect())
+    }
+
+    /// How many children the supervisor at `path` has.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there, or is a worker.
+    pub fn count(&self, path: &ActorPath) -> Result<Counts, KernelError> {
+        let slot = self.supervisor_at(path)?;
+        Ok(slot.supervisor().map(count).unwrap_or_default())
+    }
+
+    fn supervisor_at(&self, path: &ActorPath) -> Result<Arc<Slot>, KernelError> {
+        let slot = self.registry().get(path);
+        let slot = slot.ok_or_else(|| KernelError::NotFound(path.clone()))?;
+        if slot.is_supervisor() {
+            Ok(slot)
+        } else {
+            Err(KernelError::NotASupervisor(path.clone()))
+        }
+    }
+
+    fn tree_of(&self, path: Option<&ActorPath>, shown: usize) -> Option<TreeView> {
         let now = Instant::now();
         let top = match path {
             Some(path) => self.registry().get(path)?,
@@ -109,24 +185,54 @@ impl Kernel {
             version: 1,
             node: self.name().to_owned(),
             mode: self.mode(),
-            tree: Some(node(&top, parent.as_deref(), now)),
-            system: system.map(|system| node(&system, None, now)),
+            tree: Some(node(&top, parent.as_deref(), now, shown)),
+            system: system.map(|system| node(&system, None, now, shown)),
         })
     }
 }
 
-fn node(slot: &Arc<Slot>, parent: Option<&Slot>, now: Instant) -> NodeView {
+fn child(slot: &Slot) -> ChildView {
+    let worker = slot.spec().as_worker();
+    ChildView {
+        path: slot.path().clone(),
+        id: slot.id().clone(),
+        kind: worker.map(|worker| worker.kind.clone()),
+        node_type: node_type(slot),
+        state: slot.state(),
+        incarnation: slot.incarnation(),
+    }
+}
+
+fn node_type(slot: &Slot) -> &'static str {
+    if slot.is_supervisor() {
+        "supervisor"
+    } else {
+        "worker"
+    }
+}
+
+fn count(supervisor: &SupervisorBody) -> Counts {
+    let mut counts = Counts::default();
+    for child in supervisor.children.read().values() {
+        let is_active = matches!(child.state(), SlotState::Running | SlotState::Suspended);
+        counts.specs += 1;
+        counts.active += usize::from(is_active);
+        counts.supervisors += usize::from(child.is_supervisor());
+    }
+    counts.workers = counts.specs - counts.supervisors;
+    counts
+}
+
+fn node(slot: &Arc<Slot>, parent: Option<&Slot>, now: Instant, shown: usize) -> NodeView {
     let spec = slot.spec();
     let supervisor = spec.as_supervisor();
+    let has_template = supervisor.is_some_and(|supervisor| supervisor.template.is_some());
+    let most = if has_template { shown } else { usize::MAX };
     NodeView {
         path: slot.path().clone(),
         id: slot.id().clone(),
         kind: spec.as_worker().map(|worker| worker.kind.clone()),
-        node_type: if supervisor.is_some() {
-            "supervisor"
-        } else {
-            "worker"
-        },
+        node_type: node_type(slot),
         state: slot.state(),
         abandoned: slot.abandoned(),
         incarnation: slot.incarnation(),
@@ -142,10 +248,11 @@ fn node(slot: &Arc<Slot>, parent: Option<&Slot>, now: Instant) -> NodeView {
             reason: record.reason,
             at: record.at,
         }),
+        counts: slot.supervisor().filter(|_| has_template).map(count),
         children: slot
-            .children()
+            .first_children(most)
             .iter()
-            .map(|child| node(child, Some(slot), now))
+            .map(|child| node(child, Some(slot), now, shown))
             .collect(),
     }
 }

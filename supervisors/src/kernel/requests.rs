@@ -1,6 +1,7 @@
 //! What is asked of a kernel from outside: its end, the child API by path, messages as JSON.
 
 use super::*;
+use crate::spec::Template;
 
 impl Kernel {
     /// Waits until the first start of the tree is over; returns the mode then.
@@ -131,7 +132,7 @@ impl Kernel {
         let root = self
             .root()
             .ok_or_else(|| KernelError::NotFound(ActorPath::root()))?;
-        self.ask_supervisor(&root, Request::Release { id: None }, None)
+        self.ask_supervisor(&root, Request::Release { id: None }, [])
             .await
     }
 
@@ -141,12 +142,9 @@ impl Kernel {
     /// [`KernelError`] if there is no such supervisor, the child cannot be made, its id is taken, or it fails to start;
     /// nothing is added then.
     pub async fn spawn(&self, parent: &ActorPath, spec: ChildSpec) -> Result<Done, KernelError> {
-        let supervisor = self.slot(parent)?;
-        if !supervisor.is_supervisor() {
-            return Err(KernelError::NotASupervisor(parent.clone()));
-        }
-        if parent.as_str() == SYSTEM {
-            return Err(KernelError::Fixed(parent.clone()));
+        let supervisor = self.supervisor(parent)?;
+        if template(&supervisor).is_some() {
+            return Err(KernelError::HasTemplate(parent.clone()));
         }
         if parent.child(&spec.id).as_str() == SYSTEM {
             return Err(KernelError::Fixed(parent.child(&spec.id)));
@@ -155,7 +153,107 @@ impl Kernel {
         let request = Request::Spawn {
             facts: facts(&slot),
         };
-        self.ask_supervisor(&supervisor, request, Some(slot)).await
+        self.ask_supervisor(&supervisor, request, [slot]).await
+    }
+
+    /// Adds a child made from the template of the supervisor at `parent`, with `settings` laid over the template's, and
+    /// starts it. Without an `id` it is called by the next free number.
+    ///
+    /// # Errors
+    /// [`KernelError`] as for [`spawn`](Self::spawn), and if the supervisor has no template or all the children that it
+    /// may have.
+    pub async fn spawn_from(
+        &self,
+        parent: &ActorPath,
+        id: Option<ChildId>,
+        settings: Value,
+    ) -> Result<(ActorPath, Done), KernelError> {
+        let supervisor = self.supervisor(parent)?;
+        let slot = self.build_from(&supervisor, id, settings)?;
+        let path = slot.path().clone();
+        let request = Request::Spawn {
+            facts: facts(&slot),
+        };
+        let done = self.ask_supervisor(&supervisor, request, [slot]).await?;
+        Ok((path, done))
+    }
+
+    /// Does what [`spawn_from`](Self::spawn_from) does for many in one go; each is answered for itself, in order.
+    ///
+    /// # Errors
+    /// [`KernelError`] if there is no such supervisor, or one of them cannot be made; nothing is added then.
+    pub async fn spawn_many(
+        &self,
+        parent: &ActorPath,
+        children: impl IntoIterator<Item = (Option<ChildId>, Value)>,
+    ) -> Result<Vec<(ActorPath, Result<Done, RequestError>)>, KernelError> {
+        let supervisor = self.supervisor(parent)?;
+        let slots = children
+            .into_iter()
+            .map(|(id, settings)| self.build_from(&supervisor, id, settings))
+            .collect::<Result<VecDeque<_>, _>>()?;
+        let paths: Vec<ActorPath> = slots.iter().map(|slot| slot.path().clone()).collect();
+        let request = Request::SpawnMany {
+            facts: slots.iter().map(|slot| facts(slot)).collect(),
+        };
+        match self.ask_supervisor(&supervisor, request, slots).await? {
+            Done::Each(each) => Ok(paths.into_iter().zip(each).collect()),
+            done => Ok(paths
+                .into_iter()
+                .map(|path| (path, Ok(done.clone())))
+                .collect()),
+        }
+    }
+
+    /// The slot of a supervisor that children may be added to.
+    fn supervisor(&self, path: &ActorPath) -> Result<Arc<Slot>, KernelError> {
+        let slot = self.slot(path)?;
+        if !slot.is_supervisor() {
+            return Err(KernelError::NotASupervisor(path.clone()));
+        }
+        if path.as_str() == SYSTEM {
+            return Err(KernelError::Fixed(path.clone()));
+        }
+        Ok(slot)
+    }
+
+    fn build_from(
+        &self,
+        supervisor: &Slot,
+        id: Option<ChildId>,
+        settings: Value,
+    ) -> Result<Arc<Slot>, KernelError> {
+        let parent = supervisor.path();
+        let (Some(template), Some(body)) = (template(supervisor), supervisor.supervisor()) else {
+            return Err(KernelError::NoTemplate(parent.clone()));
+        };
+        let id = id.unwrap_or_else(|| {
+            let mut numbers = std::iter::repeat_with(|| {
+                ChildId::number(body.next_id.fetch_add(1, Ordering::Relaxed))
+            });
+            let is_free = |id: &ChildId| self.0.registry.get(&parent.child(id)).is_none();
+            numbers.find(is_free).unwrap_or_else(Template::id)
+        });
+        let spec = template.child(id, settings);
+        Ok(self.build(parent.child(&spec.id), &Arc::new(spec))?)
+    }
+
+    /// Has a worker take no messages until it is resumed; they wait. The life that comes after a crash takes them.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there, does not run, or is a supervisor.
+    pub async fn suspend(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, |id| Request::Suspend { id, suspend: true })
+            .await
+    }
+
+    /// Has it take messages again.
+    ///
+    /// # Errors
+    /// [`KernelError`] if it is not there, does not run, or is a supervisor.
+    pub async fn resume(&self, path: &ActorPath) -> Result<Done, KernelError> {
+        self.ask_parent(path, |id| Request::Suspend { id, suspend: false })
+            .await
     }
 
     pub(super) fn slot(&self, path: &ActorPath) -> Result<Arc<Slot>, KernelError> {
@@ -194,7 +292,7 @@ impl Kernel {
         if is_refused {
             return Err(KernelError::Fixed(path.clone()));
         }
-        self.ask_supervisor(&parent, request, None)
+        self.ask_supervisor(&parent, request, [])
             .await
             .map_err(|error| match error {
                 KernelError::Refused { error, .. } => KernelError::Refused {
@@ -209,12 +307,13 @@ impl Kernel {
         &self,
         supervisor: &Slot,
         request: Request,
-        slot: Option<Arc<Slot>>,
+        slots: impl Into<VecDeque<Arc<Slot>>>,
     ) -> Result<Done, KernelError> {
-        let path = slot
-            .as_ref()
-            .map_or(supervisor.path(), |slot| slot.path())
-            .clone();
+        let slots = slots.into();
+        let path = match slots.front() {
+            Some(only) if slots.len() == 1 => only.path().clone(),
+            _ => supervisor.path().clone(),
+        };
         let refused = |error| KernelError::Refused {
             path: path.clone(),
             error,
@@ -231,7 +330,7 @@ impl Kernel {
         let (reply, mut answer) = oneshot::channel();
         let ask = SupervisorMessage::Ask {
             request,
-            slot,
+            slots,
             reply,
         };
         let Some(life) = body.send(ask) else {
@@ -367,4 +466,9 @@ impl Kernel {
             }),
         }
     }
+}
+
+/// What the children of a supervisor are made from, if that is a template.
+fn template(supervisor: &Slot) -> Option<&Template> {
+    supervisor.spec().as_supervisor()?.template.as_deref()
 }

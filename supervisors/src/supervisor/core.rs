@@ -65,6 +65,7 @@ pub(crate) struct Facts {
     pub(crate) essential: bool,
     pub(crate) backoff: Option<Box<Backoff>>,
     pub(crate) needs: Box<[ChildId]>,
+    pub(crate) is_supervisor: bool,
 }
 
 impl From<&ChildSpec> for Facts {
@@ -75,6 +76,7 @@ impl From<&ChildSpec> for Facts {
             essential: spec.essential,
             backoff: spec.backoff.map(Box::new),
             needs: spec.needs.as_slice().into(),
+            is_supervisor: spec.as_supervisor().is_some(),
         }
     }
 }
@@ -125,6 +127,15 @@ pub(crate) enum Request {
     Spawn {
         facts: Facts,
     },
+    /// Children of a template; each is answered for itself.
+    SpawnMany {
+        facts: Vec<Facts>,
+    },
+    Suspend {
+        id: ChildId,
+        /// Or else resume.
+        suspend: bool,
+    },
     /// `None` is all.
     Release {
         id: Option<ChildId>,
@@ -157,6 +168,12 @@ pub enum Done {
         /// How many children.
         count: usize,
     },
+    /// It takes no messages until it is resumed.
+    Suspended,
+    /// It takes messages.
+    Resumed,
+    /// What became of each of many, in the order they were asked for.
+    Each(Vec<Result<Self, RequestError>>),
 }
 
 /// Why a request was refused: OTP's distinct answers, and ours.
@@ -180,6 +197,12 @@ pub enum RequestError {
     /// It does not run.
     #[error("it is not running")]
     NotRunning,
+    /// It is a supervisor, which takes no messages.
+    #[error("it is a supervisor, which takes no messages: suspend the workers below it")]
+    NotAWorker,
+    /// As many children as the supervisor may have are there.
+    #[error("its supervisor has all the children that its `max_children` ({0}) allows")]
+    MaxChildren(usize),
     /// It is not in quarantine.
     #[error("it is not in quarantine")]
     NotQuarantined,
@@ -250,16 +273,27 @@ pub(crate) enum Outcome {
     NotReached,
 }
 
+/// How a job is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// What stops is killed and not asked.
+    pub(crate) brutal: bool,
+    /// Tells a first start from a restart on screens.
+    pub(crate) first: bool,
+    /// What waits in the mailboxes below is buried for that reason.
+    pub(crate) gave_up: bool,
+    /// All stop at once, each with its own patience, and not one after the other.
+    pub(crate) at_once: bool,
+}
+
 /// What the actor beside the core is to do.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// Run a job; report with [`Input::JobDone`]. `first` tells a first start from a restart on screens.
+    /// Run a job; report with [`Input::JobDone`].
     Run {
         job: JobId,
         steps: Vec<Step>,
-        brutal: bool,
-        first: bool,
-        gave_up: bool,
+        manner: Manner,
     },
     /// Cut a job short: drop the start under way, leave out the rest; if `brutal`, kill what is being stopped.
     Cancel {
@@ -269,6 +303,11 @@ pub(crate) enum Effect {
     /// Take the start of one child out of the jobs.
     Skip {
         key: Key,
+    },
+    /// Have a child take no messages, or take them again.
+    Suspend {
+        key: Key,
+        suspend: bool,
     },
     /// Send [`Input::Due`] after the pause; zero is at once, but after what waits already.
     Wait {
@@ -295,9 +334,9 @@ pub(crate) enum Effect {
     Delete {
         key: Key,
     },
-    /// Make the slot of a spawn whose ticket this is.
+    /// Take in the next slot of the spawn whose ticket this is; without a key, let it go.
     Adopt {
-        key: Key,
+        key: Option<Key>,
         ticket: Ticket,
     },
     Answer {
@@ -357,6 +396,8 @@ enum Purpose {
     AskStart(Ticket, Key, SlotState),
     AskRestart(Ticket, Key),
     AskSpawn(Ticket, Key),
+    /// With what is answered already, and the key of each of the others.
+    AskSpawnMany(Ticket, Vec<Result<Key, RequestError>>),
     AskStop(Ticket, Key),
     Release(Ticket, usize),
     /// Needs are met again.
@@ -380,6 +421,8 @@ enum Phase {
 pub(crate) struct Core {
     role: Role,
     strategy: Strategy,
+    /// Its children are made from a template: how many there may be.
+    template: Option<Option<usize>>,
     window: Window,
     children: BTreeMap<Key, Child>,
     by_id: HashMap<ChildId, Key>,
@@ -405,6 +448,7 @@ impl Core {
         let mut core = Self {
             role,
             strategy: spec.strategy,
+            template: spec.template.as_ref().map(|template| template.max_children),
             window: Window::new(spec.intensity, spec.period),
             children: BTreeMap::new(),
             by_id: HashMap::new(),
@@ -467,7 +511,9 @@ impl Core {
                 incarnation,
                 reason,
             } => {
-                if self.is_held(key) {
+                if self.status(key) == Some(&Status::Busy) {
+                    // The job that is at work on it stops it, or finds it down: it will say so.
+                } else if self.is_held(key) {
                     self.deferred.push_back(Input::Exited {
                         key,
                         incarnation,

@@ -5,6 +5,7 @@
 //! several in a row, by the [`express`]. (DESIGN had the whole plan go over as one job, which leaves nobody to
 //! lose patience with a start that blocks its thread.)
 
+mod at_once;
 mod express;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ use ractor::ActorRef;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::core::{Key, Outcome, Step};
+use super::core::{Key, Manner, Outcome, Step};
 use super::{Above, SupervisorMessage, start_supervisor};
 use crate::exit::{ExitKind, ExitReason};
 use crate::kind::WorkerBody;
@@ -119,9 +120,7 @@ pub(crate) struct Job {
     pub(crate) steps: Vec<(Step, Arc<Slot>)>,
     pub(crate) supervisor: ActorRef<SupervisorMessage>,
     pub(crate) control: Arc<JobControl>,
-    pub(crate) brutal: bool,
-    pub(crate) first: bool,
-    pub(crate) gave_up: bool,
+    pub(crate) manner: Manner,
 }
 
 /// What a step came to, and the life it started.
@@ -168,6 +167,9 @@ impl Course {
 impl Job {
     /// Takes the steps in order. A failed start that is not tolerated leaves the rest out.
     pub(crate) async fn run(self) -> Vec<Report> {
+        if self.manner.at_once {
+            return self.stop_at_once().await;
+        }
         let mut reports = Vec::with_capacity(self.steps.len());
         let mut course = Course::default();
         while let Some(rest) = self.steps.get(reports.len()..)
@@ -220,7 +222,7 @@ impl Job {
 
     /// The state of a child that is on its way up.
     fn starting(&self) -> SlotState {
-        if self.first {
+        if self.manner.first {
             SlotState::Starting
         } else {
             SlotState::Restarting
@@ -307,20 +309,24 @@ impl Job {
         }
     }
 
+    /// How long a child may take to stop, `Some(None)` being for ever; `None` where it is not even asked.
+    fn patience(&self, slot: &Slot) -> Option<Option<Duration>> {
+        match slot.spec().shutdown {
+            _ if self.manner.brutal => None,
+            Shutdown::BrutalKill => None,
+            Shutdown::Timeout(timeout) => Some(Some(timeout)),
+            Shutdown::Infinity => Some(None),
+        }
+    }
+
     /// Stops a child as its spec says; returns when it has ended, or is cut off.
     async fn stop(&self, slot: &Slot) -> ExitReason {
         let Some(life) = slot.life().filter(|life| !life.has_ended()) else {
             return last_exit(slot);
         };
         slot.set_state(SlotState::Stopping);
-        let patience = match slot.spec().shutdown {
-            _ if self.brutal => None,
-            Shutdown::BrutalKill => None,
-            Shutdown::Timeout(timeout) => Some(Some(timeout)),
-            Shutdown::Infinity => Some(None),
-        };
-        if let Some(patience) = patience {
-            ask_to_stop(slot, &life, self.gave_up);
+        if let Some(patience) = self.patience(slot) {
+            ask_to_stop(slot, &life, self.manner.gave_up);
             tokio::select! {
                 biased;
                 () = life.ended() => {}
@@ -495,9 +501,14 @@ fn end_supervisor(supervisor: &SupervisorBody, life: &Life, end: SupervisorMessa
 
 /// Ends a life whatever it does.
 async fn end_by_force(slot: &Slot, life: &Life) {
+    force(slot, life);
+    wait_for_killed(slot, life).await;
+}
+
+/// Kills a life; that, and nothing said before, is why it ended.
+fn force(slot: &Slot, life: &Life) {
     life.replace_exit(ExitReason::killed());
     kill(slot, life, ExitReason::killed());
-    wait_for_killed(slot, life).await;
 }
 
 /// Waits for a killed life; a worker that holds its thread for longer than [`KILL_GRACE`] is cut off.

@@ -312,6 +312,7 @@ fn s023_an_empty_supervisor_has_the_defaults_of_otp() {
         period,
         auto_shutdown,
         children,
+        template,
     } = SupervisorSpec::default();
 
     assert_eq!(
@@ -319,7 +320,7 @@ fn s023_an_empty_supervisor_has_the_defaults_of_otp() {
         (OneForOne, 1, Duration::from_secs(5))
     );
     assert_eq!(auto_shutdown, AutoShutdown::Never);
-    assert!(children.is_empty());
+    assert!(children.is_empty() && template.is_none());
 }
 
 #[tokio::test(start_paused = true)]

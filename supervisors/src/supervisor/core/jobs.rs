@@ -12,7 +12,11 @@ impl Core {
                 child.generation += 1;
             }
         }
-        let first = matches!(purpose, Purpose::Boot | Purpose::AskSpawn(..));
+        let first = matches!(
+            purpose,
+            Purpose::Boot | Purpose::AskSpawn(..) | Purpose::AskSpawnMany(..)
+        );
+        let at_once = self.template.is_some() && matches!(purpose, Purpose::Last);
         let brutal = matches!(&self.phase, Phase::Ending { brutal: true, .. });
         let gave_up = matches!(
             &self.phase,
@@ -22,9 +26,12 @@ impl Core {
         self.effects.push(Effect::Run {
             job,
             steps,
-            brutal,
-            first,
-            gave_up,
+            manner: Manner {
+                brutal,
+                first,
+                gave_up,
+                at_once,
+            },
         });
     }
 
@@ -156,6 +163,7 @@ impl Core {
                 }
             }
             Purpose::AskSpawn(ticket, key) => self.spawned(ticket, key, failures),
+            Purpose::AskSpawnMany(ticket, asked) => self.spawned_many(ticket, asked, failures),
             Purpose::AskStop(ticket, key) => self.asked_stop(ticket, key),
             Purpose::Release(ticket, count) => {
                 self.answer(ticket, Ok(Done::Released { count }));
@@ -197,9 +205,9 @@ impl Core {
                     );
                 }
                 Outcome::Ignored => {
-                    if self.restart_type(key) == Restart::Temporary
-                        && !matches!(purpose, Purpose::AskSpawn(..))
-                    {
+                    let is_answered =
+                        matches!(purpose, Purpose::AskSpawn(..) | Purpose::AskSpawnMany(..));
+                    if self.vanishes(key) && !is_answered {
                         self.remove(key);
                     } else {
                         self.set(key, Status::Down(SlotState::Ignored));
@@ -220,9 +228,9 @@ impl Core {
 
     pub(super) fn stopped(&mut self, purpose: &Purpose, key: Key, reason: &ExitReason) {
         self.record(key, false, reason, Response::Stopped);
-        let temporary = self.restart_type(key) == Restart::Temporary;
         match purpose {
-            _ if temporary => self.remove(key),
+            Purpose::Last => self.set_at_end(key),
+            _ if self.vanishes(key) => self.remove(key),
             Purpose::Quarantine => {
                 if let Some(child) = self.children.get_mut(&key) {
                     child.condemned = false;
@@ -236,7 +244,6 @@ impl Core {
             }
             Purpose::AskStop(_, asked) if *asked != key => self.set(key, Status::Waiting),
             Purpose::AskStop(..) => self.set(key, Status::Down(SlotState::Stopped)),
-            Purpose::Last => self.set_at_end(key),
             _ => self.set(key, Status::Member),
         }
     }
@@ -246,6 +253,11 @@ impl Core {
             .get(&key)
             .map(|child| child.facts.restart)
             .unwrap_or_default()
+    }
+
+    /// Whether nothing of it is left once it is down for good: a temporary child, or one of a template.
+    pub(super) fn vanishes(&self, key: Key) -> bool {
+        self.template.is_some() || self.restart_type(key) == Restart::Temporary
     }
 
     pub(super) fn record(

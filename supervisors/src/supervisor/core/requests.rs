@@ -30,6 +30,7 @@ impl Core {
             Purpose::AskStart(ticket, ..)
             | Purpose::AskRestart(ticket, _)
             | Purpose::AskSpawn(ticket, _)
+            | Purpose::AskSpawnMany(ticket, _)
             | Purpose::AskStop(ticket, _)
             | Purpose::Release(ticket, _) => self.answer(*ticket, Err(RequestError::Ending)),
             _ => {}
@@ -44,9 +45,40 @@ impl Core {
         }
         self.answer_start(ticket, key);
         let ignored = self.status(key) == Some(&Status::Down(SlotState::Ignored));
-        if ignored && self.restart_type(key) == Restart::Temporary {
+        if ignored && self.vanishes(key) {
             self.remove(key);
         }
+    }
+
+    /// Answers for each of many: what did not come to run leaves nothing behind.
+    pub(super) fn spawned_many(
+        &mut self,
+        ticket: Ticket,
+        asked: Vec<Result<Key, RequestError>>,
+        failures: Vec<(Key, ExitReason)>,
+    ) {
+        let mut failures: BTreeMap<Key, ExitReason> = failures.into_iter().collect();
+        let mut each = Vec::with_capacity(asked.len());
+        for asked in asked {
+            each.push(asked.and_then(|key| {
+                if let Some(reason) = failures.remove(&key) {
+                    self.remove(key);
+                    return Err(RequestError::StartFailed(reason));
+                }
+                match self.status(key) {
+                    Some(Status::Up { incarnation }) => Ok(Done::Started {
+                        incarnation: *incarnation,
+                    }),
+                    Some(Status::Down(SlotState::Ignored)) => {
+                        self.remove(key);
+                        Ok(Done::Ignored)
+                    }
+                    // Stopped by somebody before its turn came.
+                    _ => Ok(Done::Stopped),
+                }
+            }));
+        }
+        self.answer(ticket, Ok(Done::Each(each)));
     }
 
     pub(super) fn asked_stop(&mut self, ticket: Ticket, key: Key) {
@@ -63,12 +95,14 @@ impl Core {
         }
         let id = match &request {
             Request::Spawn { facts } => return self.ask_spawn(ticket, facts.clone(), request),
+            Request::SpawnMany { facts } => return self.ask_spawn_many(ticket, facts.clone()),
             Request::Release { id: None } => return self.ask_release_all(ticket, request),
             Request::Release { id: Some(id) }
             | Request::Kill { id, .. }
             | Request::Stop { id }
             | Request::Start { id }
             | Request::Restart { id }
+            | Request::Suspend { id, .. }
             | Request::Delete { id } => id,
         };
         let Some(key) = self.by_id.get(id).copied() else {
@@ -94,7 +128,8 @@ impl Core {
                 Request::Restart { .. } => self.ask_restart(ticket, key),
                 Request::Delete { .. } => self.ask_delete(ticket, key),
                 Request::Release { .. } => self.ask_release(ticket, key),
-                Request::Kill { .. } | Request::Spawn { .. } => {}
+                Request::Suspend { suspend, .. } => self.ask_suspend(ticket, key, suspend),
+                Request::Kill { .. } | Request::Spawn { .. } | Request::SpawnMany { .. } => {}
             }
         }
     }
@@ -132,7 +167,7 @@ impl Core {
 
     /// A child that is down is to stay down.
     pub(super) fn leave_down(&mut self, key: Key) {
-        if self.restart_type(key) == Restart::Temporary {
+        if self.vanishes(key) {
             self.remove(key);
         } else {
             self.set(key, Status::Down(SlotState::Stopped));
@@ -321,11 +356,7 @@ impl Core {
     }
 
     pub(super) fn ask_spawn(&mut self, ticket: Ticket, facts: Facts, request: Request) {
-        if let Some(present) = self.by_id.get(&facts.id) {
-            let error = match self.status(*present) {
-                Some(Status::Up { .. }) => RequestError::AlreadyStarted,
-                _ => RequestError::AlreadyPresent,
-            };
+        if let Some(error) = self.no_place(&facts.id) {
             self.answer(ticket, Err(error));
         } else if let Some(need) = facts
             .needs
@@ -340,11 +371,73 @@ impl Core {
             self.defer(ticket, request);
         } else {
             let key = self.add(facts);
-            self.effects.push(Effect::Adopt { key, ticket });
+            let adopt = Effect::Adopt {
+                key: Some(key),
+                ticket,
+            };
+            self.effects.push(adopt);
             if !self.start_alone(key, Purpose::AskSpawn(ticket, key)) {
                 self.answer_waiting(ticket, key);
             }
         }
+    }
+
+    /// Why no child of this id can be added.
+    fn no_place(&self, id: &ChildId) -> Option<RequestError> {
+        if let Some(present) = self.by_id.get(id) {
+            return Some(match self.status(*present) {
+                Some(Status::Up { .. }) => RequestError::AlreadyStarted,
+                _ => RequestError::AlreadyPresent,
+            });
+        }
+        let max = self.template.flatten()?;
+        (self.children.len() >= max).then_some(RequestError::MaxChildren(max))
+    }
+
+    fn ask_spawn_many(&mut self, ticket: Ticket, facts: Vec<Facts>) {
+        if self.is_group_held() {
+            return self.defer(ticket, Request::SpawnMany { facts });
+        }
+        let mut asked = Vec::with_capacity(facts.len());
+        let mut steps = Vec::with_capacity(facts.len());
+        for facts in facts {
+            if let Some(error) = self.no_place(&facts.id) {
+                self.effects.push(Effect::Adopt { key: None, ticket });
+                asked.push(Err(error));
+                continue;
+            }
+            let key = self.add(facts);
+            let adopt = Effect::Adopt {
+                key: Some(key),
+                ticket,
+            };
+            self.effects.push(adopt);
+            asked.push(Ok(key));
+            steps.push(self.start_step(key, &[], true));
+        }
+        if steps.is_empty() {
+            self.spawned_many(ticket, asked, Vec::new());
+        } else {
+            self.run(Purpose::AskSpawnMany(ticket, asked), steps);
+        }
+    }
+
+    /// Has a child take no messages, or take them again; that it does already is fine, as in OTP (`sys:suspend`).
+    fn ask_suspend(&mut self, ticket: Ticket, key: Key, suspend: bool) {
+        let child = self.children.get(&key);
+        let result = match child.map(|child| (&child.status, child.facts.is_supervisor)) {
+            Some((_, true)) => Err(RequestError::NotAWorker),
+            Some((Status::Up { .. }, false)) => {
+                self.effects.push(Effect::Suspend { key, suspend });
+                Ok(if suspend {
+                    Done::Suspended
+                } else {
+                    Done::Resumed
+                })
+            }
+            _ => Err(RequestError::NotRunning),
+        };
+        self.answer(ticket, result);
     }
 
     pub(super) fn ask_release(&mut self, ticket: Ticket, key: Key) {

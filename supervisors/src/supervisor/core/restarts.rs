@@ -80,7 +80,7 @@ impl Core {
             self.set_at_end(key);
         } else if self.comes_back(key, reason.kind) {
             self.crashed(key, &reason, false, rng);
-        } else if self.restart_type(key) == Restart::Temporary {
+        } else if self.vanishes(key) {
             self.record(key, false, &reason, Response::Deleted);
             self.remove(key);
         } else {

@@ -103,6 +103,7 @@ impl Model {
 
     fn act(&mut self, effect: Effect) {
         match effect {
+            Effect::Suspend { .. } => {}
             Effect::Run { job, steps, .. } => {
                 for step in &steps {
                     let held =

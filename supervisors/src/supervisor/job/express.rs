@@ -74,7 +74,7 @@ impl Job {
                 first.kernel().spawn_start(false, up)
             }
             Way::Down => {
-                let down = stops(Arc::clone(&shared), run, self.gave_up);
+                let down = stops(Arc::clone(&shared), run, self.manner.gave_up);
                 first.kernel().spawn_start(false, down)
             }
         };
@@ -127,8 +127,8 @@ impl Job {
                     spec.start_timeout.is_none_or(|limit| limit > TICK * 2)
                 }
                 (Way::Down, Step::Stop { .. }) => match spec.shutdown {
-                    Shutdown::Infinity => !self.brutal,
-                    Shutdown::Timeout(patience) => !self.brutal && patience > TICK * 2,
+                    Shutdown::Infinity => !self.manner.brutal,
+                    Shutdown::Timeout(patience) => !self.manner.brutal && patience > TICK * 2,
                     Shutdown::BrutalKill => false,
                 },
                 _ => false,

@@ -1,0 +1,76 @@
+//! The stop of all children of a template: all are asked at once, and each is judged by its own deadline.
+
+use tokio::time::{Instant, sleep_until};
+
+use super::*;
+
+/// A child that was asked to stop.
+struct Asked<'a> {
+    slot: &'a Slot,
+    life: Arc<Life>,
+    /// `None` is never.
+    deadline: Option<Instant>,
+}
+
+impl Job {
+    /// Takes all steps, which are stops, at once.
+    pub(super) async fn stop_at_once(&self) -> Vec<Report> {
+        let mut asked = Vec::with_capacity(self.steps.len());
+        for (turn, (_, slot)) in self.steps.iter().enumerate() {
+            asked.extend(self.ask(slot));
+            if turn % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        // Those that may take for ever hold up nobody's deadline.
+        asked.sort_by_key(|asked| (asked.deadline.is_none(), asked.deadline));
+        let mut late = Vec::new();
+        for asked in asked {
+            tokio::select! {
+                biased;
+                () = asked.life.ended() => {}
+                () = self.control.until(JobControl::is_brutal) => late.push(asked),
+                () = until(asked.deadline) => late.push(asked),
+            }
+        }
+        for asked in &late {
+            force(asked.slot, &asked.life);
+        }
+        for asked in &late {
+            wait_for_killed(asked.slot, &asked.life).await;
+        }
+        let reports = self.steps.iter().map(|(step, slot)| Report {
+            key: step.key(),
+            outcome: Outcome::Stopped(last_exit(slot)),
+            started: None,
+        });
+        reports.collect()
+    }
+
+    fn ask<'a>(&self, slot: &'a Slot) -> Option<Asked<'a>> {
+        let life = slot.life().filter(|life| !life.has_ended())?;
+        slot.set_state(SlotState::Stopping);
+        let deadline = match self.patience(slot) {
+            None => {
+                force(slot, &life);
+                Some(Instant::now())
+            }
+            Some(patience) => {
+                ask_to_stop(slot, &life, self.manner.gave_up);
+                patience.map(|patience| Instant::now() + patience)
+            }
+        };
+        Some(Asked {
+            slot,
+            life,
+            deadline,
+        })
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
