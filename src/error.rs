@@ -213,6 +213,14 @@ impl CommandError {
             KernelError::NoTemplate(path) => Self::usage(message).hint(format!(
                 "name a kind and an id: `uk spawn probe --under {path} --id NAME`"
             )),
+            KernelError::NoPartition(path) | KernelError::TooManyPartitions { path, .. } => {
+                Self::new(Code::Failed, message)
+                    .hint(format!("`uk tree {path}` shows its partitions"))
+            }
+            KernelError::NotPartitioned(path) | KernelError::NoTasks(path) => Self::usage(message)
+                .hint(format!(
+                    "name one that has; `uk tree {path}` shows what is there"
+                )),
             KernelError::Build(BuildError::UnknownKind { kind, .. }) => {
                 Self::no_such_kind(&kind, kernel)
             }

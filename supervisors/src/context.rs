@@ -96,6 +96,14 @@ impl<A: Actor> Context<A> {
         self.kernel().address(path)
     }
 
+    /// Which partition this is, if its supervisor's children are partitions.
+    #[must_use]
+    pub fn partition(&self) -> Option<u32> {
+        let above = self.kernel().registry().get(&self.path().parent()?)?;
+        above.spec().as_supervisor()?.partitions?;
+        self.path().id()?.as_str().parse().ok()
+    }
+
     /// The monotonic time.
     #[must_use]
     pub fn now(&self) -> Instant {

@@ -4,14 +4,16 @@
 //! everybody outside: requests by path, messages as JSON, the tree as it is. Above the root and the
 //! services stands one hidden supervisor that brings both back whatever happens.
 
+mod partitions;
 mod requests;
+mod tasks;
 
 use std::any::{Any, TypeId};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -225,6 +227,23 @@ pub enum KernelError {
     /// There is no template that a child could be made from.
     #[error("`{0}` has no template: one more child takes a whole spec")]
     NoTemplate(ActorPath),
+    /// Its children do not share a load.
+    #[error("the children of `{0}` are no partitions")]
+    NotPartitioned(ActorPath),
+    /// All its partitions were taken out.
+    #[error("`{0}` has no partition left that takes keys")]
+    NoPartition(ActorPath),
+    /// It was made with fewer.
+    #[error("`{path}` has {most} partitions, and cannot have more")]
+    TooManyPartitions {
+        /// Where.
+        path: ActorPath,
+        /// How many it was made with.
+        most: u32,
+    },
+    /// It is no supervisor of tasks.
+    #[error("`{0}` is no supervisor of tasks: those have a template of kind `task`")]
+    NoTasks(ActorPath),
     /// The child cannot be made.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -403,6 +422,7 @@ impl Kernel {
                     supervisor.period,
                 )),
                 next_id: AtomicU64::new(1),
+                partitions: AtomicU32::new(supervisor.partitions.unwrap_or_default()),
                 port: Mutex::default(),
             }),
             ChildKind::Worker(worker) => {

@@ -13,6 +13,7 @@
 //! | [`planner`], [`intensity`], `supervisor::core` | what is decided, as pure functions |
 //! | `supervisor`, `supervisor::job` | the thin actor and the jobs that carry the decisions out |
 //! | [`kind`] | the table of kinds |
+//! | [`task`] | futures that run as children |
 //! | [`sim`] | whole kernels simulated from a seed, and what must be true of them |
 //! | [`report`] | what happened, one fact at a time |
 //!
@@ -48,6 +49,7 @@ pub mod sim;
 pub mod slot;
 pub mod spec;
 mod supervisor;
+pub mod task;
 pub mod view;
 
 pub use actor::{Actor, Apply, Next, Settings, Start};
@@ -63,4 +65,5 @@ pub use path::{ActorPath, ChildId};
 pub use priority::Priority;
 pub use slot::{Slot, SlotState};
 pub use supervisor::core::{Done, RequestError};
+pub use task::{Task, TaskError};
 pub use unity_supervisors_derive::Message;

@@ -60,10 +60,7 @@ pub(crate) async fn spawn<A: Actor>(
         Err(panic) => return Err(panic.into()),
     };
     attempt.worked();
-    let last = LastBreath {
-        life: Arc::clone(&life),
-        above,
-    };
+    let last = LastBreath::new(Arc::clone(&life), above);
     let kernel = ctx.slot.kernel().clone();
     life.set_task(kernel.spawn_task(live(Begun { actor, ctx, last })));
     Ok(Spawned::Running)
@@ -92,9 +89,15 @@ struct Begun<A: Actor> {
 }
 
 /// Ends the life however its task ends, returned or dropped by a kill, and tells the supervisor.
-struct LastBreath {
+pub(crate) struct LastBreath {
     life: Arc<Life>,
     above: Above,
+}
+
+impl LastBreath {
+    pub(crate) fn new(life: Arc<Life>, above: Above) -> Self {
+        Self { life, above }
+    }
 }
 
 impl Drop for LastBreath {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use ractor::ActorRef;
@@ -153,6 +153,8 @@ pub(crate) struct SupervisorBody {
     pub(crate) window: Mutex<Window>,
     /// What the next child of a template is called that is given no id.
     pub(crate) next_id: AtomicU64,
+    /// How many of its partitions take keys.
+    pub(crate) partitions: AtomicU32,
     /// The actor behind it, while it lives.
     pub(crate) port: Mutex<Option<Port>>,
 }

@@ -272,7 +272,13 @@ pub struct SupervisorSpec {
     pub children: Vec<Arc<ChildSpec>>,
     /// What its children are made from, where they come and go while it runs.
     pub template: Option<Arc<Template>>,
+    /// How many of its children share a load, if that is what they are there for; see
+    /// [`partitioned`](Self::partitioned).
+    pub partitions: Option<u32>,
 }
+
+/// The kind of a task, which code runs and no file describes.
+pub const TASK: &str = "task";
 
 /// What the children of a supervisor are made from (OTP: `simple_one_for_one`; Elixir: `DynamicSupervisor` and
 /// `PartitionSupervisor`). They are all alike but for their ids and for what is laid over their settings; a child that
@@ -295,6 +301,44 @@ impl Default for SupervisorSpec {
             auto_shutdown: AutoShutdown::default(),
             children: Vec::new(),
             template: None,
+            partitions: None,
+        }
+    }
+}
+
+impl SupervisorSpec {
+    /// A supervisor of so many children like `child`, called `0`, `1` …, which share a load by key (Elixir:
+    /// `PartitionSupervisor`); [`Kernel::partition`](crate::Kernel::partition) says whose a key is. At least one.
+    #[must_use]
+    pub fn partitioned(child: &ChildSpec, partitions: u32) -> Self {
+        let partitions = partitions.max(1);
+        let children = (0..partitions).map(|number| {
+            Arc::new(ChildSpec {
+                id: ChildId::number(number.into()),
+                ..child.clone()
+            })
+        });
+        Self {
+            children: children.collect(),
+            partitions: Some(partitions),
+            ..Self::default()
+        }
+    }
+
+    /// A supervisor of tasks, at most so many at a time; see [`Kernel::run`](crate::Kernel::run).
+    #[must_use]
+    pub fn tasks(max_children: Option<usize>) -> Self {
+        let child = ChildSpec {
+            restart: Restart::Temporary,
+            ..ChildSpec::worker(Template::id(), TASK)
+        };
+        let template = Template {
+            child,
+            max_children,
+        };
+        Self {
+            template: Some(Arc::new(template)),
+            ..Self::default()
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod job;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -556,6 +557,8 @@ pub(crate) fn populate(slot: &Arc<Slot>) -> Result<(), crate::kernel::BuildError
         register(child);
     }
     body.set_children(children);
+    let partitions = spec.partitions.unwrap_or_default();
+    body.partitions.store(partitions, Ordering::Release);
     Ok(())
 }
 

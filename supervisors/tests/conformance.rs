@@ -19,6 +19,10 @@ mod stop;
 mod strategies;
 #[path = "conformance/support.rs"]
 mod support;
+#[path = "conformance/tasks.rs"]
+mod tasks;
+#[path = "conformance/templates.rs"]
+mod templates;
 #[path = "conformance/threads.rs"]
 mod threads;
 
@@ -28,14 +32,10 @@ mod threads;
 /// |---|---|
 /// | S002 | differs: a supervisor is data, it has no `init` that could say `ignore` |
 /// | S004 | differs: as S002; what can be wrong with the data is S003 |
-/// | S013, S014, S018, S022 | later: templates |
-/// | S015 | differs: a start answers no extra info |
+/// | S015, S107 | differs: a start answers no extra info |
 /// | S020 | differs: names are paths, so no child can take another's name |
-/// | S034 to S037, S050, S051 | later: templates and dynamic supervisors; a static supervisor stops one child after the other |
 /// | S041 | differs: nothing of ours can be unlinked |
 /// | S046 | differs: a kernel's `shutdown` carries no reason; the test covers a supervisor that gives up |
 /// | S047 | differs: a stop has the reason `shutdown` and waits for the end; whoever has no patience drops the future |
-/// | S083, S106, S107, S112 | later: templates |
-/// | S137, S138 | later: templates |
 #[cfg(doc)]
 mod without_a_test {}

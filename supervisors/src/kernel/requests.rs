@@ -224,18 +224,23 @@ impl Kernel {
         settings: Value,
     ) -> Result<Arc<Slot>, KernelError> {
         let parent = supervisor.path();
-        let (Some(template), Some(body)) = (template(supervisor), supervisor.supervisor()) else {
+        let Some(template) = template(supervisor) else {
             return Err(KernelError::NoTemplate(parent.clone()));
         };
-        let id = id.unwrap_or_else(|| {
-            let mut numbers = std::iter::repeat_with(|| {
-                ChildId::number(body.next_id.fetch_add(1, Ordering::Relaxed))
-            });
-            let is_free = |id: &ChildId| self.0.registry.get(&parent.child(id)).is_none();
-            numbers.find(is_free).unwrap_or_else(Template::id)
-        });
+        let id = id.unwrap_or_else(|| self.free_number(supervisor));
         let spec = template.child(id, settings);
         Ok(self.build(parent.child(&spec.id), &Arc::new(spec))?)
+    }
+
+    /// The next number that no child of `supervisor` is called by.
+    pub(super) fn free_number(&self, supervisor: &Slot) -> ChildId {
+        let mut numbers = std::iter::repeat_with(|| {
+            let body = supervisor.supervisor();
+            ChildId::number(body.map_or(0, |body| body.next_id.fetch_add(1, Ordering::Relaxed)))
+        });
+        let parent = supervisor.path();
+        let is_free = |id: &ChildId| self.0.registry.get(&parent.child(id)).is_none();
+        numbers.find(is_free).unwrap_or_else(Template::id)
     }
 
     /// Has a worker take no messages until it is resumed; they wait. The life that comes after a crash takes them.
@@ -324,7 +329,7 @@ impl Kernel {
         if crate::life::is_dead() {
             return Err(refused(RequestError::Revoked));
         }
-        if self.would_wait_for_itself(supervisor.path(), &request) {
+        if self.would_wait_for_itself(supervisor, &request) {
             return Err(refused(RequestError::WouldWaitForItself));
         }
         let (reply, mut answer) = oneshot::channel();
@@ -351,7 +356,14 @@ impl Kernel {
 
     /// Whether the life that asks is part of what it wants stopped, or is being started by a supervisor that
     /// may hold back the answer until that is done. A kill is answered at once.
-    pub(super) fn would_wait_for_itself(&self, supervisor: &ActorPath, request: &Request) -> bool {
+    pub(super) fn would_wait_for_itself(&self, supervisor: &Slot, request: &Request) -> bool {
+        if template(supervisor).is_some()
+            && matches!(request, Request::Spawn { .. } | Request::SpawnMany { .. })
+        {
+            // No job of such a supervisor holds up a spawn.
+            return false;
+        }
+        let supervisor = supervisor.path();
         let Some(life) = crate::life::current() else {
             return false;
         };
@@ -469,6 +481,6 @@ impl Kernel {
 }
 
 /// What the children of a supervisor are made from, if that is a template.
-fn template(supervisor: &Slot) -> Option<&Template> {
+pub(super) fn template(supervisor: &Slot) -> Option<&Template> {
     supervisor.spec().as_supervisor()?.template.as_deref()
 }

@@ -558,9 +558,9 @@ impl Core {
             && (self.phase == Phase::Booting || self.strategy() != Strategy::OneForOne)
     }
 
-    /// In safe mode every essential child stands for itself.
+    /// In safe mode every essential child stands for itself, and those of a template always do.
     fn strategy(&self) -> Strategy {
-        if self.safe {
+        if self.safe || self.template.is_some() {
             Strategy::OneForOne
         } else {
             self.strategy

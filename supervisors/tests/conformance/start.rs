@@ -313,6 +313,7 @@ fn s023_an_empty_supervisor_has_the_defaults_of_otp() {
         auto_shutdown,
         children,
         template,
+        partitions,
     } = SupervisorSpec::default();
 
     assert_eq!(
@@ -320,7 +321,7 @@ fn s023_an_empty_supervisor_has_the_defaults_of_otp() {
         (OneForOne, 1, Duration::from_secs(5))
     );
     assert_eq!(auto_shutdown, AutoShutdown::Never);
-    assert!(children.is_empty() && template.is_none());
+    assert!(children.is_empty() && template.is_none() && partitions.is_none());
 }
 
 #[tokio::test(start_paused = true)]
