@@ -13,16 +13,17 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 use unity_measure::{
     CRASH_TEXT, Lanes, MAILBOX_CAPACITY, Messages, REPLY_TIMEOUT, RESTART_PERIOD, RESTARTS_MAX,
     Restarts, Spawns, Suite,
 };
-use unity_supervisors::spec::{ChildKind, ChildSpec, SupervisorSpec, TreeSpec};
+use unity_supervisors::spec::{ChildKind, ChildSpec, SupervisorSpec, Template, TreeSpec};
 use unity_supervisors::{
-    Actor, ActorPath, Address, ChildId, Context, Exit, Kernel, KernelConfig, Kinds, Message, Next,
-    Reply, Runtimes, Start,
+    Actor, ActorPath, Address, ChildId, Context, Done, Exit, Kernel, KernelConfig, Kinds, Message,
+    Next, Reply, Runtimes, Start,
 };
 
 /// Measures the rows of the arguments.
@@ -53,17 +54,8 @@ impl Drop for Office {
 }
 
 impl Office {
-    /// Boots so many children, which share what is `shared`.
-    async fn open(children: usize, capacity: usize, shared: Arc<Handled>) -> Self {
-        let control = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_time()
-            .build()
-            .expect("a thread can be started");
-        let runtimes = Runtimes {
-            control: control.handle().clone(),
-            ..Runtimes::current()
-        };
+    /// Boots so many children with mailboxes of this capacity, which share what is `shared`.
+    async fn with(children: usize, capacity: usize, shared: Arc<Handled>) -> Self {
         let child = |number| {
             let mut child = ChildSpec::worker(child_id(number), "worker");
             if let ChildKind::Worker(worker) = &mut child.what {
@@ -76,6 +68,19 @@ impl Office {
             period: RESTART_PERIOD,
             children: (0..children).map(child).collect(),
             ..SupervisorSpec::default()
+        };
+        Self::open(root, shared).await
+    }
+
+    async fn open(root: SupervisorSpec, shared: Arc<Handled>) -> Self {
+        let control = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .expect("a thread can be started");
+        let runtimes = Runtimes {
+            control: control.handle().clone(),
+            ..Runtimes::current()
         };
         let tree = TreeSpec {
             name: "bench".to_owned(),
@@ -95,7 +100,7 @@ impl Office {
     }
 
     async fn of(children: usize) -> Self {
-        Self::open(children, MAILBOX_CAPACITY, Arc::default()).await
+        Self::with(children, MAILBOX_CAPACITY, Arc::default()).await
     }
 
     fn address(&self, number: usize) -> Address<Task> {
@@ -198,6 +203,28 @@ impl Spawns for Ours {
         (start, stopping.elapsed())
     }
 
+    async fn start_and_stop_batch(count: usize) -> (Duration, Duration) {
+        let child = ChildSpec::worker(Template::id(), "worker");
+        let template = Template {
+            child,
+            max_children: None,
+        };
+        let root = SupervisorSpec {
+            template: Some(Arc::new(template)),
+            ..SupervisorSpec::default()
+        };
+        let office = Office::open(root, Arc::default()).await;
+        let started = Instant::now();
+        let children = (0..count).map(|_| (None, Value::Null));
+        let spawned = office.kernel.spawn_many(&ActorPath::root(), children).await;
+        let start = started.elapsed();
+        let is_up = |(_, done): &(ActorPath, Result<Done, _>)| done.is_ok();
+        assert!(spawned.is_ok_and(|spawned| spawned.iter().all(is_up)));
+        let stopping = Instant::now();
+        office.kernel.shutdown().await;
+        (start, stopping.elapsed())
+    }
+
     async fn start_idle(count: usize) -> Box<dyn Any + Send> {
         Box::new(Office::of(count).await)
     }
@@ -233,7 +260,7 @@ impl Lanes for Ours {
     type Desk = (Office, Address<Task>);
 
     async fn start_desk(handled: Arc<AtomicU64>, capacity: usize) -> Self::Desk {
-        let office = Office::open(1, capacity, Arc::new(Handled(handled))).await;
+        let office = Office::with(1, capacity, Arc::new(Handled(handled))).await;
         let address = office.address(0);
         (office, address)
     }

@@ -60,7 +60,7 @@ const ASK: &[Target] = &[AtMost(1.2, "ractor")];
 const RESTART: &[Target] = &[AtMost(0.6, "erlang")];
 
 /// All rows, in the order of the table.
-pub(crate) const ROWS: [Row; 12] = [
+pub(crate) const ROWS: [Row; 13] = [
     row(
         "tell_1_1",
         "per_s",
@@ -97,6 +97,13 @@ pub(crate) const ROWS: [Row; 12] = [
         "spawn",
         &[AtLeast(0.4, "ractor")],
         "20,000 children of one supervisor, started in order and stopped in reverse, each awaited. Ours and Erlang: by the supervisor, as its boot and shutdown; ractor and kameo: one by one from a task; actix: the same, without a supervisor, on one thread",
+    ),
+    row(
+        "spawn_batch",
+        "per_s",
+        "batch",
+        &[AtLeast(0.8, "ractor")],
+        "100,000 children of one supervisor in no order, started and then stopped all at once, the fastest way that waits for each to run and to be down. Ours: a template, one batch, and the stop of its supervisor; Erlang: `simple_one_for_one`, each child asked for; ractor, kameo and actix: started one by one, stopped together",
     ),
     row(
         "restart_p50",

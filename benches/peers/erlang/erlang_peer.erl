@@ -15,6 +15,7 @@
 -define(RESTARTS_MAX, 1000000).
 -define(RESTART_PERIOD_S, 1).
 -define(CHILDREN, 20000).
+-define(BATCH_CHILDREN, 100000).
 -define(WARM_UP_CHILDREN, 2000).
 -define(IDLE_ACTORS, 100000).
 -define(CROWD, 1000).
@@ -62,6 +63,7 @@ rows("tell_1_1", Time) -> [{tell_1_1, per_s, tells(1, Time), []}];
 rows("tell_4_1", Time) -> [{tell_4_1, per_s, tells(4, Time), []}];
 rows("ask", Time) -> asks(Time);
 rows("spawn", Time) -> spawns(Time);
+rows("batch", Time) -> batches(Time);
 rows("idle", _Time) -> idles();
 rows("restart", Time) -> restarts(Time);
 rows("crash", Time) -> crashes(Time);
@@ -171,17 +173,30 @@ start_and_stop(Count) ->
     stop(Supervisor),
     {Stopping - Started, now_ns() - Stopping}.
 
-spawns(Time) ->
-    start_and_stop(?WARM_UP_CHILDREN),
-    {Children, Start, Stop} = spawn_for(Time, 0, 0, 0),
+start_and_stop_batch(Count) ->
+    Child = #{id => child, start => {?MODULE, start_idle, []}},
+    Started = now_ns(),
+    {ok, Supervisor} = supervisor:start_link(?MODULE, {#{strategy => simple_one_for_one}, [Child]}),
+    [{ok, _} = supervisor:start_child(Supervisor, []) || _ <- lists:seq(1, Count)],
+    Stopping = now_ns(),
+    stop(Supervisor),
+    {Stopping - Started, now_ns() - Stopping}.
+
+spawns(Time) -> spawn_for(spawn_ordered, fun start_and_stop/1, ?CHILDREN, Time).
+
+batches(Time) -> spawn_for(spawn_batch, fun start_and_stop_batch/1, ?BATCH_CHILDREN, Time).
+
+spawn_for(Row, StartAndStop, Count, Time) ->
+    StartAndStop(?WARM_UP_CHILDREN),
+    {Children, Start, Stop} = spawn_for(StartAndStop, Count, Time, 0, 0, 0),
     PerSecond = fun(Elapsed) -> Children * 1.0e9 / Elapsed end,
-    [{spawn_ordered, per_s, PerSecond(Start + Stop),
+    [{Row, per_s, PerSecond(Start + Stop),
       [{start_per_s, PerSecond(Start)}, {stop_per_s, PerSecond(Stop)}]}].
 
-spawn_for(Time, Children, Start, Stop) when Start + Stop < Time ->
-    {MoreStart, MoreStop} = start_and_stop(?CHILDREN),
-    spawn_for(Time, Children + ?CHILDREN, Start + MoreStart, Stop + MoreStop);
-spawn_for(_, Children, Start, Stop) ->
+spawn_for(StartAndStop, Count, Time, Children, Start, Stop) when Start + Stop < Time ->
+    {MoreStart, MoreStop} = StartAndStop(Count),
+    spawn_for(StartAndStop, Count, Time, Children + Count, Start + MoreStart, Stop + MoreStop);
+spawn_for(_, _, _, Children, Start, Stop) ->
     {Children, Start, Stop}.
 
 idles() ->

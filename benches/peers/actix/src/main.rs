@@ -96,6 +96,23 @@ impl Spawns for Actix {
         .await
     }
 
+    async fn start_and_stop_batch(count: usize) -> (Duration, Duration) {
+        spawn(async move {
+            let started = Instant::now();
+            let children = start_children(count).await;
+            let start = started.elapsed();
+            let stopping = Instant::now();
+            for (child, _) in &children {
+                child.do_send(Stop);
+            }
+            for (_, changed) in children {
+                changed.notified().await;
+            }
+            (start, stopping.elapsed())
+        })
+        .await
+    }
+
     async fn start_idle(count: usize) -> Box<dyn Any + Send> {
         Box::new(spawn(start_children(count)).await)
     }

@@ -81,6 +81,18 @@ impl OneByOne for Kameo {
             .expect("the child was running");
         child.wait_for_shutdown().await;
     }
+
+    async fn stop_children(children: Vec<Self::Child>) {
+        for child in &children {
+            child
+                .stop_gracefully()
+                .await
+                .expect("the child was running");
+        }
+        for child in children {
+            child.wait_for_shutdown().await;
+        }
+    }
 }
 
 impl Restarts for Kameo {

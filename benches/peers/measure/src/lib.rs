@@ -19,6 +19,7 @@
 //! | `ask_p50`, `ask_p99` | one task, one ask at a time | none; a `u64` comes back | one ask with a reply timeout of one second |
 //! | `ask_outside_p50`, `ask_outside_p99` | main | the same | the same: the way there and back crosses threads |
 //! | `spawn_ordered` | one task | – | actors ÷ time to start 20,000 under one supervisor, each start awaited, and to stop them in reverse, each stop awaited |
+//! | `spawn_batch` | one task | – | actors ÷ time to start 100,000 under one supervisor and to stop them all at once, the fastest way that waits for each to run and to be down |
 //! | `restart_p50`, `restart_p99` | one task | – | from the tell that makes a supervised actor panic until its next life has answered an ask |
 //! | `crash_1000` | one task | – | 1,000 ÷ median time from the first of 1,000 crashes under one new supervisor until all have answered in their next life |
 //! | `idle_bytes` | one task | – | growth of resident memory while 100,000 actors are started, 2,000 others being there ÷ 100,000; alone in its process |
@@ -28,7 +29,7 @@
 //! must be the number sent, and its time is the end of the run. `drain_ms` says how long that took
 //! after the last send, so a backlog in an unbounded mailbox is paid for and visible. The answer of a
 //! life that follows a crash is how many were before it, which must be one more each time.
-//! `spawn_ordered` takes a new supervisor for each 20,000 and runs whole rounds until the time is over, at least one;
+//! `spawn_ordered` and `spawn_batch` take a new supervisor for each 20,000 or 100,000 and runs whole rounds until the time is over, at least one;
 //! its warm-up is a round of 2,000, and `start_per_s` and `stop_per_s` are its halves. `flat` of the restarts is the
 //! median of the last tenth of the time by that of its first. `critical_wait` fills up to 10,000 again before each
 //! sample and takes three at least.

@@ -11,7 +11,7 @@ usage: <framework>_peer [--rows ROW,...] [--seconds SECONDS]
 
 rows: tell_1_1, tell_4_1,
       ask (ask_p50, ask_p99), ask_outside (ask_outside_p50, ask_outside_p99),
-      spawn (spawn_ordered), restart (restart_p50, restart_p99), crash (crash_1000),
+      spawn (spawn_ordered), batch (spawn_batch), restart (restart_p50, restart_p99), crash (crash_1000),
       idle (idle_bytes; alone in its process), critical (critical_wait); default: all
 seconds: how long each measurement lasts after its warm-up, above 0 and up to 3600; default: 1";
 
@@ -42,6 +42,7 @@ pub(crate) enum Measurement {
     Ask,
     AskOutside,
     Spawn,
+    Batch,
     Restart,
     Crash,
     Idle,
@@ -49,12 +50,13 @@ pub(crate) enum Measurement {
 }
 
 impl Measurement {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::TellOneToOne,
         Self::TellFourToOne,
         Self::Ask,
         Self::AskOutside,
         Self::Spawn,
+        Self::Batch,
         Self::Restart,
         Self::Crash,
         Self::Idle,
@@ -68,6 +70,7 @@ impl Measurement {
             Self::Ask => "ask",
             Self::AskOutside => "ask_outside",
             Self::Spawn => "spawn",
+            Self::Batch => "batch",
             Self::Restart => "restart",
             Self::Crash => "crash",
             Self::Idle => "idle",
@@ -82,6 +85,7 @@ impl Measurement {
             Self::Ask => &["ask_p50", "ask_p99"],
             Self::AskOutside => &["ask_outside_p50", "ask_outside_p99"],
             Self::Spawn => &["spawn_ordered"],
+            Self::Batch => &["spawn_batch"],
             Self::Restart => &["restart_p50", "restart_p99"],
             Self::Crash => &["crash_1000"],
             Self::Idle => &["idle_bytes"],

@@ -1,6 +1,7 @@
 //! Starts and stops, and what an actor that does nothing costs.
 
 use std::fs;
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -10,26 +11,41 @@ use crate::peer::Spawns;
 use crate::suite::on_worker;
 
 const CHILDREN: usize = 20_000;
+const BATCH_CHILDREN: usize = 100_000;
 const WARM_UP_CHILDREN: usize = 2_000;
 const IDLE_ACTORS: usize = 100_000;
 
 pub(crate) fn spawn<P: Spawns>(runtime: &Runtime, time: Duration) -> Vec<Figure> {
-    vec![on_worker(runtime, spawn_for::<P>(time))]
+    vec![on_worker(runtime, async move {
+        P::start_and_stop(WARM_UP_CHILDREN).await;
+        spawn_for("spawn_ordered", CHILDREN, time, P::start_and_stop).await
+    })]
 }
 
-async fn spawn_for<P: Spawns>(time: Duration) -> Figure {
-    P::start_and_stop(WARM_UP_CHILDREN).await;
+pub(crate) fn batch<P: Spawns>(runtime: &Runtime, time: Duration) -> Vec<Figure> {
+    vec![on_worker(runtime, async move {
+        P::start_and_stop_batch(WARM_UP_CHILDREN).await;
+        spawn_for("spawn_batch", BATCH_CHILDREN, time, P::start_and_stop_batch).await
+    })]
+}
+
+async fn spawn_for<R: Future<Output = (Duration, Duration)>>(
+    row: &'static str,
+    count: usize,
+    time: Duration,
+    start_and_stop: impl Fn(usize) -> R,
+) -> Figure {
     let (mut starts, mut stops) = (Duration::ZERO, Duration::ZERO);
     let mut children = 0;
     while starts + stops < time {
-        let (start, stop) = P::start_and_stop(CHILDREN).await;
+        let (start, stop) = start_and_stop(count).await;
         starts += start;
         stops += stop;
-        children += CHILDREN;
+        children += count;
     }
     let per_second = |time: Duration| children as f64 / time.as_secs_f64();
     Figure {
-        row: "spawn_ordered",
+        row,
         unit: "per_s",
         value: per_second(starts + stops),
         extras: vec![

@@ -59,6 +59,7 @@ impl Suite {
     pub fn spawns<P: Spawns>(mut self) -> Self {
         self.runs.extend([
             (Measurement::Spawn, spawns::spawn::<P> as Run),
+            (Measurement::Batch, spawns::batch::<P>),
             (Measurement::Idle, spawns::idle::<P>),
         ]);
         self

@@ -73,6 +73,15 @@ impl OneByOne for Ractor {
             .await
             .expect("the child was running");
     }
+
+    async fn stop_children(children: Vec<Self::Child>) {
+        for child in &children {
+            child.stop(None);
+        }
+        for child in children {
+            child.wait(None).await.expect("the child ends");
+        }
+    }
 }
 
 impl Lanes for Ractor {
