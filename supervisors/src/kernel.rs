@@ -124,6 +124,8 @@ pub struct KernelConfig {
     pub observer: Option<Observer>,
     /// Whether a root that used up its budget ends the kernel, as OTP's does, instead of entering safe mode.
     pub exit_on_give_up: bool,
+    /// Why it boots into safe mode, if it does: then only essential children of the root are started.
+    pub safe: Option<String>,
     /// What [`Kernel::shared`] holds from the start; add to it with [`with_shared`](Self::with_shared).
     pub shared: Shared,
     /// A fault planted on purpose.
@@ -152,6 +154,7 @@ impl KernelConfig {
             seed,
             observer: None,
             exit_on_give_up: false,
+            safe: None,
             shared: Shared::new(),
             #[cfg(test)]
             bug: None,
@@ -332,7 +335,7 @@ impl Kernel {
             registry: Registry::default(),
             dead_letters: DeadLetters::new(config.clock),
             mode: AtomicU8::new(Mode::Booting as u8),
-            safe_reason: Mutex::default(),
+            safe_reason: Mutex::new(config.safe.clone()),
             started: Instant::now(),
             parts: RwLock::new(None),
             tombstones: Mutex::default(),
@@ -351,7 +354,8 @@ impl Kernel {
             if let Err(reason) = spawned {
                 booting.0.life.finish(reason);
             } else if matches!(boot.began.await, Ok(Ok(()))) {
-                booting.change_mode(Mode::Booting, Mode::Normal);
+                let mode = booting.mode_of_root();
+                booting.change_mode(Mode::Booting, mode);
             }
             booting.0.life.ended().await;
             booting.close();
@@ -585,16 +589,20 @@ impl Kernel {
     }
 
     pub(crate) fn set_safe(&self, why: Option<String>) {
-        let mode = if why.is_some() {
+        self.0.safe_reason.lock().clone_from(&why);
+        self.report(Fact::Safe { why });
+        // A boot goes on until the essential children are up.
+        let mode = self.mode_of_root();
+        self.change_mode(Mode::Normal, mode);
+        self.change_mode(Mode::Safe, mode);
+    }
+
+    fn mode_of_root(&self) -> Mode {
+        if self.0.safe_reason.lock().is_some() {
             Mode::Safe
         } else {
             Mode::Normal
-        };
-        self.0.safe_reason.lock().clone_from(&why);
-        self.report(Fact::Safe { why });
-        self.change_mode(Mode::Booting, mode);
-        self.change_mode(Mode::Normal, mode);
-        self.change_mode(Mode::Safe, mode);
+        }
     }
 
     fn set_mode(&self, mode: Mode) {

@@ -163,7 +163,12 @@ impl ractor::Actor for Supervisor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            SupervisorMessage::Begin => state.feed(Input::Begin, &myself),
+            SupervisorMessage::Begin => {
+                // A root that is restarted in safe mode comes back in it.
+                let is_root = state.slot.path().is_root();
+                let safe = state.kernel.safe_reason().filter(|_| is_root);
+                state.feed(Input::Begin { safe }, &myself);
+            }
             SupervisorMessage::Due { key, generation } => {
                 state.feed(Input::Due { key, generation }, &myself);
             }

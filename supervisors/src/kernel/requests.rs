@@ -6,14 +6,20 @@ use crate::spec::Template;
 impl Kernel {
     /// Waits until the first start of the tree is over; returns the mode then.
     pub async fn booted(&self) -> Mode {
+        self.left(Mode::Booting).await
+    }
+
+    /// Waits until its mode is another than `mode`; returns that.
+    pub async fn left(&self, mode: Mode) -> Mode {
         loop {
             let changed = self.0.mode_changed.notified();
             let mut changed = std::pin::pin!(changed);
             changed.as_mut().enable();
-            match self.mode() {
-                Mode::Booting => changed.await,
-                mode => return mode,
+            let now = self.mode();
+            if now != mode {
+                return now;
             }
+            changed.await;
         }
     }
 

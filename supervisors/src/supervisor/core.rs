@@ -84,8 +84,8 @@ impl From<&ChildSpec> for Facts {
 /// What happens to a supervisor.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// Its life begins.
-    Begin,
+    /// Its life begins; in safe mode, if there is a reason for it.
+    Begin { safe: Option<String> },
     /// A life of a child ended by itself.
     Exited {
         key: Key,
@@ -505,7 +505,7 @@ impl Core {
 
     fn feed(&mut self, input: Input, rng: &mut fastrand::Rng) {
         match input {
-            Input::Begin => self.begin(),
+            Input::Begin { safe } => self.begin(safe),
             Input::Exited {
                 key,
                 incarnation,

@@ -8,7 +8,7 @@ use unity_supervisors::kernel::BuildError;
 use unity_supervisors::spec::{
     AutoShutdown, Backoff, ChildSpec, Restart, Shutdown, Strategy, SupervisorSpec,
 };
-use unity_supervisors::{Done, ExitKind, KernelError, Mode, RequestError, SlotState};
+use unity_supervisors::{ChildId, Done, ExitKind, KernelError, Mode, RequestError, SlotState};
 
 use crate::support::{Answer, World, group, path, refusal, sub};
 use Strategy::{OneForAll, OneForOne, RestForOne};
@@ -418,6 +418,57 @@ async fn safe_mode_at_boot_forgets_none_of_several_failed_starts() {
     assert_eq!(tree.mode(), Mode::Safe);
     tree.running("/camera", 1).await;
     assert_eq!(tree.state("/broken"), Some(SlotState::Quarantined));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boot_into_safe_mode_starts_what_is_essential_and_nothing_else_until_it_is_released() {
+    let world = World::new();
+    let keeper = ChildSpec {
+        essential: true,
+        ..world.starting("keeper", &[Answer::Fail, Answer::Ok])
+    };
+    let waiting = ChildSpec {
+        essential: true,
+        needs: vec![ChildId::new("a").unwrap()],
+        ..world.child("waiting")
+    };
+    let root = group(OneForAll, 9, [keeper, world.child("a"), waiting]);
+
+    let tree = world
+        .start_with(root, |config| config.safe = Some("three deaths".to_owned()))
+        .await;
+
+    assert_eq!(tree.kernel.booted().await, Mode::Safe);
+    assert_eq!(tree.kernel.safe_reason().as_deref(), Some("three deaths"));
+    tree.running("/keeper", 1).await;
+    assert_eq!(tree.state("/a"), Some(SlotState::Quarantined));
+    assert_eq!(tree.state("/waiting"), Some(SlotState::Stopped));
+    assert_eq!((world.starts("a"), world.starts("waiting")), (0, 0));
+
+    tree.kernel.release_all().await.unwrap();
+
+    tree.until("normal mode", |tree| tree.mode() == Mode::Normal)
+        .await;
+    tree.running("/a", 1).await;
+    tree.running("/waiting", 1).await;
+    assert_eq!(tree.kernel.safe_reason(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_root_that_is_killed_in_safe_mode_comes_back_in_it() {
+    let world = World::new();
+    let root = group(OneForOne, 0, [world.child("a")]);
+    let tree = world.boot(root).await;
+    tree.kill("/a").await;
+    tree.becomes("/a", Some(SlotState::Quarantined)).await;
+
+    tree.kill("/").await;
+
+    tree.until("a second life of the root", |tree| {
+        tree.incarnation("/") == 2 && tree.state("/a") == Some(SlotState::Quarantined)
+    })
+    .await;
+    assert_eq!((tree.mode(), world.starts("a")), (Mode::Safe, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,8 +89,19 @@ impl Core {
             .collect()
     }
 
-    pub(super) fn begin(&mut self) {
-        let keys: Vec<Key> = self.children.keys().copied().collect();
+    pub(super) fn begin(&mut self, safe: Option<String>) {
+        let mut keys: Vec<Key> = self.children.keys().copied().collect();
+        if let Some(why) = safe {
+            self.safe = true;
+            self.effects.push(Effect::Safe(Some(why)));
+            keys.retain(|key| {
+                let essential = self.is_essential(*key);
+                if !essential {
+                    self.set(*key, Status::Down(SlotState::Quarantined));
+                }
+                essential
+            });
+        }
         let steps = self.boot_steps(&keys);
         if steps.is_empty() {
             self.phase = Phase::Running;
@@ -102,8 +113,9 @@ impl Core {
 
     pub(super) fn boot_steps(&mut self, keys: &[Key]) -> Vec<Step> {
         let mut steps = self.start_steps(keys, true);
-        if matches!(self.role, Role::Top | Role::Services) {
-            // The kernel's own parts come up one by one, whatever becomes of the others.
+        if self.safe || matches!(self.role, Role::Top | Role::Services) {
+            // The kernel's own parts, and in safe mode the essential ones, come up one by one, whatever becomes of the
+            // others.
             for step in &mut steps {
                 if let Step::Start { tolerate, .. } = step {
                     *tolerate = true;

@@ -43,11 +43,18 @@ impl Core {
 
     /// Whether a failed first start of `key` lets the boot go on.
     pub(super) fn is_tolerated(&self, key: Key) -> bool {
-        matches!(self.role, Role::Top | Role::Services)
+        self.safe
+            || matches!(self.role, Role::Top | Role::Services)
             || self
                 .children
                 .get(&key)
                 .is_some_and(|child| child.facts.backoff.is_some())
+    }
+
+    pub(super) fn is_essential(&self, key: Key) -> bool {
+        self.children
+            .get(&key)
+            .is_some_and(|child| child.facts.essential)
     }
 
     pub(super) fn exited(

@@ -381,7 +381,9 @@ proptest! {
         brutal: bool,
     ) {
         let mut model = Model::new(seed);
-        model.feed(Input::Begin);
+        let safe = model.rng.bool().then(|| "asked for".to_owned());
+        let safe = safe.filter(|_| matches!(model.core.role, Role::Root | Role::MortalRoot));
+        model.feed(Input::Begin { safe });
         for _ in 0..ticks {
             model.tick();
         }
