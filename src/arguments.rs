@@ -117,6 +117,15 @@ impl Arg {
         }
     }
 
+    /// One that may be given after its name and stays with the client.
+    #[must_use]
+    pub const fn stays(self) -> Self {
+        Self {
+            stays: true,
+            ..self
+        }
+    }
+
     fn wrong(&self, what: &str) -> CommandError {
         CommandError::usage(format!("`{}`: {what}", self.name))
     }

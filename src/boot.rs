@@ -18,6 +18,7 @@ use unity_supervisors::spec::TreeSpec;
 use unity_supervisors::{Kernel, KernelConfig, Kinds, Mode, Runtimes};
 
 use crate::http;
+use crate::recorder::{Origin, Recorder};
 use crate::socket::{self, SocketError, SocketLock};
 
 /// Threads of the control runtime.
@@ -114,6 +115,7 @@ pub struct RunningKernel {
     lock: SocketLock,
     data_dir: PathBuf,
     seed: u64,
+    recorder: Arc<Recorder>,
 }
 
 impl fmt::Debug for RunningKernel {
@@ -137,7 +139,9 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         socket,
         data_dir,
         seed,
-        ..
+        exit_on_give_up,
+        observer,
+        progress,
     } = options;
     if let Some(name) = name {
         tree.name = name;
@@ -146,8 +150,51 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let socket = socket.unwrap_or(usual);
     let data_dir = data_dir.unwrap_or_else(|| socket::data_folder(&tree.name));
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-    let tell = options.progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
+    let tell = progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
 
+    let (control, work) = runtimes(&tell)?;
+    let since = Instant::now();
+    let lock = control.block_on(take_lock(&socket, &tree.name))?;
+    let (began, listening) = watch::channel(false);
+    let runtimes = Runtimes {
+        control: control.handle().clone(),
+        work: work.handle().clone(),
+    };
+    let recorder = Arc::new(Recorder::new(Origin {
+        data_dir: data_dir.display().to_string(),
+        seed,
+        exit_on_give_up,
+    }));
+    let config = KernelConfig {
+        service_kinds: http::kinds(),
+        services: vec![http::child(&socket)],
+        observer: Some(watching(began, Arc::clone(&recorder), observer)),
+        exit_on_give_up,
+        ..KernelConfig::new(runtimes, kinds, seed)
+    };
+    let config = config.with_shared(Arc::clone(&recorder));
+    let kernel = control.block_on(Kernel::start(config, tree))?;
+    recorder.attach(&kernel);
+    let running = RunningKernel {
+        kernel,
+        control: Some(control),
+        work: Some(work),
+        lock,
+        data_dir,
+        seed,
+        recorder,
+    };
+    running.block_on(running.listens(listening))?;
+    tell(
+        "control socket",
+        &socket.display().to_string(),
+        since.elapsed(),
+    );
+    Ok(running)
+}
+
+/// The control runtime and the work runtime.
+fn runtimes(tell: &Progress) -> Result<(Runtime, Runtime), BootError> {
     let since = Instant::now();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let control = runtime("uk-control", CONTROL_THREADS)?;
@@ -157,38 +204,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         &format!("{CONTROL_THREADS} control threads, {cores} work threads"),
         since.elapsed(),
     );
-
-    let since = Instant::now();
-    let lock = control.block_on(take_lock(&socket, &tree.name))?;
-    let (began, listening) = watch::channel(false);
-    let runtimes = Runtimes {
-        control: control.handle().clone(),
-        work: work.handle().clone(),
-    };
-    let config = KernelConfig {
-        service_kinds: http::kinds(),
-        services: vec![http::child(&socket)],
-        observer: Some(watching(began, options.observer)),
-        exit_on_give_up: options.exit_on_give_up,
-        ..KernelConfig::new(runtimes, kinds, seed)
-    };
-    let started = control.block_on(Kernel::start(config, tree));
-    let kernel = started?;
-    let running = RunningKernel {
-        kernel,
-        control: Some(control),
-        work: Some(work),
-        lock,
-        data_dir,
-        seed,
-    };
-    running.block_on(running.listens(listening))?;
-    tell(
-        "control socket",
-        &socket.display().to_string(),
-        since.elapsed(),
-    );
-    Ok(running)
+    Ok((control, work))
 }
 
 fn runtime(name: &str, threads: usize) -> Result<Runtime, BootError> {
@@ -214,9 +230,14 @@ async fn take_lock(socket: &Path, name: &str) -> Result<SocketLock, SocketError>
     }
 }
 
-/// An observer that also says when the control service listens.
-fn watching(began: watch::Sender<bool>, then: Option<Observer>) -> Observer {
+/// An observer that also says when the control service listens, and keeps what happens.
+fn watching(
+    began: watch::Sender<bool>,
+    recorder: Arc<Recorder>,
+    then: Option<Observer>,
+) -> Observer {
     Arc::new(move |fact| {
+        recorder.note(fact);
         if let Fact::Started { path, .. } = fact
             && path.as_str() == http::PATH
         {
@@ -267,6 +288,12 @@ impl RunningKernel {
         &self.data_dir
     }
 
+    /// Its last facts, and the picture of its fall.
+    #[must_use]
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
     /// What chance began with.
     #[must_use]
     pub fn seed(&self) -> u64 {
@@ -298,6 +325,7 @@ impl RunningKernel {
 
 impl Drop for RunningKernel {
     fn drop(&mut self) {
+        self.recorder.release();
         self.kernel.kill_all();
         if let Some(control) = &self.control
             && tokio::runtime::Handle::try_current().is_err()

@@ -25,6 +25,7 @@ mod completions;
 mod console;
 mod delete;
 mod dlq;
+mod doctor;
 mod explain;
 mod health;
 mod kill;
@@ -40,7 +41,7 @@ mod stop;
 mod tell;
 mod tree;
 mod version;
-mod why;
+pub(crate) mod why;
 
 /// All commands, in the order of the help.
 pub static TABLE: &[Command] = &[
@@ -50,6 +51,7 @@ pub static TABLE: &[Command] = &[
     tree::COMMAND,
     why::COMMAND,
     health::COMMAND,
+    doctor::COMMAND,
     state::COMMAND,
     kill::COMMAND,
     restart::COMMAND,

@@ -401,7 +401,7 @@ mod tests {
     fn a_line_goes_on_with_what_fits() {
         for (line, expected) in [
             ("uk ki", &["kill"][..]),
-            ("uk d", &["delete", "dlq"]),
+            ("uk d", &["doctor", "delete", "dlq"]),
             ("uk dlq ", &["list", "show"]),
             ("uk help ki", &["kill"]),
             ("uk nope ", &[]),

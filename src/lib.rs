@@ -5,6 +5,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`mod@boot`] | from a tree to a running kernel: lock, runtimes, control socket |
+//! | [`bundle`], [`recorder`] | crash bundles, and the last facts that are in them |
 //! | [`commands`] | the one table of commands, one file each |
 //! | [`arguments`] | the arguments of a command, from a shell, a query or a JSON body |
 //! | [`cli`], [`console`], [`complete`] | what a person types, and what could come next |
@@ -22,6 +23,7 @@
 
 pub mod arguments;
 pub mod boot;
+pub mod bundle;
 pub mod cli;
 pub mod client;
 pub mod commands;
@@ -32,6 +34,7 @@ pub mod http;
 pub mod kind_check;
 pub mod nearest;
 pub mod output;
+pub mod recorder;
 pub mod screen;
 pub mod socket;
 pub mod tree_file;

@@ -227,6 +227,14 @@ fn holder(socket: &Path, file: &mut File) -> Holder {
     })
 }
 
+/// Whether the folder of this user's sockets can be used; it is made if it is not there.
+///
+/// # Errors
+/// Why not.
+pub fn check_folder() -> Result<(), SocketError> {
+    make_folder(&folder())
+}
+
 /// Makes the folder for us alone. One that is there and is ours by name must belong to us and be closed to others.
 fn make_folder(path: &Path) -> Result<(), SocketError> {
     let io = |error| SocketError::Io {

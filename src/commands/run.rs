@@ -1,6 +1,7 @@
 //! `uk run`: boots a kernel and stays with it until it ends.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use unity_supervisors::{ExitKind, ExitReason, Kernel, Mode, SlotState};
 use super::{Command, check, tree};
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::boot::{BootError, BootOptions, RunningKernel, boot};
+use crate::bundle;
 use crate::cli::Caller;
 use crate::error::{Code, CommandError};
 use crate::output;
@@ -85,7 +87,36 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     };
     let running = boot(options).map_err(of_boot)?;
     output::err(&steps.take().concat());
-    running.block_on(attend(&running, caller, screen))
+    running.block_on(async {
+        let code = tokio::select! {
+            biased;
+            code = attend(&running, caller, screen) => code,
+            never = keep_bundles(&running) => match never {},
+        };
+        if let Some(picture) = running.recorder().take() {
+            keep_bundle(&running, &picture);
+        }
+        code
+    })
+}
+
+/// Writes a bundle at each entry of safe mode.
+async fn keep_bundles(running: &RunningKernel) -> Infallible {
+    loop {
+        let picture = running.recorder().picture().await;
+        keep_bundle(running, &picture);
+    }
+}
+
+/// Writes a bundle; called on the main thread, where it holds up nothing but the answer to a signal.
+fn keep_bundle(running: &RunningKernel, picture: &Value) {
+    match bundle::store(running.data_dir(), picture) {
+        Ok(file) => tracing::info!(
+            "`uk why --bundle {}` tells how it came to this",
+            file.display()
+        ),
+        Err(error) => tracing::warn!(%error, "no bundle could be written"),
+    }
 }
 
 /// The log of the kernel, written by a thread of its own: a terminal that is stopped, or a pipe that nobody reads,

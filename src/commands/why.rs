@@ -1,12 +1,16 @@
 //! `uk why`: what happened to a child, what was done about it, and what to do next.
+//!
+//! [`living`] and [`deleted`] make the document; a bundle holds that of each slot, and [`offline`] shows it.
 
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use unity_supervisors::slot::{ExitRecord, Response, Slot};
 use unity_supervisors::{ActorPath, ExitKind, Kernel, SlotState};
 
-use super::{Command, PATH, need_of, waits_for, waits_text};
-use crate::arguments::{Args, duration_text, milliseconds};
+mod offline;
+
+use super::{Command, need_of, waits_for, waits_text};
+use crate::arguments::{Arg, ArgKind, Args, duration_text, milliseconds};
 use crate::error::CommandError;
 use crate::screen::{Line, Screen, Tone, ago, count, is_in_state, list, number, reason, text};
 
@@ -15,10 +19,25 @@ const SHOWN: usize = 8;
 
 pub(super) const COMMAND: Command = Command {
     about: "Why a child is as it is: its last exits, its budget, what to do",
-    help: "Also tells of children that were deleted, as long as they are remembered.\n\n\
-           Example: uk why /sensors/host",
-    args: &[PATH],
+    help: "Also tells of children that were deleted, as long as they are remembered. With --bundle it tells what a \
+           kernel wrote down when it entered safe mode or gave up, or for `uk doctor --bundle`; no \
+           kernel has to run for that, and without a path it tells of all that exited.\n\n\
+           Examples: uk why /sensors/host, uk why --bundle crash.json /sensors/host",
+    args: &[
+        Arg::optional(
+            "path",
+            ArgKind::Path,
+            "where in the tree, as in /sensors/host",
+        ),
+        Arg::option(
+            "bundle",
+            ArgKind::File,
+            "a bundle to read instead of the kernel",
+        )
+        .stays(),
+    ],
     show,
+    attend: Some(offline::attend),
     ..Command::reading(&["why"], |kernel, args| {
         async move { read(&kernel, &args) }.boxed()
     })
@@ -32,15 +51,16 @@ fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     }
 }
 
-fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError> {
+pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError> {
     let path = slot.path();
-    let view = kernel.tree(Some(path)).and_then(|view| view.tree);
-    let node = view.ok_or_else(|| CommandError::not_found(path, kernel))?;
+    let node = kernel
+        .node(path)
+        .ok_or_else(|| CommandError::not_found(path, kernel))?;
     // The kernel's own services are outside of every budget.
     let is_service = path.segments().next() == Some("system");
     let above = path.parent().filter(|_| !is_service);
-    let above = above.and_then(|parent| kernel.tree(Some(&parent)));
-    let supervisor = above.and_then(|view| view.tree).map(|above| {
+    let above = above.and_then(|parent| kernel.node(&parent));
+    let supervisor = above.map(|above| {
         json!({ "path": above.path, "strategy": above.strategy, "restarts": above.restarts })
     });
     let history = slot.history();
@@ -89,7 +109,7 @@ fn earlier(kernel: &Kernel, path: &ActorPath, history: &[ExitRecord]) -> Vec<Exi
         .collect()
 }
 
-fn deleted(kernel: &Kernel, path: &ActorPath) -> Result<Value, CommandError> {
+pub(crate) fn deleted(kernel: &Kernel, path: &ActorPath) -> Result<Value, CommandError> {
     let tombstones = kernel.tombstones();
     let tombstone = tombstones
         .iter()

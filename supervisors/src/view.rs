@@ -189,6 +189,14 @@ impl Kernel {
             system: system.map(|system| node(&system, None, now, shown)),
         })
     }
+
+    /// The slot at `path` as it is, without its children; `None` if nothing is there.
+    #[must_use]
+    pub fn node(&self, path: &ActorPath) -> Option<NodeView> {
+        let slot = self.registry().get(path)?;
+        let parent = path.parent().and_then(|path| self.registry().get(&path));
+        Some(alone(&slot, parent.as_deref(), Instant::now()))
+    }
 }
 
 fn child(slot: &Slot) -> ChildView {
@@ -224,10 +232,23 @@ fn count(supervisor: &SupervisorBody) -> Counts {
 }
 
 fn node(slot: &Arc<Slot>, parent: Option<&Slot>, now: Instant, shown: usize) -> NodeView {
+    let supervisor = slot.spec().as_supervisor();
+    let has_template = supervisor.is_some_and(|supervisor| supervisor.template.is_some());
+    let most = if has_template { shown } else { usize::MAX };
+    let children = slot.first_children(most);
+    let children = children.iter();
+    NodeView {
+        children: children
+            .map(|child| node(child, Some(slot), now, shown))
+            .collect(),
+        ..alone(slot, parent, now)
+    }
+}
+
+fn alone(slot: &Slot, parent: Option<&Slot>, now: Instant) -> NodeView {
     let spec = slot.spec();
     let supervisor = spec.as_supervisor();
     let has_template = supervisor.is_some_and(|supervisor| supervisor.template.is_some());
-    let most = if has_template { shown } else { usize::MAX };
     NodeView {
         path: slot.path().clone(),
         id: slot.id().clone(),
@@ -249,11 +270,7 @@ fn node(slot: &Arc<Slot>, parent: Option<&Slot>, now: Instant, shown: usize) -> 
             at: record.at,
         }),
         counts: slot.supervisor().filter(|_| has_template).map(count),
-        children: slot
-            .first_children(most)
-            .iter()
-            .map(|child| node(child, Some(slot), now, shown))
-            .collect(),
+        children: Vec::new(),
     }
 }
 

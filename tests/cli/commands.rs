@@ -19,6 +19,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     ("explain", &["explain", "UK0201"], "a key is not known"),
     ("tree", &["tree"], "└─ two"),
     ("tree", &["tree", "/group"], "/group"),
+    ("doctor", &["doctor"], "versions"),
     ("why", &["why", "/a"], "no exits so far"),
     ("health", &["health"], "rig is ok"),
     ("state", &["state", "/a"], "stop_takes_ms"),

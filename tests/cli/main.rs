@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod boot;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod bundle;
 mod commands;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod completions;

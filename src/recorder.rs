@@ -1,0 +1,168 @@
+//! What a kernel keeps of what happened: its last facts, and a picture of itself from the moment of its fall.
+//!
+//! The facts are those of [`unity_supervisors::report`] but for first starts, at most `FACTS_MAX`. The picture is a bundle,
+//! made when safe mode is entered or a mortal root gives up, on the thread that says so: a moment later the
+//! tree that it is to show is gone. Who has a file to put it in awaits [`Recorder::picture`].
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::Notify;
+use unity_supervisors::Kernel;
+use unity_supervisors::clock::Timestamp;
+use unity_supervisors::report::Fact;
+use unity_supervisors::slot::Response;
+
+use crate::bundle::{self, Cause};
+
+/// How many facts are kept.
+const FACTS_MAX: usize = 256;
+
+/// What a kernel was booted with.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Origin {
+    /// Its data folder.
+    pub data_dir: String,
+    /// What chance began with.
+    pub seed: u64,
+    /// Whether a root that used up its budget ends the kernel.
+    pub exit_on_give_up: bool,
+}
+
+/// Keeps the last facts of one kernel; found with [`Kernel::shared`].
+#[derive(Debug, Default)]
+pub struct Recorder {
+    origin: OnceLock<Origin>,
+    facts: Mutex<VecDeque<Noted>>,
+    fall: Mutex<Fall>,
+    fallen: Notify,
+}
+
+#[derive(Debug, Serialize)]
+struct Noted {
+    at: Timestamp,
+    #[serde(flatten)]
+    fact: Fact,
+}
+
+#[derive(Debug, Default)]
+struct Fall {
+    /// Holds the kernel, which holds this, until [`Recorder::release`].
+    kernel: Option<Kernel>,
+    /// A cause that came before the kernel was known.
+    early: Option<Cause>,
+    picture: Option<Value>,
+}
+
+impl Recorder {
+    /// One for a kernel of this origin.
+    #[must_use]
+    pub fn new(origin: Origin) -> Self {
+        Self {
+            origin: OnceLock::from(origin),
+            ..Self::default()
+        }
+    }
+
+    /// What the kernel was booted with, if it was [`boot`](crate::boot::boot)ed.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.get()
+    }
+
+    /// The last facts, oldest first.
+    #[must_use]
+    pub fn facts(&self) -> Value {
+        serde_json::to_value(&*lock(&self.facts)).unwrap_or_default()
+    }
+
+    /// The kernel whose facts these are.
+    pub(crate) fn attach(&self, kernel: &Kernel) {
+        let mut fall = lock(&self.fall);
+        fall.kernel = Some(kernel.clone());
+        let early = fall.early.take();
+        drop(fall);
+        if let Some(cause) = early {
+            self.take_picture(cause);
+        }
+    }
+
+    /// Lets go of the kernel.
+    pub(crate) fn release(&self) {
+        lock(&self.fall).kernel = None;
+    }
+
+    /// Hears of a fact.
+    pub(crate) fn note(&self, fact: &Fact) {
+        if matches!(fact, Fact::Started { incarnation: 1, .. }) {
+            return;
+        }
+        let mut facts = lock(&self.facts);
+        if facts.len() >= FACTS_MAX {
+            facts.pop_front();
+        }
+        facts.push_back(Noted {
+            at: bundle::now(),
+            fact: fact.clone(),
+        });
+        drop(facts);
+        if let Some(cause) = self.cause(fact) {
+            self.take_picture(cause);
+        }
+    }
+
+    fn cause(&self, fact: &Fact) -> Option<Cause> {
+        match fact {
+            Fact::Safe { why: Some(why) } => Some(Cause {
+                kind: "safe_mode",
+                text: why.clone(),
+            }),
+            Fact::Exited { path, record } => {
+                let is_mortal = self.origin().is_some_and(|origin| origin.exit_on_give_up);
+                let is_of_root = path.parent().is_some_and(|parent| parent.is_root());
+                let gave_up = record.response == Response::GaveUp;
+                (is_mortal && is_of_root && gave_up).then(|| Cause {
+                    kind: "gave_up",
+                    text: format!(
+                        "the root gave up; the last exit was of {path}: {}",
+                        record.reason
+                    ),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn take_picture(&self, cause: Cause) {
+        let mut fall = lock(&self.fall);
+        let Some(kernel) = fall.kernel.clone() else {
+            fall.early = Some(cause);
+            return;
+        };
+        drop(fall);
+        let picture = bundle::of_kernel(&kernel, &cause);
+        lock(&self.fall).picture = Some(picture);
+        self.fallen.notify_one();
+    }
+
+    /// Waits for a picture. To be awaited in one place.
+    pub async fn picture(&self) -> Value {
+        loop {
+            if let Some(picture) = self.take() {
+                return picture;
+            }
+            self.fallen.notified().await;
+        }
+    }
+
+    /// The last picture, if it was not taken away yet.
+    pub fn take(&self) -> Option<Value> {
+        lock(&self.fall).picture.take()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
