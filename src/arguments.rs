@@ -63,6 +63,8 @@ pub struct Arg {
     pub place: Place,
     /// Whether it stays with the client that shows the answer.
     pub stays: bool,
+    /// Whether it is between parts of this program: no help or completion names it.
+    pub internal: bool,
     /// One line about it.
     pub help: &'static str,
 }
@@ -77,6 +79,7 @@ impl Arg {
             required: true,
             place: Place::Position,
             stays: false,
+            internal: false,
             help,
         }
     }
@@ -123,6 +126,15 @@ impl Arg {
         Self {
             stays: true,
             ..self
+        }
+    }
+
+    /// One that people never give.
+    #[must_use]
+    pub const fn internal(name: &'static str, kind: ArgKind, help: &'static str) -> Self {
+        Self {
+            internal: true,
+            ..Self::option(name, kind, help)
         }
     }
 

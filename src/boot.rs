@@ -17,6 +17,7 @@ use unity_supervisors::report::Fact;
 use unity_supervisors::spec::TreeSpec;
 use unity_supervisors::{Kernel, KernelConfig, Kinds, Mode, Runtimes};
 
+use crate::guard::Guarded;
 use crate::http;
 use crate::recorder::{Origin, Recorder};
 use crate::socket::{self, SocketError, SocketLock};
@@ -48,6 +49,10 @@ pub struct BootOptions {
     pub seed: Option<u64>,
     /// Whether a root that used up its budget ends the kernel instead of entering safe mode.
     pub exit_on_give_up: bool,
+    /// Why it boots into safe mode, if it does.
+    pub safe: Option<String>,
+    /// What the guard said that started this process, if one did.
+    pub guarded: Option<Guarded>,
     /// Hears of what happens.
     pub observer: Option<Observer>,
     /// Hears of each step of the boot, with what it came to and how long it took.
@@ -69,6 +74,8 @@ impl BootOptions {
             data_dir: None,
             seed: None,
             exit_on_give_up: false,
+            safe: None,
+            guarded: None,
             observer: None,
             progress: None,
         }
@@ -140,6 +147,8 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         data_dir,
         seed,
         exit_on_give_up,
+        safe,
+        guarded,
         observer,
         progress,
     } = options;
@@ -164,12 +173,14 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         data_dir: data_dir.display().to_string(),
         seed,
         exit_on_give_up,
+        guarded,
     }));
     let config = KernelConfig {
         service_kinds: http::kinds(),
         services: vec![http::child(&socket)],
         observer: Some(watching(began, Arc::clone(&recorder), observer)),
         exit_on_give_up,
+        safe,
         ..KernelConfig::new(runtimes, kinds, seed)
     };
     let config = config.with_shared(Arc::clone(&recorder));

@@ -1,8 +1,8 @@
 //! Crash bundles: all that a kernel knows of itself in one JSON file, to be read where it no longer runs.
 //!
-//! A bundle is written when a kernel enters safe mode or gives up and by
-//! `uk doctor --bundle`. It is `{"version":1,"bundle":"unity-kernel",…}`; [`of_kernel`] says what is
-//! in it, and `uk why --bundle FILE` reads it.
+//! A bundle is written when a kernel enters safe mode or gives up, by a guard when a process died, and by
+//! `uk doctor --bundle`. It is `{"version":1,"bundle":"unity-kernel",…}`; [`of_kernel`] and [`of_death`] say what is
+//! in it, and `uk why --bundle FILE` reads it. A guard knows of a death only how it came; its bundles are short.
 //!
 //! - A bundle is there whole or not at all (a temporary file, then a rename), readable for its owner alone, and a
 //!   folder keeps the last [`KEPT`].
@@ -27,6 +27,7 @@ pub use store::{read, store, stored, write};
 use self::mask::Mask;
 use crate::arguments::milliseconds;
 use crate::commands;
+use crate::guard::Death;
 use crate::recorder::Recorder;
 
 /// The version of the form.
@@ -43,7 +44,7 @@ const CHILDREN_MAX: usize = 200;
 /// Why a bundle is written.
 #[derive(Debug, Clone)]
 pub struct Cause {
-    /// `asked`, `safe_mode` or `gave_up`.
+    /// `asked`, `safe_mode`, `gave_up` or `death`.
     pub kind: &'static str,
     /// More about it.
     pub text: String,
@@ -71,6 +72,22 @@ fn head(by: &str, name: &str, cause: &Cause) -> Map<String, Value> {
         Value::Object(head) => head,
         _ => Map::new(),
     }
+}
+
+/// What a guard knows of a death of the kernel `name`.
+#[must_use]
+pub fn of_death<'a>(name: &str, deaths: impl IntoIterator<Item = &'a Death>) -> Value {
+    let deaths: Vec<&Death> = deaths.into_iter().collect();
+    let cause = Cause {
+        kind: "death",
+        text: deaths
+            .last()
+            .map(|last| last.how.clone())
+            .unwrap_or_default(),
+    };
+    let mut document = head("guard", name, &cause);
+    document.insert("deaths".to_owned(), json!(deaths));
+    Value::Object(document)
 }
 
 /// What a kernel knows of itself. Asks no supervisor and awaits nothing.
@@ -115,6 +132,7 @@ pub fn of_kernel(kernel: &Kernel, cause: &Cause) -> Value {
         "safe_reason": kernel.safe_reason(),
         "uptime_ms": milliseconds(kernel.uptime()),
         "boot": recorder.origin(),
+        "deaths": recorder.deaths(),
         "tree": tree,
         "why": whys,
         "slots_left_out": left_out,

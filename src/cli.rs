@@ -223,6 +223,7 @@ fn parser_of(command: &'static Command) -> clap::Command {
 fn clap_arg(arg: &'static Arg) -> clap::Arg {
     let mut made = clap::Arg::new(arg.name)
         .required(arg.required)
+        .hide(arg.internal)
         .help(arg.help);
     if arg.place == Place::Option {
         made = made.long(arg.name);
@@ -415,7 +416,8 @@ mod tests {
             }
             let help = found.render_long_help().to_string();
             for arg in command.args {
-                assert!(help.contains(arg.help), "{command:?} {}", arg.name);
+                let is_told = help.contains(arg.help);
+                assert_eq!(is_told, !arg.internal, "{command:?} {}", arg.name);
             }
             assert!(help.contains(command.about), "{command:?}");
         }

@@ -232,6 +232,7 @@ impl<'w> Line<'w> {
     fn options(&self) -> Vec<Candidate> {
         let own = self.own().iter().filter(|arg| arg.place == Place::Option);
         own.chain(GLOBALS)
+            .filter(|arg| !arg.internal)
             .filter(|arg| arg.kind == ArgKind::Settings || self.given(arg.name).is_none())
             .map(|arg| candidate(&format!("--{}", arg.name), arg.help))
             .collect()
@@ -456,11 +457,8 @@ mod tests {
             assert!(first.contains(&command.words[0].to_owned()), "{command:?}");
             let options = values(&format!("uk {} --", command.name()));
             for arg in command.args.iter().filter(|arg| arg.place == Place::Option) {
-                assert!(
-                    options.contains(&format!("--{}", arg.name)),
-                    "{command:?} {}",
-                    arg.name
-                );
+                let is_offered = options.contains(&format!("--{}", arg.name));
+                assert_eq!(is_offered, !arg.internal, "{command:?} {}", arg.name);
             }
         }
     }

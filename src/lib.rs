@@ -5,6 +5,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`mod@boot`] | from a tree to a running kernel: lock, runtimes, control socket |
+//! | [`guard`] | a parent that starts the kernel's process again |
 //! | [`bundle`], [`recorder`] | crash bundles, and the last facts that are in them |
 //! | [`commands`] | the one table of commands, one file each |
 //! | [`arguments`] | the arguments of a command, from a shell, a query or a JSON body |
@@ -30,6 +31,7 @@ pub mod commands;
 pub mod complete;
 pub mod console;
 pub mod error;
+pub mod guard;
 pub mod http;
 pub mod kind_check;
 pub mod nearest;

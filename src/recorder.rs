@@ -16,6 +16,7 @@ use unity_supervisors::report::Fact;
 use unity_supervisors::slot::Response;
 
 use crate::bundle::{self, Cause};
+use crate::guard::{Death, Guarded};
 
 /// How many facts are kept.
 const FACTS_MAX: usize = 256;
@@ -29,6 +30,9 @@ pub struct Origin {
     pub seed: u64,
     /// Whether a root that used up its budget ends the kernel.
     pub exit_on_give_up: bool,
+    /// The guard that started it, and the deaths before.
+    #[serde(skip)]
+    pub guarded: Option<Guarded>,
 }
 
 /// Keeps the last facts of one kernel; found with [`Kernel::shared`].
@@ -70,6 +74,13 @@ impl Recorder {
     #[must_use]
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.get()
+    }
+
+    /// The deaths of the kernel's process before this life, as the guard told.
+    #[must_use]
+    pub fn deaths(&self) -> Vec<&Death> {
+        let guarded = self.origin().and_then(|origin| origin.guarded.as_ref());
+        guarded.map_or_else(Vec::new, |guarded| guarded.deaths.iter().collect())
     }
 
     /// The last facts, oldest first.

@@ -202,6 +202,25 @@ pub fn running() -> Vec<Holder> {
     found
 }
 
+/// What process `pid` said of its kernel when it took a lock, also when it has died since.
+#[must_use]
+pub fn left_by(pid: u32, socket: Option<&Path>) -> Option<Holder> {
+    let usual = || {
+        let entries = fs::read_dir(folder()).into_iter().flatten();
+        let locks = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        locks.filter(|path| path.extension().is_some_and(|end| end == "lock"))
+    };
+    let sockets = match socket {
+        Some(socket) => vec![socket.to_owned()],
+        None => usual().map(|path| path.with_extension("")).collect(),
+    };
+    let mut held = sockets.iter().filter_map(|socket| {
+        let mut file = File::open(lock_path(socket)).ok()?;
+        Some(holder(socket, &mut file))
+    });
+    held.find(|held| held.pid == pid)
+}
+
 fn lock_path(socket: &Path) -> PathBuf {
     let mut path = socket.as_os_str().to_owned();
     path.push(".lock");

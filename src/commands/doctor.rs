@@ -18,7 +18,7 @@ pub(super) const COMMAND: Command = Command {
     about: "Check what a kernel stands on; with --bundle write down all it knows",
     help: "A bundle is one JSON file: tree, histories, settings without secrets, the last events, counts of dead \
            letters, versions, the machine. `uk why --bundle FILE` reads it anywhere. A kernel writes one by itself when it \
-           enters safe mode or gives up; the last 8 are kept in the data folder. \
+           enters safe mode or gives up, its guard when it dies; the last 8 are kept in the data folder. \
            Exit code 9 if a check is false.\n\n\
            Examples: uk doctor, uk doctor --bundle, uk doctor --bundle crash.json",
     args: &[

@@ -22,6 +22,7 @@ use crate::boot::{BootError, BootOptions, RunningKernel, boot};
 use crate::bundle;
 use crate::cli::Caller;
 use crate::error::{Code, CommandError};
+use crate::guard::{self, Guarded};
 use crate::output;
 use crate::screen::{Screen, Tone, count};
 use crate::socket::{self, SocketError};
@@ -40,7 +41,11 @@ pub(super) const COMMAND: Command = Command {
     about: "Boot a kernel and stay with it; without a file, a small robot",
     help: "Prints the tree and what to do next, then the log. Ctrl-C, SIGTERM, SIGHUP and `uk shutdown` stop it in \
            order; a second signal kills it at once. UK_LOG sets what is logged, as in UK_LOG=debug.\n\n\
-           Example: uk run robot.yaml --name robot1",
+           With --guard a small parent process starts the kernel again when its process dies, after \
+           pauses that double from 100ms to 10s and begin anew after a minute of life. After three deaths within 60s it \
+           starts it in safe mode. An exit code is no death, but 101: the guard ends with the same, also with the 1 of \
+           --exit-on-give-up. Signals are passed on, a third kills. Of each death there is a bundle for `uk why --bundle`.\n\n\
+           Example: uk run robot.yaml --name robot1 --guard",
     args: &[
         Arg::optional("file", ArgKind::File, "a tree file, YAML or JSON"),
         Arg::option(
@@ -48,12 +53,28 @@ pub(super) const COMMAND: Command = Command {
             ArgKind::Flag,
             "end with exit code 1 instead of safe mode",
         ),
+        Arg::option(
+            "guard",
+            ArgKind::Flag,
+            "start it again when its process dies",
+        ),
+        Arg::option(
+            "safe",
+            ArgKind::Flag,
+            "boot into safe mode: only children of the root marked essential",
+        ),
+        Arg::internal("guarded", ArgKind::Json, "what the guard says"),
         Arg::option("seed", ArgKind::Integer, "what chance begins with"),
     ],
     ..Command::local(&["run"], run)
 };
 
 fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
+    let exit_on_give_up = args.flag("exit-on-give-up");
+    if args.flag("guard") {
+        return guard::run(caller, exit_on_give_up, args.flag("safe"));
+    }
+    let guarded = args.get("guarded").map(Guarded::obey).transpose()?;
     let screen = Screen {
         colour: output::wants_colour(&std::io::stderr()),
         ..caller.screen
@@ -76,7 +97,9 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         socket: caller.socket.clone(),
         data_dir: caller.data_dir.clone(),
         seed: args.integer("seed"),
-        exit_on_give_up: args.flag("exit-on-give-up"),
+        exit_on_give_up,
+        safe: args.flag("safe").then(|| safe_reason(guarded.as_ref())),
+        guarded,
         observer: Some(Arc::new(move |fact| {
             say_safe_mode(fact, screen, loud.clone())
         })),
@@ -98,6 +121,11 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         }
         code
     })
+}
+
+fn safe_reason(guarded: Option<&Guarded>) -> String {
+    let reason = guarded.and_then(Guarded::safe_reason);
+    reason.unwrap_or_else(|| "it was started with --safe".to_owned())
 }
 
 /// Writes a bundle at each entry of safe mode.
@@ -256,7 +284,7 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            hangup: if is_hangup_ignored() {
+            hangup: if guard::is_hangup_ignored() {
                 None
             } else {
                 Some(listen(SignalKind::hangup())?)
@@ -278,14 +306,6 @@ impl Signals {
             _ = hangup => 129,
         }
     }
-}
-
-/// Whether SIGHUP is ignored; where the system does not say, it is not.
-fn is_hangup_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Stays with the kernel until it ends.

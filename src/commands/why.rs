@@ -20,7 +20,7 @@ const SHOWN: usize = 8;
 pub(super) const COMMAND: Command = Command {
     about: "Why a child is as it is: its last exits, its budget, what to do",
     help: "Also tells of children that were deleted, as long as they are remembered. With --bundle it tells what a \
-           kernel wrote down when it entered safe mode or gave up, or for `uk doctor --bundle`; no \
+           kernel wrote down when it entered safe mode or gave up, its guard when it died, or `uk doctor --bundle`; no \
            kernel has to run for that, and without a path it tells of all that exited.\n\n\
            Examples: uk why /sensors/host, uk why --bundle crash.json /sensors/host",
     args: &[

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::Rig;
 
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
-fn http(rig: &Rig, request: &str, body: &str) -> (u16, String) {
+pub(crate) fn http(rig: &Rig, request: &str, body: &str) -> (u16, String) {
     let mut stream = UnixStream::connect(rig.socket()).unwrap();
     let head = format!(
         "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",

@@ -12,4 +12,6 @@ mod control;
 mod diagnostics;
 mod exit_codes;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod guard;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;

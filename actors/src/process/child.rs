@@ -46,14 +46,8 @@ pub enum ProcessExit {
     },
 }
 
-impl ProcessExit {
-    /// Whether it ended by itself with exit code 0.
-    #[must_use]
-    pub fn is_success(self) -> bool {
-        self == Self::Code(0)
-    }
-
-    fn new(status: ExitStatus) -> Self {
+impl From<ExitStatus> for ProcessExit {
+    fn from(status: ExitStatus) -> Self {
         match status.signal() {
             Some(number) => Self::Signal {
                 number,
@@ -67,6 +61,14 @@ impl ProcessExit {
                     .unwrap_or(u8::MAX),
             ),
         }
+    }
+}
+
+impl ProcessExit {
+    /// Whether it ended by itself with exit code 0.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Code(0)
     }
 }
 
@@ -282,7 +284,7 @@ impl ProcessChild {
             Ok(()) => self
                 .group()
                 .reap()
-                .map(ProcessExit::new)
+                .map(ProcessExit::from)
                 .map_err(WaitError::Taken),
             // It was reaped by somebody else, so its number may be a stranger's by now.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::CHILD) => {
