@@ -21,6 +21,7 @@ use crate::guard::Guarded;
 use crate::http;
 use crate::recorder::{Origin, Recorder};
 use crate::socket::{self, SocketError, SocketLock};
+use crate::systemd::{self, SystemdSettings};
 
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
@@ -53,6 +54,8 @@ pub struct BootOptions {
     pub safe: Option<String>,
     /// What the guard said that started this process, if one did.
     pub guarded: Option<Guarded>,
+    /// How systemd is told, if it is.
+    pub systemd: Option<SystemdSettings>,
     /// Hears of what happens.
     pub observer: Option<Observer>,
     /// Hears of each step of the boot, with what it came to and how long it took.
@@ -76,6 +79,7 @@ impl BootOptions {
             exit_on_give_up: false,
             safe: None,
             guarded: None,
+            systemd: None,
             observer: None,
             progress: None,
         }
@@ -149,6 +153,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         exit_on_give_up,
         safe,
         guarded,
+        systemd,
         observer,
         progress,
     } = options;
@@ -175,9 +180,11 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         exit_on_give_up,
         guarded,
     }));
+    let mut services = vec![http::child(&socket)];
+    services.extend(systemd.as_ref().map(systemd::child));
     let config = KernelConfig {
-        service_kinds: http::kinds(),
-        services: vec![http::child(&socket)],
+        service_kinds: systemd::with_kind(http::kinds()),
+        services,
         observer: Some(watching(began, Arc::clone(&recorder), observer)),
         exit_on_give_up,
         safe,

@@ -44,6 +44,7 @@ use crate::error::{Code, CommandError};
 use crate::output;
 use crate::screen::{count, rough};
 use crate::socket;
+use crate::systemd::Notifier;
 
 /// The option that asks for a guard.
 const OPTION: &str = "--guard";
@@ -129,6 +130,7 @@ pub fn run(caller: &Caller, exit_on_give_up: bool, is_safe: bool) -> Result<u8, 
         signals: Signals::listen().map_err(failed)?,
         asked: 0,
         deaths: VecDeque::new(),
+        systemd: Notifier::from_env(),
         caller,
     };
     guard.stay().map_err(failed)
@@ -152,6 +154,7 @@ struct Guard<'c> {
     /// How many signals asked for the end.
     asked: u32,
     deaths: VecDeque<Death>,
+    systemd: Option<Notifier>,
     caller: &'c Caller,
 }
 
@@ -304,6 +307,12 @@ impl Guard<'_> {
         let within = duration_text(milliseconds(plan::SAFE_WITHIN));
         let next = format!("{deaths} within {within}; started again{mode} in {pause}");
         output::err(&format!("guard: {next}\n\n"));
+        if let Some(systemd) = &self.systemd {
+            // The kernel's first sign of life comes after its boot.
+            systemd.send(&format!(
+                "STATUS=the kernel's process died: {next}\nWATCHDOG=1"
+            ));
+        }
     }
 }
 

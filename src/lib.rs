@@ -5,7 +5,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`mod@boot`] | from a tree to a running kernel: lock, runtimes, control socket |
-//! | [`guard`] | a parent that starts the kernel's process again |
+//! | [`guard`], [`systemd`] | a parent that starts the kernel's process again; what systemd is told |
 //! | [`bundle`], [`recorder`] | crash bundles, and the last facts that are in them |
 //! | [`commands`] | the one table of commands, one file each |
 //! | [`arguments`] | the arguments of a command, from a shell, a query or a JSON body |
@@ -39,6 +39,7 @@ pub mod output;
 pub mod recorder;
 pub mod screen;
 pub mod socket;
+pub mod systemd;
 pub mod tree_file;
 mod watch;
 

@@ -26,6 +26,7 @@ use crate::guard::{self, Guarded};
 use crate::output;
 use crate::screen::{Screen, Tone, count};
 use crate::socket::{self, SocketError};
+use crate::systemd::SystemdSettings;
 
 /// The tree of a `uk` without a file.
 const DEFAULT_TREE: &str = include_str!("../../config/trees/default.yaml");
@@ -99,6 +100,7 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         seed: args.integer("seed"),
         exit_on_give_up,
         safe: args.flag("safe").then(|| safe_reason(guarded.as_ref())),
+        systemd: SystemdSettings::from_env(guarded.as_ref().map(|guarded| guarded.pid)),
         guarded,
         observer: Some(Arc::new(move |fact| {
             say_safe_mode(fact, screen, loud.clone())

@@ -1,7 +1,8 @@
-//! `uk run --guard` and `uk run --safe`.
+//! `uk run --guard`, `uk run --safe` and what systemd is told.
 
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -263,4 +264,71 @@ fn safe_mode_can_be_asked_for() {
     assert_eq!(health["mode"], "safe");
     assert_eq!(health["safe_reason"], "it was started with --safe");
     assert!(rig.log().contains("SAFE MODE"), "{}", rig.log());
+}
+
+/// What systemd would hear until `last` is in it.
+fn hear(socket: &UnixDatagram, last: &str) -> Vec<String> {
+    let mut heard: Vec<String> = Vec::new();
+    let mut buffer = [0; 4096];
+    while heard.last().is_none_or(|said| !said.contains(last)) {
+        let len = socket.recv(&mut buffer).unwrap();
+        heard.push(String::from_utf8_lossy(buffer.get(..len).unwrap()).into_owned());
+    }
+    heard
+}
+
+fn under_systemd(folder: &Folder, args: &[&str]) -> (UnixDatagram, Child) {
+    let place = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&place).unwrap();
+    folder.file("tree.yaml", TREE);
+    let log = std::fs::File::create(folder.path().join("log")).unwrap();
+    let mut command: Command = folder.command(&["run", "tree.yaml"]);
+    command
+        .args(args)
+        .env("NOTIFY_SOCKET", &place)
+        .env("WATCHDOG_USEC", "20000")
+        .stdout(Stdio::null())
+        .stderr(log);
+    (socket, command.spawn().unwrap())
+}
+
+#[test]
+fn systemd_hears_of_the_boot_of_life_and_of_the_end() {
+    let folder = Folder::new();
+    let (socket, process) = under_systemd(&folder, &[]);
+    let mut rig = Rig { folder, process };
+
+    let boot = hear(&socket, "READY=1");
+    hear(&socket, "WATCHDOG=1");
+    hear(&socket, "WATCHDOG=1");
+    rig.json(&["kill", "/a"]);
+    let safe = hear(&socket, "STATUS=safe mode: more than 0 restarts");
+    rig.signal("TERM");
+    hear(&socket, "STOPPING=1");
+
+    assert_eq!(
+        boot.last().map(String::as_str),
+        Some("READY=1\nSTATUS=running")
+    );
+    assert!(
+        safe.iter()
+            .all(|said| said.starts_with("WATCHDOG=1") || said.starts_with("READY=1"))
+    );
+    assert_eq!(rig.wait().code(), Some(0));
+}
+
+#[test]
+fn systemd_hears_the_kernel_below_a_guard_and_of_its_death() {
+    let folder = Folder::new();
+    let (socket, process) = under_systemd(&folder, &["--guard"]);
+    let rig = Rig { folder, process };
+    hear(&socket, "READY=1");
+    hear(&socket, "WATCHDOG=1");
+
+    kill(kernel(&rig, &[]), Signal::KILL);
+
+    let died = hear(&socket, "STATUS=the kernel's process died: 1 death");
+    assert!(died.last().unwrap().ends_with("\nWATCHDOG=1"), "{died:?}");
+    hear(&socket, "READY=1");
+    hear(&socket, "WATCHDOG=1");
 }

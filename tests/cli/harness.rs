@@ -82,6 +82,7 @@ impl Folder {
             .env("NO_COLOR", "1")
             .env_remove("UK_SOCKET")
             .env_remove("UK_LOG")
+            .env_remove("NOTIFY_SOCKET")
             .env_remove("COLUMNS")
             .current_dir(&self.0)
             .stdin(Stdio::null());

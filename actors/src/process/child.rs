@@ -157,6 +157,10 @@ impl ProcessChild {
         command
             .arg0(settings.command.program())
             .args(settings.command.args())
+            // What systemd gave the kernel is the kernel's: no command is to speak for it.
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_PID")
+            .env_remove("WATCHDOG_USEC")
             .envs(&settings.env)
             .process_group(0)
             .stdin(Stdio::null())
