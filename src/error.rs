@@ -224,7 +224,7 @@ impl CommandError {
             KernelError::Build(BuildError::UnknownKind { kind, .. }) => {
                 Self::no_such_kind(&kind, kernel)
             }
-            KernelError::Build(BuildError::Settings { .. }) => Self::new(Code::Invalid, message),
+            KernelError::Build(_) => Self::new(Code::Invalid, message),
             KernelError::Message { .. } => Self::usage(message),
             KernelError::Undelivered { path, error } => {
                 let hint = match error {

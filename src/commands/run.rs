@@ -376,7 +376,9 @@ async fn settled(kernel: &Kernel) {
 async fn say_end(kernel: &Kernel, screen: Screen) -> u8 {
     let reason = kernel.ended().await;
     if matches!(reason.kind, ExitKind::Shutdown | ExitKind::Normal) {
-        output::err(&format!("kernel `{}` has stopped\n", kernel.name()));
+        let why = reason.text.as_ref().map(|why| format!(": {why}"));
+        let why = why.unwrap_or_default();
+        output::err(&format!("kernel `{}` has stopped{why}\n", kernel.name()));
         return 0;
     }
     say_failure(kernel, &reason, screen)

@@ -55,9 +55,9 @@ async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
         .registry()
         .get(&under)
         .ok_or_else(|| not_done(KernelError::NotFound(under.clone())))?;
-    if !supervisor.is_supervisor() {
+    let Some(above) = supervisor.spec().as_supervisor() else {
         return Err(not_done(KernelError::NotASupervisor(under)));
-    }
+    };
     let kind = args.text("kind").unwrap_or_default();
     if kernel.kinds().get(kind).is_none() {
         return Err(CommandError::no_such_kind(kind, &kernel));
@@ -70,6 +70,7 @@ async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
     let home = Home {
         supervisor: &under,
         siblings: &siblings,
+        auto_shutdown: above.auto_shutdown,
     };
     let child = child_from_json(&child_json(&args)?, &home, &KnownKinds(kernel.kinds()))
         .map_err(|faults| CommandError::new(Code::Invalid, faults.join("\n       ")))?;

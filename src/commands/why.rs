@@ -61,7 +61,8 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
     let above = path.parent().filter(|_| !is_service);
     let above = above.and_then(|parent| kernel.node(&parent));
     let supervisor = above.map(|above| {
-        json!({ "path": above.path, "strategy": above.strategy, "restarts": above.restarts })
+        json!({ "path": above.path, "strategy": above.strategy, "auto_shutdown": above.auto_shutdown,
+                "restarts": above.restarts })
     });
     let history = slot.history();
     let need = waits_for(kernel, slot);
@@ -83,6 +84,8 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
         "deleted": false,
         "incarnation": node.incarnation,
         "restart": node.restart,
+        "significant": node.significant,
+        "auto_shutdown": node.auto_shutdown,
         "restarts": node.restarts,
         "mailbox": node.mailbox,
         "abandoned": node.abandoned,
@@ -224,6 +227,7 @@ fn killed(last: Option<&ExitRecord>) -> bool {
 fn show(document: &Value, screen: &Screen) -> String {
     let mut out = head(document, screen);
     out.push_str(&budget(document, screen));
+    out.push_str(&significance(document, screen));
     let exits = list(document, "exits");
     let earlier = list(document, "earlier_exits");
     if exits.is_empty() && earlier.is_empty() {
@@ -319,6 +323,24 @@ fn budget(document: &Value, screen: &Screen) -> String {
     line.wrap(screen, 2)
 }
 
+/// What the end of a significant child does.
+fn significance(document: &Value, screen: &Screen) -> String {
+    if document.get("significant") != Some(&Value::Bool(true)) {
+        return String::new();
+    }
+    let above = document.get("supervisor").unwrap_or(&Value::Null);
+    let when = match text(above, "auto_shutdown") {
+        "all_significant" => "ends once it and the other significant children have ended",
+        _ => "ends when it has ended",
+    };
+    let mut line = Line::new();
+    line.push(
+        Tone::Plain,
+        &format!("significant: {} {when}", text(above, "path")),
+    );
+    line.wrap(screen, 2)
+}
+
 /// For the kernel's own services: their restarts are counted, and nothing gives up because of them.
 fn outside_of_budgets(document: &Value) -> String {
     let path = text(document, "path");
@@ -375,6 +397,7 @@ fn action(exit: &Value) -> String {
     match text(exit, "action") {
         "backoff" => format!("restart after {}", duration_text(number(exit, "pause_ms"))),
         "left_down" => "left down".to_owned(),
+        "auto_shutdown" => "its supervisor shut itself down".to_owned(),
         "gave_up" => "its supervisor gave up".to_owned(),
         other => other.replace('_', " "),
     }

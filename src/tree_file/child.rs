@@ -1,7 +1,7 @@
 //! Lowers one child: what it is, the keys that every child has, and whether the others are its own.
 
 use unity_supervisors::path::ChildId;
-use unity_supervisors::spec::{Backoff, ChildKind, ChildSpec, Restart, Shutdown};
+use unity_supervisors::spec::{AutoShutdown, Backoff, ChildKind, ChildSpec, Restart, Shutdown};
 
 use super::codes::Code;
 use super::diagnostic::Diagnostic;
@@ -83,8 +83,21 @@ impl Reader<'_> {
         index: usize,
         owner: &Owner<'_>,
     ) {
-        if let Some(restart) = self.choice(fields.get("restart"), &RESTARTS) {
+        let restart = fields.get("restart");
+        let restart = restart.map(|entry| (entry, self.choice(Some(entry), &RESTARTS)));
+        if let Some((_, Some(restart))) = restart {
             spec.restart = restart;
+        }
+        if let Some(significant) = self.boolean(fields.get("significant")) {
+            spec.significant = significant;
+        }
+        if let Some(entry) = fields.get("significant").filter(|_| spec.significant) {
+            let restart = match restart {
+                Some((_, None)) => None,
+                Some((entry, _)) => Some(entry.node.span),
+                None => Some(entry.key.span),
+            };
+            self.check_significant(entry, spec, restart, owner);
         }
         if let Some(entry) = fields.get("start_timeout") {
             if entry.node.as_text() == Some("infinity") {
@@ -114,6 +127,43 @@ impl Reader<'_> {
         }
         if let Some(entry) = fields.get("needs") {
             spec.needs = self.needs(entry, spec.id.as_str(), index, owner);
+        }
+    }
+
+    /// Reports a child that cannot be significant. `restart` is where it says that it is restarted, or where to point
+    /// if it does not; `None` if what it says is at fault.
+    fn check_significant(
+        &mut self,
+        entry: &Entry,
+        spec: &ChildSpec,
+        restart: Option<Span>,
+        owner: &Owner<'_>,
+    ) {
+        let (id, path) = (&spec.id, owner.path);
+        if owner.auto_shutdown == Some(AutoShutdown::Never) {
+            self.report(
+                Diagnostic::new(
+                    Code::SignificantNever,
+                    format!("`{id}` is significant, and {path} never ends because of its children"),
+                )
+                .at(entry.key.span, "nothing would come of it")
+                .help(format!(
+                    "give {path} `auto_shutdown: any_significant`, or take out `significant`"
+                )),
+            );
+        }
+        if let Some(at) = restart.filter(|_| spec.restart == Restart::Permanent) {
+            self.report(
+                Diagnostic::new(
+                    Code::SignificantPermanent,
+                    format!("`{id}` is significant and permanent"),
+                )
+                .at(at, "restarted after every exit, so it never stays down")
+                .help(
+                    "give it `restart: transient` to end its supervisor when it ends in order, \
+                     `temporary` whenever it ends",
+                ),
+            );
         }
     }
 
@@ -326,7 +376,8 @@ impl Reader<'_> {
         }
         if let Some(entry) = fields
             .get("restart")
-            .filter(|_| spec.restart == Restart::Transient)
+            // One that ends itself is right to stay down.
+            .filter(|_| spec.restart == Restart::Transient && !ends_itself(spec))
         {
             self.report(
                 Diagnostic::new(
@@ -341,7 +392,32 @@ impl Reader<'_> {
                 .help("take out `restart`, so that what is above restarts it or gives up too"),
             );
         }
+        if let Some(entry) = fields
+            .get("auto_shutdown")
+            .filter(|_| spec.restart == Restart::Permanent && ends_itself(spec))
+        {
+            self.report(
+                Diagnostic::new(
+                    Code::RestartedAfterEnd,
+                    format!("the supervisor `{id}` is started again each time it ends itself"),
+                )
+                .at(
+                    entry.node.span,
+                    "it ends, and as a permanent child it is restarted",
+                )
+                .note("each time is charged to the budget of the supervisor above")
+                .help(format!(
+                    "give `{id}` `restart: transient`, so that it stays down then"
+                )),
+            );
+        }
     }
+}
+
+/// Whether a supervisor's significant children can end it.
+fn ends_itself(spec: &ChildSpec) -> bool {
+    spec.as_supervisor()
+        .is_some_and(|supervisor| supervisor.auto_shutdown != AutoShutdown::Never)
 }
 
 /// Whether a supervisor's children may stop for longer than itself, which is warned of as such.

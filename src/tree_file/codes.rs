@@ -72,6 +72,8 @@ codes! {
     WrongOwner "UK0218" "the key belongs to another sort of child"
     BadSettings "UK0219" "settings do not fit their kind"
     BadInclude "UK0220" "an include is not the path of a list of children"
+    SignificantNever "UK0231" "a child is significant to a supervisor that never ends because of its children"
+    SignificantPermanent "UK0232" "a child is significant and permanent at once"
 
     FiniteSupervisor "UK0301" "a supervisor is killed if its children take long to stop"
     TransientSupervisor "UK0302" "a supervisor that gives up stays down, without an alarm"
@@ -81,10 +83,10 @@ codes! {
     EssentialBelowRoot "UK0306" "`essential` has no effect below the children of the root"
     StrayQuote "UK0307" "a text ends with a quote that it does not begin with"
     SwallowedItem "UK0308" "a list item is read as a part of the text above it"
+    NoSignificantChild "UK0311" "a supervisor would end with its significant children, and has none"
+    RestartedAfterEnd "UK0312" "a supervisor that ends itself is started again"
 
     NoTemplate "UK0401" "templates are not built yet"
-    NoAutoShutdown "UK0402" "`auto_shutdown` is not built yet"
-    NoSignificant "UK0403" "`significant` is not built yet"
     NoOnCrash "UK0404" "`on_crash` is not built yet"
     NoProbation "UK0405" "`probation` is not built yet"
     NoStall "UK0406" "`stall` and `stall_after` are not built yet"

@@ -93,6 +93,7 @@ pub(super) fn child_items(spec: &ChildSpec) -> Items<'_> {
     items.push(("labels", json!(spec.labels).into()));
     items.push(("restart", word(&child::RESTARTS, &spec.restart)));
     items.push(("shutdown", shutdown(spec.shutdown).into()));
+    items.push(("significant", json!(spec.significant).into()));
     items.push(("essential", json!(spec.essential).into()));
     let start_timeout = spec.start_timeout.map(format_duration);
     let start_timeout = start_timeout.unwrap_or_else(|| "infinity".to_owned());
@@ -117,6 +118,10 @@ pub(super) fn supervisor_items(spec: &SupervisorSpec) -> Items<'_> {
         ("strategy", word(&supervisor::STRATEGIES, &spec.strategy)),
         ("intensity", json!(spec.intensity).into()),
         ("period", json!(format_duration(spec.period)).into()),
+        (
+            "auto_shutdown",
+            word(&supervisor::AUTO_SHUTDOWNS, &spec.auto_shutdown),
+        ),
         ("children", Item::Children(&spec.children)),
     ]
 }

@@ -111,8 +111,17 @@ fn child(kinds: &dyn KindCheck) -> Value {
         .collect();
     let worker = json!({ "properties": without(Owner::Supervisor), "allOf": kinds });
     let supervisor = json!({ "properties": without(Owner::Worker), "required": ["children"] });
+    // What never stays down cannot be significant.
+    let significant = json!({
+        "if": { "properties": { "significant": { "const": true } }, "required": ["significant"] },
+        "then": {
+            "properties": { "restart": { "not": { "const": "permanent" } } },
+            "required": ["restart"],
+        },
+    });
     let sorts = json!({
         "required": ["id"],
+        "allOf": [significant],
         "if": { "required": ["kind"] },
         "then": worker,
         "else": supervisor,

@@ -20,6 +20,12 @@ pub(super) const STRATEGIES: [(&str, Strategy); 3] = [
     ("rest_for_one", Strategy::RestForOne),
 ];
 
+pub(super) const AUTO_SHUTDOWNS: [(&str, AutoShutdown); 3] = [
+    ("never", AutoShutdown::Never),
+    ("any_significant", AutoShutdown::AnySignificant),
+    ("all_significant", AutoShutdown::AllSignificant),
+];
+
 /// What a child must know of its supervisor and its siblings.
 pub(super) struct Owner<'o> {
     /// The supervisor's path.
@@ -28,6 +34,8 @@ pub(super) struct Owner<'o> {
     pub(super) ids: HashMap<String, (usize, Span)>,
     /// Children that run already, for a child that is added to a running tree.
     pub(super) running: &'o [unity_supervisors::path::ChildId],
+    /// When the supervisor ends because of significant children; `None` if what it says is at fault.
+    pub(super) auto_shutdown: Option<AutoShutdown>,
 }
 
 /// The supervisor's own time to stop, and where it stands.
@@ -52,17 +60,22 @@ impl Reader<'_> {
         if let Some(period) = self.positive(fields.get("period")) {
             spec.period = period;
         }
-        spec.auto_shutdown = AutoShutdown::Never;
+        let auto_shutdown = match fields.get("auto_shutdown") {
+            Some(entry) => self.choice(Some(entry), &AUTO_SHUTDOWNS),
+            None => Some(AutoShutdown::default()),
+        };
+        spec.auto_shutdown = auto_shutdown.unwrap_or_default();
         unbuilt::of_supervisor(self, fields);
         let Some(list) = fields.get("children") else {
             return spec;
         };
         let faults = self.faults();
-        let lowered = self.children(list, path);
+        let lowered = self.children(list, path, auto_shutdown);
         // What is at fault below has defaults here, which would make for wrong warnings.
         if self.faults() == faults {
             let at = fields.get("intensity").map_or(at, |entry| entry.node.span);
             self.check_budget(&spec, &lowered, path, at);
+            self.check_auto_shutdown(fields, &spec, &lowered);
         }
         if let Some((Shutdown::Timeout(most), span)) = own {
             self.check_shutdowns(&lowered, most, span);
@@ -75,7 +88,12 @@ impl Reader<'_> {
     }
 
     /// Lowers a list of children.
-    fn children(&mut self, list: &Entry, path: &str) -> Vec<Lowered> {
+    fn children(
+        &mut self,
+        list: &Entry,
+        path: &str,
+        auto_shutdown: Option<AutoShutdown>,
+    ) -> Vec<Lowered> {
         let items = match &list.node.value {
             Value::List(items) => self.items(items),
             Value::Null => Vec::new(),
@@ -103,6 +121,7 @@ impl Reader<'_> {
             path,
             ids: self.ids(&items, path),
             running: &[],
+            auto_shutdown,
         };
         self.depth += 2;
         let lowered = items
@@ -156,6 +175,29 @@ impl Reader<'_> {
             self.report(fault);
         }
         ids
+    }
+
+    /// Warns of a supervisor that waits for the end of significant children and has none.
+    fn check_auto_shutdown(
+        &mut self,
+        fields: Fields<'_>,
+        spec: &SupervisorSpec,
+        children: &[Lowered],
+    ) {
+        let entry = fields.get("auto_shutdown");
+        let waits = spec.auto_shutdown != AutoShutdown::Never && !children.is_empty();
+        if let Some(entry) = entry.filter(|_| waits)
+            && !children.iter().any(|child| child.spec.significant)
+        {
+            self.report(
+                Diagnostic::new(
+                    Code::NoSignificantChild,
+                    "`auto_shutdown` has no effect: no child is significant",
+                )
+                .at(entry.node.span, "waits for the end of significant children")
+                .help("give the child whose end is to end this supervisor `significant: true`"),
+            );
+        }
     }
 
     /// Warns of children that may stop for longer than their supervisor.

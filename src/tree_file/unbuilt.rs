@@ -14,12 +14,6 @@ use super::reader::Reader;
 
 /// Reports the unbuilt keys of a child.
 pub(super) fn of_child(reader: &mut Reader<'_>, fields: Fields<'_>) {
-    let significant = reader.boolean(fields.get("significant")) == Some(true);
-    not_built(
-        reader,
-        fields.get("significant").filter(|_| significant),
-        Code::NoSignificant,
-    );
     let probation = reader.duration(fields.get("probation"));
     let own = probation.is_some_and(|probation| probation != ChildSpec::PROBATION);
     not_built(
@@ -62,17 +56,6 @@ pub(super) fn of_child(reader: &mut Reader<'_>, fields: Fields<'_>) {
 
 /// Reports the unbuilt keys of a supervisor.
 pub(super) fn of_supervisor(reader: &mut Reader<'_>, fields: Fields<'_>) {
-    let words = [
-        ("never", false),
-        ("any_significant", true),
-        ("all_significant", true),
-    ];
-    let ends = reader.choice(fields.get("auto_shutdown"), &words) == Some(true);
-    not_built(
-        reader,
-        fields.get("auto_shutdown").filter(|_| ends),
-        Code::NoAutoShutdown,
-    );
     for key in ["template", "max_children", "partitions"] {
         not_built(reader, fields.get(key), Code::NoTemplate);
     }

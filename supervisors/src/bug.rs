@@ -15,16 +15,19 @@ pub enum Bug {
     LeavesOrphan,
     /// What needs a child that was stopped goes on.
     ForgetsNeeds,
+    /// A supervisor goes on without its significant children.
+    OutlivesSignificant,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::StopsForward,
         Self::RestartsTemporary,
         Self::LosesWaiting,
         Self::HandlesTwice,
         Self::LeavesOrphan,
         Self::ForgetsNeeds,
+        Self::OutlivesSignificant,
     ];
 }

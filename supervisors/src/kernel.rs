@@ -36,7 +36,9 @@ use crate::path::{ActorPath, ChildId};
 use crate::registry::Registry;
 use crate::report::Fact;
 use crate::slot::{Body, ExitRecord, Slot, SupervisorBody};
-use crate::spec::{ChildKind, ChildSpec, SupervisorSpec, TreeSpec};
+use crate::spec::{
+    AutoShutdown, ChildKind, ChildSpec, SignificanceError, SupervisorSpec, TreeSpec,
+};
 use crate::supervisor::core::{Done, Request, RequestError, Role};
 use crate::supervisor::{SupervisorMessage, facts, register, role, start_supervisor};
 
@@ -194,6 +196,14 @@ pub enum BuildError {
         kind: String,
         /// What is wrong.
         error: SettingsError,
+    },
+    /// It cannot be significant there.
+    #[error("`{path}`: {error}")]
+    Significance {
+        /// Where.
+        path: ActorPath,
+        /// Why not.
+        error: SignificanceError,
     },
 }
 
@@ -410,7 +420,9 @@ impl Kernel {
         {
             let mut children = Vec::with_capacity(supervisor.children.len());
             for child in &supervisor.children {
-                children.push(self.build(slot.path().child(&child.id), child)?);
+                let path = slot.path().child(&child.id);
+                check_significance(&path, child, supervisor.auto_shutdown)?;
+                children.push(self.build(path, child)?);
             }
             body.set_children(children);
         }
@@ -691,6 +703,18 @@ impl Kernel {
             Err(error) => Err(ExitReason::error(error.to_string())),
         }
     }
+}
+
+fn check_significance(
+    path: &ActorPath,
+    child: &ChildSpec,
+    above: AutoShutdown,
+) -> Result<(), BuildError> {
+    let checked = child.check_significance(above);
+    checked.map_err(|error| BuildError::Significance {
+        path: path.clone(),
+        error,
+    })
 }
 
 /// A task of simulation and tests, which no life owns.

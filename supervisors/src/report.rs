@@ -71,6 +71,9 @@ fn log_exit(path: &ActorPath, record: &ExitRecord) {
         Response::Backoff { pause_ms } => {
             warn!(%path, incarnation, %reason, pause_ms, "{what}; restarting after a pause");
         }
+        Response::AutoShutdown => {
+            info!(%path, incarnation, %reason, "{what}; its supervisor shuts itself down");
+        }
         Response::LeftDown => info!(%path, incarnation, %reason, "{what}; left down"),
         Response::Stopped => debug!(%path, incarnation, %reason, "child stopped"),
         Response::Deleted => info!(%path, incarnation, %reason, "{what}; deleted"),

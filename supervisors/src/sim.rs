@@ -30,6 +30,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::kernel::{Kernel, KernelConfig, Runtimes};
 use crate::kind::Kinds;
 use crate::path::ActorPath;
+use crate::spec::AutoShutdown;
 
 /// How large and how rough a simulation is.
 #[derive(Debug, Clone)]
@@ -133,6 +134,11 @@ pub enum Violation {
         /// Where.
         path: ActorPath,
     },
+    /// A supervisor that went on after the end of its significant children.
+    OutlivesSignificant {
+        /// Where.
+        path: ActorPath,
+    },
     /// The kernel did not come up, or did not end.
     Stuck {
         /// In what.
@@ -169,6 +175,7 @@ async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let world = Arc::new(World::new());
     let tree = tree::grow(&mut rng, config.actors_max);
+    let may_end = tree.root.auto_shutdown != AutoShutdown::Never;
     let kinds = Kinds::new().with::<SimActor>("sim", "an actor of the simulation");
     let observed = Arc::clone(&world);
     let kernel_config = KernelConfig {
@@ -187,7 +194,7 @@ async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
         kernel.booted().await;
         driver::drive(&kernel, &world, &mut rng, config).await;
         driver::quieten().await;
-        check::quiet(&kernel, &mut violations);
+        check::quiet(&kernel, may_end, &mut violations);
         world.begin_shutdown();
         kernel.shutdown().await;
     };

@@ -116,6 +116,8 @@ pub enum Response {
     Quarantined,
     /// Its supervisor gave up.
     GaveUp,
+    /// Its supervisor shut itself down, because it is significant.
+    AutoShutdown,
 }
 
 /// One exit, or failed start, of a slot.

@@ -78,8 +78,31 @@ pub enum AutoShutdown {
     Never,
     /// When any of them has ended by itself and stays down.
     AnySignificant,
-    /// When all of them have.
+    /// When one of them has and no other runs, is on its way back or is in quarantine.
     AllSignificant,
+}
+
+impl AutoShutdown {
+    /// The word in YAML.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::AnySignificant => "any_significant",
+            Self::AllSignificant => "all_significant",
+        }
+    }
+}
+
+/// Why a child cannot be significant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignificanceError {
+    /// Nothing comes of it.
+    #[error("it is significant to a supervisor whose `auto_shutdown` is never")]
+    Never,
+    /// It never stays down.
+    #[error("it is significant and permanent: give it `restart: transient` or `temporary`")]
+    Permanent,
 }
 
 /// Pauses before restart attempts: `min`, `min * factor`, … up to `max`, each spread by `jitter`.
@@ -219,7 +242,7 @@ pub struct ChildSpec {
     pub restart: Restart,
     /// How it is stopped.
     pub shutdown: Shutdown,
-    /// Whether its end can end its supervisor.
+    /// Whether its end can end its supervisor: when it exits by itself and its restart type leaves it down.
     pub significant: bool,
     /// Whether it stays up in safe mode (children of the root only).
     pub essential: bool,
@@ -418,6 +441,18 @@ impl ChildSpec {
             probation: Self::PROBATION,
             needs: Vec::new(),
             what,
+        }
+    }
+
+    /// Whether it may be as significant as it is, below a supervisor with this `auto_shutdown`.
+    ///
+    /// # Errors
+    /// [`SignificanceError`]: the two combinations that OTP refuses.
+    pub fn check_significance(&self, above: AutoShutdown) -> Result<(), SignificanceError> {
+        match (self.significant, above, self.restart) {
+            (true, AutoShutdown::Never, _) => Err(SignificanceError::Never),
+            (true, _, Restart::Permanent) => Err(SignificanceError::Permanent),
+            _ => Ok(()),
         }
     }
 

@@ -49,6 +49,10 @@ pub struct NodeView {
     pub restart: &'static str,
     /// Its strategy; none for a worker.
     pub strategy: Option<&'static str>,
+    /// Whether its end can end its supervisor.
+    pub significant: bool,
+    /// Whether its significant children end it; none for a worker.
+    pub auto_shutdown: Option<&'static str>,
     /// Its restarts.
     pub restarts: RestartsView,
     /// Its mailbox; none for a supervisor.
@@ -259,6 +263,8 @@ fn alone(slot: &Slot, parent: Option<&Slot>, now: Instant) -> NodeView {
         incarnation: slot.incarnation(),
         restart: spec.restart.as_str(),
         strategy: supervisor.map(|supervisor| supervisor.strategy.as_str()),
+        significant: spec.significant,
+        auto_shutdown: supervisor.map(|supervisor| supervisor.auto_shutdown.as_str()),
         restarts: restarts(slot, parent, now),
         mailbox: slot.worker().map(|worker| MailboxView {
             depth: worker.depth(),

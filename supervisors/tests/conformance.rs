@@ -11,6 +11,8 @@ mod intensity;
 mod restart_types;
 #[path = "conformance/retries.rs"]
 mod retries;
+#[path = "conformance/significant.rs"]
+mod significant;
 #[path = "conformance/start.rs"]
 mod start;
 #[path = "conformance/stop.rs"]

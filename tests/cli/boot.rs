@@ -337,3 +337,43 @@ fn a_hangup_stops_in_order_unless_it_is_ignored() {
     rig.json(&["kill", "/a"]);
     assert_eq!(rig.uk(&["tree"]).code, 0);
 }
+
+const JOB: &str = "
+version: 1
+tree:
+  auto_shutdown: any_significant
+  children:
+    - { id: helper, kind: probe }
+    - { id: job, kind: probe, restart: transient, significant: true }
+    - { id: others, children: [{ id: a, kind: probe }] }
+";
+
+#[test]
+fn a_tree_that_is_done_ends_its_kernel_without_a_failure_and_says_why() {
+    let mut rig = Rig::boot_tree(JOB);
+
+    let why = rig.uk(&["why", "/job"]);
+    assert!(
+        why.out.contains("significant: / ends when it has ended"),
+        "{why:?}"
+    );
+    let tree = rig.json(&["tree"]);
+    assert_eq!(tree["tree"]["auto_shutdown"], "any_significant");
+    assert_eq!(tree["tree"]["children"][1]["significant"], true);
+    for (under, says) in [
+        ("/", "`x` is significant and permanent"),
+        ("/others", "/others never ends because of its children"),
+    ] {
+        let spec = r#"{"significant": true}"#;
+        let refused = rig.uk(&[
+            "spawn", "probe", "--under", under, "--id", "x", "--spec", spec,
+        ]);
+        assert_eq!(refused.code, 3, "{refused:?}");
+        assert!(refused.err.contains(says), "{refused:?}");
+    }
+    rig.uk(&["tell", "/job", r#"{"exit": {"kind": "normal"}}"#]);
+
+    assert_eq!(rig.wait().code(), Some(0));
+    let said = "has stopped: its significant child `job` ended (normal)";
+    assert!(rig.log().contains(said), "{}", rig.log());
+}

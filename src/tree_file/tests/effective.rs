@@ -88,7 +88,7 @@ fn what_is_a_default_is_marked_and_what_is_said_is_not() {
     for line in [
         "tree:\n  strategy: one_for_one  # default\n  intensity: 9\n",
         "    - id: a\n      kind: probe\n      settings:\n        b: \"$${X}\"\n        \"yes\": \"no\"\n",
-        "      shutdown: 5s  # default\n      essential: true\n",
+        "      shutdown: 5s  # default\n      significant: false  # default\n      essential: true\n",
         "      backoff:\n        min: 1s\n        max: 10s  # default\n",
         "        # ttl: none, a message waits for ever\n",
     ] {

@@ -30,12 +30,19 @@ fn supervisor(rng: &mut Rng, depth: usize, left: &mut usize) -> Map<String, Valu
         child["id"] = format!("{}{}", id(rng), children.len()).into();
         children.push(child);
     }
-    let mut made = json!({ "children": children });
+    let words = ["never", "any_significant", "all_significant"];
+    let auto_shutdown = pick(rng, &words);
+    for child in children.iter_mut().filter(|_| auto_shutdown != "never") {
+        let comes_back = child.get("restart").is_none_or(|word| word == "permanent");
+        if !comes_back {
+            some(rng, child, "significant", |_| json!(true));
+        }
+    }
+    let mut made = json!({ "children": children, "auto_shutdown": auto_shutdown });
     let strategies = ["one_for_one", "one_for_all", "rest_for_one"];
     some(rng, &mut made, "strategy", |rng| pick(rng, &strategies));
     some(rng, &mut made, "intensity", |rng| rng.u32(..).into());
     some(rng, &mut made, "period", |rng| time(rng, 1));
-    some(rng, &mut made, "auto_shutdown", |_| json!("never"));
     made.as_object().cloned().unwrap()
 }
 

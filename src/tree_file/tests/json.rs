@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use unity_supervisors::path::{ActorPath, ChildId};
+use unity_supervisors::spec::AutoShutdown;
 
 use super::*;
 
@@ -13,6 +14,7 @@ fn child(value: &Value) -> Result<JsonChild, Vec<String>> {
         &Home {
             supervisor: &supervisor,
             siblings: &siblings,
+            auto_shutdown: AutoShutdown::Never,
         },
         &Kinds,
     )
@@ -46,6 +48,11 @@ fn faults_of_json_come_in_one_line_each_with_what_to_do() {
         (
             json!({ "id": "a", "kind": "log", "needs": ["camra"] }),
             "`a` needs `camra`, which is no sibling; did you mean `camera`?",
+        ),
+        (
+            json!({ "id": "a", "kind": "log", "restart": "temporary", "significant": true }),
+            "`a` is significant, and / never ends because of its children; \
+             give / `auto_shutdown: any_significant`, or take out `significant`",
         ),
         (
             json!({ "id": "a", "kind": "log", "needs": ["a"] }),

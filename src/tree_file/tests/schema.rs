@@ -36,6 +36,7 @@ fn beyond(code: Code) -> Option<&'static str> {
         Code::DuplicateId => "a value is unique as a whole, not by a key",
         Code::ReservedId => "the definition of a child is the same below the root",
         Code::NeedsUnknown | Code::NeedsLater | Code::NeedsItself => "it cannot look at siblings",
+        Code::SignificantNever => "it cannot look at the supervisor above",
         Code::BackoffOrder => "it cannot compare two values",
         _ => return None,
     })

@@ -23,7 +23,8 @@ impl Kernel {
         }
     }
 
-    /// Waits until it has ended; returns why: `shutdown`, or `gave_up`.
+    /// Waits until it has ended; returns why: `shutdown`, which names the significant child of the root if one ended
+    /// it, or `gave_up`.
     pub async fn ended(&self) -> ExitReason {
         loop {
             let changed = self.0.mode_changed.notified();
@@ -152,10 +153,14 @@ impl Kernel {
         if template(&supervisor).is_some() {
             return Err(KernelError::HasTemplate(parent.clone()));
         }
-        if parent.child(&spec.id).as_str() == SYSTEM {
-            return Err(KernelError::Fixed(parent.child(&spec.id)));
+        let path = parent.child(&spec.id);
+        if path.as_str() == SYSTEM {
+            return Err(KernelError::Fixed(path));
         }
-        let slot = self.build(parent.child(&spec.id), &Arc::new(spec))?;
+        let above = supervisor.spec().as_supervisor();
+        let above = above.map(|above| above.auto_shutdown).unwrap_or_default();
+        check_significance(&path, &spec, above)?;
+        let slot = self.build(path, &Arc::new(spec))?;
         let request = Request::Spawn {
             facts: facts(&slot),
         };

@@ -1,26 +1,37 @@
 //! The checkers: what must be true of what was written down.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Violation;
 use super::world::{Event, World};
 use crate::kernel::{Kernel, Mode};
 use crate::path::ActorPath;
-use crate::slot::{Slot, SlotState};
-use crate::spec::Restart;
+use crate::slot::{ExitRecord, Response, Slot, SlotState};
+use crate::spec::{AutoShutdown, Restart};
 
-/// Looks at a kernel in which nothing has happened for a long time.
-pub(super) fn quiet(kernel: &Kernel, violations: &mut Vec<Violation>) {
+/// Looks at a kernel in which nothing has happened for a long time. It is over by now only if it `may_end`.
+pub(super) fn quiet(kernel: &Kernel, may_end: bool, violations: &mut Vec<Violation>) {
     if let Some(root) = kernel.root() {
         settled(&root, violations);
     }
-    if !matches!(kernel.mode(), Mode::Normal | Mode::Safe) {
+    let is_well = match kernel.mode() {
+        Mode::Normal | Mode::Safe => true,
+        Mode::Stopping => may_end,
+        Mode::Booting => false,
+    };
+    if !is_well {
         violations.push(Violation::Stuck { step: "the boot" });
     }
 }
 
 fn settled(slot: &Slot, violations: &mut Vec<Violation>) {
     let children = slot.children();
+    if outlives_significant(slot, &children) {
+        violations.push(Violation::OutlivesSignificant {
+            path: slot.path().clone(),
+        });
+    }
     for child in &children {
         let state = child.state();
         let is_met = |need| {
@@ -56,6 +67,32 @@ fn settled(slot: &Slot, violations: &mut Vec<Violation>) {
         }
         if state == SlotState::Running {
             settled(child, violations);
+        }
+    }
+}
+
+/// Whether a supervisor that runs should have ended with its significant children. Temporary ones leave nothing to
+/// look at; the others do.
+fn outlives_significant(slot: &Slot, children: &[Arc<Slot>]) -> bool {
+    let Some(supervisor) = slot.spec().as_supervisor() else {
+        return false;
+    };
+    let mut significant = children.iter().filter(|child| child.spec().significant);
+    let left_down = |record: ExitRecord| record.response == Response::LeftDown;
+    match supervisor.auto_shutdown {
+        AutoShutdown::Never => false,
+        AutoShutdown::AnySignificant => {
+            significant.any(|child| child.history().into_iter().any(left_down))
+        }
+        AutoShutdown::AllSignificant => {
+            let mut some = false;
+            // One whose start failed when somebody asked for it may have been on its way when the last one ended.
+            significant.all(|child| {
+                some = true;
+                child.state() == SlotState::Stopped
+                    && child.starts() == child.incarnation()
+                    && child.last_exit().is_some_and(left_down)
+            }) && some
         }
     }
 }

@@ -171,7 +171,9 @@ fn spawn(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: u
     else {
         return;
     };
-    let spec = tree::worker(rng, ChildId::known_number(1_000 + number));
+    let mut spec = tree::worker(rng, ChildId::known_number(1_000 + number));
+    // Refused below a supervisor that never ends by itself, and where it is permanent.
+    spec.significant = rng.u8(0..4) == 0;
     let (kernel, world) = (kernel.clone(), Arc::clone(world));
     drop(crate::kernel::spawn_detached(async move {
         let result = kernel.spawn(parent.path(), spec).await;

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::actor::SimSettings;
 use crate::path::ChildId;
 use crate::spec::{
-    Backoff, ChildSpec, MailboxSpec, OnRestart, Overflow, Restart, Shutdown, Strategy,
-    SupervisorSpec, TreeSpec,
+    AutoShutdown, Backoff, ChildSpec, MailboxSpec, OnRestart, Overflow, Restart, Shutdown,
+    Strategy, SupervisorSpec, TreeSpec,
 };
 
 /// How deep supervisors nest below the root.
@@ -29,11 +29,26 @@ pub(super) fn grow(rng: &mut fastrand::Rng, actors_max: usize) -> TreeSpec {
 
 fn supervisor(rng: &mut fastrand::Rng, depth: usize, left: &mut usize) -> SupervisorSpec {
     let mut children: Vec<Arc<ChildSpec>> = Vec::new();
+    // A root that ends itself ends the whole run, so it is seldom one.
+    let auto_shutdown = match rng.u8(0..if depth == 0 { 20 } else { 4 }) {
+        0 => AutoShutdown::AnySignificant,
+        1 => AutoShutdown::AllSignificant,
+        _ => AutoShutdown::Never,
+    };
     let wanted = rng.usize(1..=5);
     while children.len() < wanted && *left > 0 {
         let id = ChildId::known_number(children.len());
         let mut child = if depth < DEPTH_MAX && rng.u8(0..4) == 0 {
             let mut child = ChildSpec::supervisor(id, supervisor(rng, depth + 1, left));
+            child.restart = pick(
+                rng,
+                [
+                    Restart::Permanent,
+                    Restart::Permanent,
+                    Restart::Transient,
+                    Restart::Temporary,
+                ],
+            );
             if rng.u8(0..8) == 0 {
                 child.shutdown = Shutdown::Timeout(Duration::from_millis(rng.u64(0..200)));
             }
@@ -42,6 +57,9 @@ fn supervisor(rng: &mut fastrand::Rng, depth: usize, left: &mut usize) -> Superv
             *left -= 1;
             worker(rng, id)
         };
+        child.significant = auto_shutdown != AutoShutdown::Never
+            && child.restart != Restart::Permanent
+            && rng.bool();
         child.essential = depth == 0 && rng.u8(0..4) == 0;
         if rng.u8(0..6) == 0
             && let Some(need) = rng.choice(&children)
@@ -61,6 +79,7 @@ fn supervisor(rng: &mut fastrand::Rng, depth: usize, left: &mut usize) -> Superv
         ),
         intensity: rng.u32(0..8),
         period: Duration::from_millis(rng.u64(100..5_000)),
+        auto_shutdown,
         children,
         ..SupervisorSpec::default()
     }

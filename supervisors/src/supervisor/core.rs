@@ -10,6 +10,7 @@ mod jobs;
 mod requests;
 mod restarts;
 mod settle;
+mod significant;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::intensity::Window;
 use crate::path::ChildId;
 use crate::planner::{Member, comes_back, plan};
 use crate::slot::{Response, SlotState};
-use crate::spec::{Backoff, ChildSpec, Restart, Strategy, SupervisorSpec};
+use crate::spec::{AutoShutdown, Backoff, ChildSpec, Restart, Strategy, SupervisorSpec};
 
 /// A child: its place in the start order. Never used twice in one life of a supervisor.
 pub(crate) type Key = u64;
@@ -63,6 +64,7 @@ pub(crate) struct Facts {
     pub(crate) id: ChildId,
     pub(crate) restart: Restart,
     pub(crate) essential: bool,
+    pub(crate) significant: bool,
     pub(crate) backoff: Option<Box<Backoff>>,
     pub(crate) needs: Box<[ChildId]>,
     pub(crate) is_supervisor: bool,
@@ -74,6 +76,7 @@ impl From<&ChildSpec> for Facts {
             id: spec.id.clone(),
             restart: spec.restart,
             essential: spec.essential,
+            significant: spec.significant,
             backoff: spec.backoff.map(Box::new),
             needs: spec.needs.as_slice().into(),
             is_supervisor: spec.as_supervisor().is_some(),
@@ -423,6 +426,7 @@ pub(crate) struct Core {
     strategy: Strategy,
     /// Its children are made from a template: how many there may be.
     template: Option<Option<usize>>,
+    auto_shutdown: AutoShutdown,
     window: Window,
     children: BTreeMap<Key, Child>,
     by_id: HashMap<ChildId, Key>,
@@ -449,6 +453,7 @@ impl Core {
             role,
             strategy: spec.strategy,
             template: spec.template.as_ref().map(|template| template.max_children),
+            auto_shutdown: spec.auto_shutdown,
             window: Window::new(spec.intensity, spec.period),
             children: BTreeMap::new(),
             by_id: HashMap::new(),

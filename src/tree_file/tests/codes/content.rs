@@ -431,4 +431,37 @@ pub(super) const ROWS: &[Row] = &[
         "4:22 process",
         &["`command` is missing", "add `command:` below `settings:`"],
     ),
+    (
+        Code::SignificantNever,
+        Worker("significant: true\nrestart: transient"),
+        "7:7 significant",
+        &[
+            "`a` is significant, and / never ends",
+            "give / `auto_shutdown: any_significant`",
+        ],
+    ),
+    (
+        Code::SignificantNever,
+        Whole(
+            "version: 1\ntree:\n  auto_shutdown: never\n  children: [{ id: a, kind: log, restart: temporary, significant: true }]\n",
+        ),
+        "4:54 significant",
+        &["give / `auto_shutdown: any_significant`"],
+    ),
+    (
+        Code::SignificantPermanent,
+        Whole(
+            "version: 1\ntree:\n  auto_shutdown: any_significant\n  children: [{ id: a, kind: log, significant: true }]\n",
+        ),
+        "4:34 significant",
+        &["`a` is significant and permanent", "never stays down"],
+    ),
+    (
+        Code::SignificantPermanent,
+        Whole(
+            "version: 1\ntree:\n  auto_shutdown: all_significant\n  children: [{ id: a, kind: log, significant: true, restart: permanent }]\n",
+        ),
+        "4:62 permanent",
+        &["`restart: transient`", "`temporary` whenever it ends"],
+    ),
 ];

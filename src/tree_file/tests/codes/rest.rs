@@ -59,6 +59,24 @@ pub(super) const WARNINGS: &[Row] = &[
         "10:12 - c",
         &["read as a part of the text above", "like the item above"],
     ),
+    (
+        Code::NoSignificantChild,
+        Supervisor("restart: transient\nauto_shutdown: any_significant"),
+        "7:22 any_significant",
+        &["has no effect: no child is significant"],
+    ),
+    (
+        Code::RestartedAfterEnd,
+        Children(
+            "- id: s\n  auto_shutdown: all_significant\n  children: [{ id: w, kind: probe, restart: transient, significant: true }]",
+        ),
+        "5:22 all_significant",
+        &[
+            "`s` is started again each time",
+            "charged to the budget",
+            "`restart: transient`",
+        ],
+    ),
 ];
 
 pub(super) const UNBUILT: &[Row] = &[
@@ -73,18 +91,6 @@ pub(super) const UNBUILT: &[Row] = &[
         Supervisor("max_children: 5"),
         "6:7 max_children",
         &["`max_children` is not built yet"],
-    ),
-    (
-        Code::NoAutoShutdown,
-        Supervisor("auto_shutdown: any_significant"),
-        "6:7 auto_shutdown",
-        &["is not built yet"],
-    ),
-    (
-        Code::NoSignificant,
-        Worker("significant: true"),
-        "7:7 significant",
-        &["take out `significant`"],
     ),
     (
         Code::NoOnCrash,

@@ -16,11 +16,7 @@ impl Core {
             }
             return;
         };
-        let id = self
-            .children
-            .get(&key)
-            .map(|child| child.facts.id.to_string())
-            .unwrap_or_default();
+        let id = self.id_text(key);
         let text = format!("its child `{id}` failed to start ({reason})");
         if self.role == Role::Root {
             self.phase = Phase::Running;
@@ -87,12 +83,8 @@ impl Core {
             self.set_at_end(key);
         } else if self.comes_back(key, reason.kind) {
             self.crashed(key, &reason, false, rng);
-        } else if self.vanishes(key) {
-            self.record(key, false, &reason, Response::Deleted);
-            self.remove(key);
         } else {
-            self.record(key, false, &reason, Response::LeftDown);
-            self.set(key, Status::Down(SlotState::Stopped));
+            self.ended_for_good(key, &reason, false);
         }
     }
 
@@ -122,16 +114,20 @@ impl Core {
         failed_start: bool,
         rng: &mut fastrand::Rng,
     ) {
-        if self.role == Role::Top && reason.kind == ExitKind::GaveUp {
-            // Only a mortal root gives up: the kernel ends with it.
-            self.record(key, failed_start, reason, Response::GaveUp);
+        let ends_kernel = match reason.kind {
+            // Only a mortal root gives up, and only a root that its significant children ended shuts down by itself.
+            ExitKind::GaveUp => Some(Response::GaveUp),
+            ExitKind::Shutdown => Some(Response::AutoShutdown),
+            _ => None,
+        };
+        if let Some(response) = ends_kernel.filter(|_| self.role == Role::Top) {
+            self.record(key, failed_start, reason, response);
             self.set(key, Status::Down(SlotState::Stopped));
             self.end(reason.clone(), false);
             return;
         }
         if failed_start && self.restart_type(key) == Restart::Temporary {
-            self.record(key, failed_start, reason, Response::Deleted);
-            self.remove(key);
+            self.ended_for_good(key, reason, true);
             return;
         }
         let is_kernels = matches!(self.role, Role::Top | Role::Services);
@@ -267,11 +263,7 @@ impl Core {
     }
 
     pub(super) fn give_up(&mut self, key: Key, reason: &ExitReason, rng: &mut fastrand::Rng) {
-        let id = self
-            .children
-            .get(&key)
-            .map(|child| child.facts.id.to_string())
-            .unwrap_or_default();
+        let id = self.id_text(key);
         let (intensity, period) = (self.window.intensity(), self.window.period());
         let text = format!(
             "more than {intensity} restarts within {period:?}; the last was of `{id}` ({reason})"

@@ -39,6 +39,12 @@ struct Model {
     is_calm: bool,
 }
 
+const AUTO_SHUTDOWNS: [AutoShutdown; 4] = [
+    AutoShutdown::Never,
+    AutoShutdown::Never,
+    AutoShutdown::AnySignificant,
+    AutoShutdown::AllSignificant,
+];
 const IDS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 fn child(rng: &mut fastrand::Rng, at: usize) -> ChildSpec {
@@ -51,6 +57,7 @@ fn child(rng: &mut fastrand::Rng, at: usize) -> ChildSpec {
     let mut spec = ChildSpec::worker(ChildId::known(IDS[at]), "none");
     spec.restart = restart[rng.usize(..restart.len())];
     spec.essential = rng.u8(..3) == 0;
+    spec.significant = spec.restart != Restart::Permanent && rng.bool();
     spec.backoff = (rng.u8(..3) == 0).then(Backoff::default);
     if at > 0 && rng.u8(..3) == 0 {
         spec.needs = vec![ChildId::known(IDS[rng.usize(..at)])];
@@ -72,6 +79,7 @@ impl Model {
         let spec = SupervisorSpec {
             strategy: strategies[rng.usize(..strategies.len())],
             intensity: rng.u32(..20),
+            auto_shutdown: AUTO_SHUTDOWNS[rng.usize(..AUTO_SHUTDOWNS.len())],
             children: (0..count).map(|at| child(&mut rng, at).into()).collect(),
             ..SupervisorSpec::default()
         };
@@ -248,11 +256,50 @@ impl Model {
             ExitKind::GaveUp,
         ];
         let reason = ExitReason::new(kinds[self.rng.usize(..kinds.len())]);
+        let ends = self.ends_with(key, incarnation, reason.kind);
         self.feed(Input::Exited {
             key,
             incarnation,
             reason,
         });
+        if let Some(ends) = ends {
+            let is_over = matches!(self.core.phase, Phase::Ending { .. } | Phase::Ended);
+            assert_eq!(is_over, ends, "{key}: {:?}", self.core);
+        }
+    }
+
+    /// Whether the supervisor ends because of this exit, where that is easy to say.
+    fn ends_with(&self, key: Key, incarnation: u64, kind: ExitKind) -> Option<bool> {
+        let core = &self.core;
+        let child = core.children.get(&key)?;
+        let is_heard = core.phase == Phase::Running && !core.is_held(key);
+        if !is_heard
+            || child.status != (Status::Up { incarnation })
+            || comes_back(child.facts.restart, kind)
+        {
+            return None;
+        }
+        if !child.facts.significant || core.auto_shutdown == AutoShutdown::Never {
+            return Some(false);
+        }
+        if core.auto_shutdown == AutoShutdown::AnySignificant {
+            return Some(true);
+        }
+        let others = core.children.iter().filter(|(other, _)| **other != key);
+        let others: Vec<&Child> = others
+            .map(|(_, other)| other)
+            .filter(|other| other.facts.significant)
+            .collect();
+        let is_down = |other: &&Child| matches!(other.status, Status::Down(state) if state != SlotState::Quarantined);
+        let runs =
+            |other: &&Child| matches!(other.status, Status::Up { .. }) && other.needs.is_empty();
+        if others.iter().all(is_down) {
+            Some(true)
+        } else if others.iter().any(runs) {
+            Some(false)
+        } else {
+            None
+        }
     }
 
     fn due(&mut self, at: usize) {
