@@ -30,8 +30,8 @@ use crate::systemd::SystemdSettings;
 
 /// The tree of a `uk` without a file.
 const DEFAULT_TREE: &str = include_str!("../../config/trees/default.yaml");
-/// What is logged unless `UK_LOG` says otherwise.
-const LOG: &str = "warn,unity_kernel=info,unity_supervisors=info,unity_actors=info";
+/// What is logged unless `UK_LOG` says otherwise. Each start of a supervisor's own would be too much.
+const LOG: &str = "warn,unity_kernel=info,unity_supervisors=info,unity_supervisors::progress=warn,unity_actors=info";
 
 /// How long a tree that booted into safe mode may take to come to rest before it is shown.
 const SETTLES_WITHIN: Duration = Duration::from_secs(2);

@@ -396,6 +396,7 @@ fn show_exit(exit: &Value, screen: &Screen) -> String {
 fn action(exit: &Value) -> String {
     match text(exit, "action") {
         "backoff" => format!("restart after {}", duration_text(number(exit, "pause_ms"))),
+        "stop_failed" => "stopped, but not in order".to_owned(),
         "left_down" => "left down".to_owned(),
         "auto_shutdown" => "its supervisor shut itself down".to_owned(),
         "gave_up" => "its supervisor gave up".to_owned(),

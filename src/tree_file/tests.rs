@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::*;
 
 mod codes;
+mod conformance;
 mod effective;
 mod explain;
 mod grow;

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use crate::address::Address;
 use crate::clock::Clock;
 use crate::dead_letter::{DeadLetterBox, DeadLetters, DeadReason};
+use crate::event::{Events, SystemEvent};
 use crate::exit::{ExitKind, ExitReason};
 use crate::kind::{BodySeed, Kinds, SettingsError, Undelivered};
 use crate::life::Life;
@@ -307,6 +308,7 @@ struct Inner {
     started: Instant,
     parts: RwLock<Option<Parts>>,
     tombstones: Mutex<VecDeque<Tombstone>>,
+    events: Events,
     life: Arc<Life>,
     mode_changed: Notify,
     serials: AtomicU64,
@@ -349,6 +351,7 @@ impl Kernel {
             started: Instant::now(),
             parts: RwLock::new(None),
             tombstones: Mutex::default(),
+            events: Events::default(),
             life: Life::new(path.clone(), 1),
             mode_changed: Notify::new(),
             serials: AtomicU64::new(0),
@@ -566,6 +569,12 @@ impl Kernel {
         self.0.tombstones.lock().iter().cloned().collect()
     }
 
+    /// The last of what happened, oldest first.
+    #[must_use]
+    pub fn events(&self) -> Vec<SystemEvent> {
+        self.0.events.all()
+    }
+
     /// The typed address of the actor at `path`, if there is one that receives `M`.
     #[must_use]
     pub fn address<M: Message>(&self, path: &ActorPath) -> Option<Address<M>> {
@@ -598,6 +607,7 @@ impl Kernel {
         if let Some(observer) = &self.0.config.observer {
             observer(&fact);
         }
+        self.0.events.keep(fact, self.clock().wall());
     }
 
     pub(crate) fn set_safe(&self, why: Option<String>) {

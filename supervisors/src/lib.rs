@@ -15,7 +15,7 @@
 //! | [`kind`] | the table of kinds |
 //! | [`task`] | futures that run as children |
 //! | [`sim`] | whole kernels simulated from a seed, and what must be true of them |
-//! | [`report`] | what happened, one fact at a time |
+//! | [`report`], [`event`] | what happened, one fact at a time, and the last of them as events |
 //!
 //! # Invariants
 //!
@@ -32,6 +32,7 @@ mod bug;
 pub mod clock;
 pub mod context;
 pub mod dead_letter;
+pub mod event;
 pub mod exit;
 pub mod intensity;
 pub mod kernel;

@@ -6,6 +6,9 @@ use tracing::{debug, error, info, warn};
 use crate::path::ActorPath;
 use crate::slot::{ExitRecord, Response, SlotState};
 
+/// The log target of starts that supervisors make by themselves, which a whole tree has many of at boot.
+pub const PROGRESS: &str = "unity_supervisors::progress";
+
 /// Something that happened in a tree. Each is reported once, by the one that decided or did it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case", tag = "fact")]
@@ -16,6 +19,8 @@ pub enum Fact {
         path: ActorPath,
         /// Which.
         incarnation: u64,
+        /// Whether somebody asked for it. The others are starts that its supervisor makes by itself.
+        asked: bool,
     },
     /// A life ended, or a start failed.
     Exited {
@@ -47,7 +52,17 @@ impl Fact {
     /// Writes it to the log.
     pub(crate) fn log(&self) {
         match self {
-            Self::Started { path, incarnation } => debug!(%path, incarnation, "child started"),
+            Self::Started {
+                path,
+                incarnation,
+                asked,
+            } => {
+                if *asked {
+                    debug!(%path, incarnation, "child started");
+                } else {
+                    info!(target: PROGRESS, %path, incarnation, "child started");
+                }
+            }
             Self::Exited { path, record } => log_exit(path, record),
             Self::State { path, state } => debug!(%path, state = state.as_str(), "child is down"),
             Self::Deleted { path } => debug!(%path, "child deleted"),
@@ -76,6 +91,12 @@ fn log_exit(path: &ActorPath, record: &ExitRecord) {
         }
         Response::LeftDown => info!(%path, incarnation, %reason, "{what}; left down"),
         Response::Stopped => debug!(%path, incarnation, %reason, "child stopped"),
+        Response::StopFailed if record.failed_start => {
+            warn!(%path, incarnation, %reason, "{what}; its supervisor ends");
+        }
+        Response::StopFailed => {
+            warn!(%path, incarnation, %reason, "child did not stop in order");
+        }
         Response::Deleted => info!(%path, incarnation, %reason, "{what}; deleted"),
     }
 }

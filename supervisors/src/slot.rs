@@ -110,6 +110,8 @@ pub enum Response {
     LeftDown,
     /// Left down: a person or its group's restart stopped it.
     Stopped,
+    /// Stopped as well, but not in order: it was killed after its time to stop, or failed before or while it stopped.
+    StopFailed,
     /// Its slot was deleted: it is temporary.
     Deleted,
     /// Put into quarantine.

@@ -287,7 +287,8 @@ impl State {
     }
 
     fn job_done(&mut self, job: JobId, reports: Vec<Report>, myself: &ActorRef<SupervisorMessage>) {
-        self.jobs.remove(&job);
+        let control = self.jobs.remove(&job);
+        let asked = control.is_some_and(|control| control.asked);
         let mut gone = Vec::new();
         let mut started = Vec::new();
         let mut outcomes = Vec::with_capacity(reports.len());
@@ -303,7 +304,11 @@ impl State {
         // A job stops before it starts: so are its facts told.
         self.feed(Input::JobDone { job, outcomes }, myself);
         for (key, incarnation) in started {
-            self.note(key, |path| Fact::Started { path, incarnation });
+            self.note(key, |path| Fact::Started {
+                path,
+                incarnation,
+                asked,
+            });
         }
         for (key, life) in gone {
             self.exited(key, &life, myself);
@@ -384,7 +389,7 @@ impl State {
             .filter_map(|step| Some((self.child(step.key())?, step)))
             .map(|(slot, step)| (step, slot))
             .collect();
-        let control = Arc::new(JobControl::default());
+        let control = Arc::new(JobControl::new(manner.asked));
         self.jobs.insert(id, Arc::clone(&control));
         let job = Job {
             steps,

@@ -7,6 +7,8 @@
 
 #[path = "conformance/intensity.rs"]
 mod intensity;
+#[path = "conformance/reports.rs"]
+mod reports;
 #[path = "conformance/restart_types.rs"]
 mod restart_types;
 #[path = "conformance/retries.rs"]

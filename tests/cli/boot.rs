@@ -377,3 +377,29 @@ fn a_tree_that_is_done_ends_its_kernel_without_a_failure_and_says_why() {
     let said = "has stopped: its significant child `job` ended (normal)";
     assert!(rig.log().contains(said), "{}", rig.log());
 }
+
+#[test]
+fn s268_a_report_takes_one_line_of_bounded_length_that_names_the_child() {
+    let rig = Rig::boot();
+    let text = format!("one\ntwo \u{1b}[31m{}", "x".repeat(5_000));
+    let crash = serde_json::json!({ "crash": text }).to_string();
+
+    rig.uk(&["tell", "/a", &crash]);
+    rig.until(&["why", "/a"], |why| {
+        why["exits"][0]["reason"]["kind"] == "error"
+    });
+    rig.until(&["version"], |_| rig.log().contains("child exited"));
+
+    let log = rig.log();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("child exited"))
+        .collect();
+    let [line] = lines.as_slice() else {
+        panic!("{log}");
+    };
+    assert!(line.contains("path=/a incarnation=1"), "{line}");
+    assert!(line.contains(r"one\ntwo \u{1b}[31mxxx"), "{line}");
+    assert!(line.chars().count() < 1_200, "{line}");
+    assert!(!log.contains("child started"), "{log}");
+}

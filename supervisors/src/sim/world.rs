@@ -64,7 +64,9 @@ impl World {
                 "exited {path} {} {} {:?}",
                 record.incarnation, record.reason, record.response
             ),
-            Fact::Started { path, incarnation } => format!("started {path} {incarnation}"),
+            Fact::Started {
+                path, incarnation, ..
+            } => format!("started {path} {incarnation}"),
             Fact::State { path, state } => format!("state {path} {}", state.as_str()),
             Fact::Deleted { path } => format!("deleted {path}"),
             Fact::Safe { why } => format!("safe {why:?}"),

@@ -23,7 +23,7 @@ use crate::intensity::Window;
 use crate::path::ChildId;
 use crate::planner::{Member, comes_back, plan};
 use crate::slot::{Response, SlotState};
-use crate::spec::{AutoShutdown, Backoff, ChildSpec, Restart, Strategy, SupervisorSpec};
+use crate::spec::{AutoShutdown, Backoff, ChildSpec, Restart, Shutdown, Strategy, SupervisorSpec};
 
 /// A child: its place in the start order. Never used twice in one life of a supervisor.
 pub(crate) type Key = u64;
@@ -65,6 +65,8 @@ pub(crate) struct Facts {
     pub(crate) restart: Restart,
     pub(crate) essential: bool,
     pub(crate) significant: bool,
+    /// Whether it is stopped by a kill.
+    pub(crate) brutal_kill: bool,
     pub(crate) backoff: Option<Box<Backoff>>,
     pub(crate) needs: Box<[ChildId]>,
     pub(crate) is_supervisor: bool,
@@ -77,6 +79,7 @@ impl From<&ChildSpec> for Facts {
             restart: spec.restart,
             essential: spec.essential,
             significant: spec.significant,
+            brutal_kill: spec.shutdown == Shutdown::BrutalKill,
             backoff: spec.backoff.map(Box::new),
             needs: spec.needs.as_slice().into(),
             is_supervisor: spec.as_supervisor().is_some(),
@@ -283,6 +286,8 @@ pub(crate) struct Manner {
     pub(crate) brutal: bool,
     /// Tells a first start from a restart on screens.
     pub(crate) first: bool,
+    /// Somebody asked for it; the supervisor does not do it by itself.
+    pub(crate) asked: bool,
     /// What waits in the mailboxes below is buried for that reason.
     pub(crate) gave_up: bool,
     /// All stop at once, each with its own patience, and not one after the other.
@@ -409,6 +414,21 @@ enum Purpose {
     Unsettle,
     Quarantine,
     Last,
+}
+
+impl Purpose {
+    /// The request behind it.
+    fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::AskStart(ticket, ..)
+            | Self::AskRestart(ticket, _)
+            | Self::AskSpawn(ticket, _)
+            | Self::AskSpawnMany(ticket, _)
+            | Self::AskStop(ticket, _)
+            | Self::Release(ticket, _) => Some(*ticket),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -38,6 +38,8 @@ const TURN: usize = 64;
 /// How a job is cut short while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct JobControl {
+    /// Whether somebody asked for the job.
+    pub(crate) asked: bool,
     level: AtomicU8,
     interrupts: Mutex<Interrupts>,
     changed: Notify,
@@ -53,6 +55,13 @@ const CANCELLED: u8 = 1;
 const BRUTAL: u8 = 2;
 
 impl JobControl {
+    pub(crate) fn new(asked: bool) -> Self {
+        Self {
+            asked,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn cancel(&self, brutal: bool) {
         self.level
             .fetch_max(if brutal { BRUTAL } else { CANCELLED }, Ordering::AcqRel);
@@ -319,23 +328,32 @@ impl Job {
         }
     }
 
+    /// Why a child is killed that did not stop in its time.
+    fn out_of_patience(&self, slot: &Slot) -> ExitReason {
+        match self.patience(slot) {
+            Some(Some(limit)) => too_slow_to_stop(limit),
+            _ => ExitReason::killed(),
+        }
+    }
+
     /// Stops a child as its spec says; returns when it has ended, or is cut off.
     async fn stop(&self, slot: &Slot) -> ExitReason {
         let Some(life) = slot.life().filter(|life| !life.has_ended()) else {
             return last_exit(slot);
         };
         slot.set_state(SlotState::Stopping);
+        let mut killed = ExitReason::killed();
         if let Some(patience) = self.patience(slot) {
             ask_to_stop(slot, &life, self.manner.gave_up);
             tokio::select! {
                 biased;
                 () = life.ended() => {}
                 () = self.control.until(JobControl::is_brutal) => {}
-                () = sleep(patience) => {}
+                () = sleep(patience) => killed = self.out_of_patience(slot),
             }
         }
         if !life.has_ended() {
-            end_by_force(slot, &life).await;
+            end_by_force(slot, &life, killed).await;
         }
         life.exit().unwrap_or_else(ExitReason::killed)
     }
@@ -403,6 +421,14 @@ fn too_slow(limit: Duration) -> ExitReason {
     ExitReason::with_text(
         ExitKind::Killed,
         format!("it did not start within {limit:?}"),
+    )
+}
+
+/// What is said of a stop that took too long.
+fn too_slow_to_stop(limit: Duration) -> ExitReason {
+    ExitReason::with_text(
+        ExitKind::Killed,
+        format!("it did not stop within {limit:?}"),
     )
 }
 
@@ -500,14 +526,14 @@ fn end_supervisor(supervisor: &SupervisorBody, life: &Life, end: SupervisorMessa
 }
 
 /// Ends a life whatever it does.
-async fn end_by_force(slot: &Slot, life: &Life) {
-    force(slot, life);
+async fn end_by_force(slot: &Slot, life: &Life, reason: ExitReason) {
+    force(slot, life, reason);
     wait_for_killed(slot, life).await;
 }
 
-/// Kills a life; that, and nothing said before, is why it ended.
-fn force(slot: &Slot, life: &Life) {
-    life.replace_exit(ExitReason::killed());
+/// Kills a life; this, and nothing said before, is why it ended.
+fn force(slot: &Slot, life: &Life, reason: ExitReason) {
+    life.replace_exit(reason);
     kill(slot, life, ExitReason::killed());
 }
 

@@ -162,7 +162,7 @@ async fn s039_a_crash_during_the_stop_is_neither_restarted_nor_signalled() {
         ];
         assert_eq!(world.take(), expected, "{strategy:?}");
         assert_eq!(world.exit_kinds("/s/a"), [ExitKind::Error]);
-        assert_eq!(world.exits("/s/a")[0].response, Response::Stopped);
+        assert_eq!(world.exits("/s/a")[0].response, Response::StopFailed);
         assert_eq!(world.exit_kinds("/s"), [ExitKind::Shutdown]);
     }
 }

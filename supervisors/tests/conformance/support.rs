@@ -409,7 +409,7 @@ impl Tree {
             tree.state(at) == Some(SlotState::Running)
                 && tree.incarnation(at) == incarnation
                 && tree.world.facts.lock().iter().any(|fact| {
-                    matches!(fact, Fact::Started { path, incarnation: life }
+                    matches!(fact, Fact::Started { path, incarnation: life, .. }
                         if path.as_str() == at && *life == incarnation)
                 })
         })

@@ -22,6 +22,7 @@ impl Core {
             &self.phase,
             Phase::Ending { reason, .. } if reason.kind == ExitKind::GaveUp
         );
+        let asked = purpose.ticket().is_some();
         self.jobs.insert(job, purpose);
         self.effects.push(Effect::Run {
             job,
@@ -29,6 +30,7 @@ impl Core {
             manner: Manner {
                 brutal,
                 first,
+                asked,
                 gave_up,
                 at_once,
             },
@@ -143,7 +145,11 @@ impl Core {
         };
         let failures = self.settle_outcomes(&purpose, &outcomes);
         if let Phase::Ending { .. } = self.phase {
-            for (key, _) in failures {
+            let is_asked = purpose.ticket().is_some();
+            for (key, reason) in failures {
+                if !is_asked {
+                    self.record(key, true, &reason, Response::StopFailed);
+                }
                 self.set(key, Status::Down(SlotState::Stopped));
             }
             self.refuse(&purpose);
@@ -201,7 +207,7 @@ impl Core {
             match outcome {
                 // What was stopped and started again shows the state of its start.
                 Outcome::Stopped(reason) if last.get(&key) != Some(&index) => {
-                    self.record(key, false, reason, Response::Stopped);
+                    self.record_stop(key, reason);
                 }
                 Outcome::Stopped(reason) => self.stopped(purpose, key, reason),
                 Outcome::Started { incarnation } => {
@@ -239,7 +245,7 @@ impl Core {
     }
 
     pub(super) fn stopped(&mut self, purpose: &Purpose, key: Key, reason: &ExitReason) {
-        self.record(key, false, reason, Response::Stopped);
+        self.record_stop(key, reason);
         match purpose {
             Purpose::Last => self.set_at_end(key),
             _ if self.vanishes(key) => self.remove(key),
@@ -258,6 +264,20 @@ impl Core {
             Purpose::AskStop(..) => self.set(key, Status::Down(SlotState::Stopped)),
             _ => self.set(key, Status::Member),
         }
+    }
+
+    /// Notes the end of a child that was stopped, or was to be. Only what is stopped by a kill may end by one.
+    pub(super) fn record_stop(&mut self, key: Key, reason: &ExitReason) {
+        let is_brutal = matches!(&self.phase, Phase::Ending { brutal: true, .. });
+        let is_killed = |child: &Child| is_brutal || child.facts.brutal_kill;
+        let in_order = reason.kind.is_clean()
+            || reason.kind == ExitKind::Killed && self.children.get(&key).is_some_and(is_killed);
+        let response = if in_order {
+            Response::Stopped
+        } else {
+            Response::StopFailed
+        };
+        self.record(key, false, reason, response);
     }
 
     pub(super) fn restart_type(&self, key: Key) -> Restart {

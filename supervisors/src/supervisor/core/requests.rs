@@ -26,14 +26,8 @@ impl Core {
 
     /// Answers the request behind a job that was cut short by the end.
     pub(super) fn refuse(&mut self, purpose: &Purpose) {
-        match purpose {
-            Purpose::AskStart(ticket, ..)
-            | Purpose::AskRestart(ticket, _)
-            | Purpose::AskSpawn(ticket, _)
-            | Purpose::AskSpawnMany(ticket, _)
-            | Purpose::AskStop(ticket, _)
-            | Purpose::Release(ticket, _) => self.answer(*ticket, Err(RequestError::Ending)),
-            _ => {}
+        if let Some(ticket) = purpose.ticket() {
+            self.answer(ticket, Err(RequestError::Ending));
         }
     }
 

@@ -27,6 +27,10 @@ impl Core {
             self.crash_all(others.collect(), rng);
             self.begun(Ok(()));
         } else {
+            for (key, reason) in failures.iter().filter(|(other, _)| *other != key) {
+                self.record(*key, true, reason, Response::StopFailed);
+                self.set(*key, Status::Down(SlotState::Stopped));
+            }
             self.record(key, true, &reason, Response::GaveUp);
             self.set(key, Status::Down(SlotState::Stopped));
             let kind = match self.role {
@@ -79,7 +83,7 @@ impl Core {
             child.attempts = 0;
         }
         if matches!(self.phase, Phase::Ending { .. } | Phase::Ended) {
-            self.record(key, false, &reason, Response::Stopped);
+            self.record_stop(key, &reason);
             self.set_at_end(key);
         } else if self.comes_back(key, reason.kind) {
             self.crashed(key, &reason, false, rng);
@@ -99,6 +103,7 @@ impl Core {
     pub(super) fn crash_all(&mut self, failures: Vec<(Key, ExitReason)>, rng: &mut fastrand::Rng) {
         for (key, reason) in failures {
             if matches!(self.phase, Phase::Ending { .. }) {
+                self.record(key, true, &reason, Response::StopFailed);
                 self.set(key, Status::Down(SlotState::Stopped));
             } else {
                 self.crashed(key, &reason, true, rng);

@@ -29,14 +29,17 @@ impl Job {
             tokio::select! {
                 biased;
                 () = asked.life.ended() => {}
-                () = self.control.until(JobControl::is_brutal) => late.push(asked),
-                () = until(asked.deadline) => late.push(asked),
+                () = self.control.until(JobControl::is_brutal) => late.push((asked, ExitReason::killed())),
+                () = until(asked.deadline) => {
+                    let killed = self.out_of_patience(asked.slot);
+                    late.push((asked, killed));
+                }
             }
         }
-        for asked in &late {
-            force(asked.slot, &asked.life);
+        for (asked, killed) in &late {
+            force(asked.slot, &asked.life, killed.clone());
         }
-        for asked in &late {
+        for (asked, _) in &late {
             wait_for_killed(asked.slot, &asked.life).await;
         }
         let reports = self.steps.iter().map(|(step, slot)| Report {
@@ -52,7 +55,7 @@ impl Job {
         slot.set_state(SlotState::Stopping);
         let deadline = match self.patience(slot) {
             None => {
-                force(slot, &life);
+                force(slot, &life, ExitReason::killed());
                 Some(Instant::now())
             }
             Some(patience) => {

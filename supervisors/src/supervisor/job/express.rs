@@ -47,7 +47,7 @@ enum Turn {
     /// Take the start under way from it, with what it came to.
     GiveUp(Arc<Life>, Outcome),
     /// End the life that takes too long to stop.
-    Force(Arc<Life>),
+    Force(Arc<Life>, ExitReason),
 }
 
 impl Job {
@@ -99,8 +99,8 @@ impl Job {
                     started: None,
                 });
             }
-            Turn::Force(life) => {
-                end_by_force(slot, &life).await;
+            Turn::Force(life, killed) => {
+                end_by_force(slot, &life, killed).await;
                 reports.push(Report {
                     key: step.key(),
                     outcome: Outcome::Stopped(life.exit().unwrap_or_else(ExitReason::killed)),
@@ -250,7 +250,8 @@ impl Job {
             Way::Down if life.has_ended() && is_late && !is_stuck => return Turn::Watch,
             // It is down, and the express is not there to see it.
             Way::Down if life.has_ended() => Turn::Recall,
-            Way::Down if is_over || !is_late => Turn::Force(life),
+            Way::Down if is_over => Turn::Force(life, too_slow_to_stop(limit.unwrap_or_default())),
+            Way::Down if !is_late => Turn::Force(life, ExitReason::killed()),
             Way::Down => return Turn::Watch,
         };
         progress.recalled = true;
@@ -258,7 +259,7 @@ impl Job {
         match &turn {
             Turn::GiveUp(life, _) => life.revoke(),
             Turn::Recall => progress.current = None,
-            Turn::Force(_) | Turn::Watch => {}
+            Turn::Force(..) | Turn::Watch => {}
         }
         turn
     }

@@ -1,0 +1,139 @@
+//! The last facts as events: what the event bus will publish under `system.`, kept until it is there.
+//!
+//! Bounded: the oldest go first. An event is made when somebody reads it, so that keeping one costs no more than
+//! moving its fact.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use crate::clock::Timestamp;
+use crate::path::ActorPath;
+use crate::report::Fact;
+
+/// How many events a kernel keeps.
+pub const EVENTS_KEPT_MAX: usize = 1_024;
+
+/// A fact of the kernel, in JSON `{"id": 7, "topic": "system.child.exited", "source": "/arm", "time": "…", "data": {…}}`.
+#[derive(Debug, Clone)]
+pub struct SystemEvent {
+    /// Counts up from 1 in each kernel.
+    pub id: u64,
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    pub fact: Fact,
+}
+
+impl SystemEvent {
+    /// What it is about, in dotted words.
+    #[must_use]
+    pub fn topic(&self) -> &'static str {
+        match &self.fact {
+            Fact::Started { .. } => "system.child.started",
+            Fact::Exited { .. } => "system.child.exited",
+            Fact::State { .. } => "system.child.changed",
+            Fact::Deleted { .. } => "system.child.deleted",
+            Fact::Safe { why: Some(_) } => "system.safe_mode.entered",
+            Fact::Safe { why: None } => "system.safe_mode.ended",
+        }
+    }
+
+    /// Whom it is about.
+    #[must_use]
+    pub fn source(&self) -> ActorPath {
+        match &self.fact {
+            Fact::Started { path, .. }
+            | Fact::Exited { path, .. }
+            | Fact::State { path, .. }
+            | Fact::Deleted { path } => path.clone(),
+            Fact::Safe { .. } => ActorPath::root(),
+        }
+    }
+
+    /// What there is to say of it, as an object.
+    #[must_use]
+    pub fn data(&self) -> Value {
+        match &self.fact {
+            Fact::Started {
+                incarnation, asked, ..
+            } => json!({ "incarnation": incarnation, "asked": asked }),
+            Fact::Exited { record, .. } => json!(record),
+            Fact::State { state, .. } => json!({ "state": state }),
+            Fact::Deleted { .. } | Fact::Safe { why: None } => json!({}),
+            Fact::Safe { why: Some(why) } => json!({ "why": why }),
+        }
+    }
+}
+
+impl Serialize for SystemEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut event = serializer.serialize_struct("SystemEvent", 5)?;
+        event.serialize_field("id", &self.id)?;
+        event.serialize_field("topic", self.topic())?;
+        event.serialize_field("source", &self.source())?;
+        event.serialize_field("time", &self.time)?;
+        event.serialize_field("data", &self.data())?;
+        event.end()
+    }
+}
+
+/// The events that a kernel keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Events(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    last_id: u64,
+    events: VecDeque<SystemEvent>,
+}
+
+impl Events {
+    pub(crate) fn keep(&self, fact: Fact, time: Timestamp) {
+        let mut kept = self.0.lock();
+        kept.last_id += 1;
+        let id = kept.last_id;
+        if kept.events.len() >= EVENTS_KEPT_MAX {
+            kept.events.pop_front();
+        }
+        kept.events.push_back(SystemEvent { id, time, fact });
+    }
+
+    /// Oldest first.
+    pub(crate) fn all(&self) -> Vec<SystemEvent> {
+        self.0.lock().events.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_events_are_kept_and_say_what_a_bus_needs() {
+        let events = Events::default();
+        let path: ActorPath = "/arm".parse().unwrap();
+        for _ in 0..EVENTS_KEPT_MAX + 5 {
+            let path = path.clone();
+            events.keep(Fact::Deleted { path }, Timestamp::from_secs(0));
+        }
+        let fact = Fact::Safe {
+            why: Some("too much".to_owned()),
+        };
+        events.keep(fact, Timestamp::from_secs(1));
+
+        let kept = events.all();
+
+        assert_eq!(kept.len(), EVENTS_KEPT_MAX);
+        assert_eq!(kept[0].id, 7);
+        assert_eq!(json!(kept[0])["source"], "/arm");
+        let last = json!({
+            "id": 1_030, "topic": "system.safe_mode.entered", "source": "/",
+            "time": "1970-01-01T00:00:01.000000Z", "data": { "why": "too much" },
+        });
+        assert_eq!(json!(kept.last()), last);
+    }
+}
