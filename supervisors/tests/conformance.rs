@@ -1,10 +1,13 @@
 //! What OTP's supervisors do, line by line: a test carries the number of the line that it covers.
+//! `CONFORMANCE.md` lists all lines.
 
 #![expect(
     clippy::unwrap_used,
     reason = "helpers of tests, which clippy takes for other code"
 )]
 
+#[path = "conformance/children.rs"]
+mod children;
 #[path = "conformance/intensity.rs"]
 mod intensity;
 #[path = "conformance/reports.rs"]
@@ -29,17 +32,3 @@ mod tasks;
 mod templates;
 #[path = "conformance/threads.rs"]
 mod threads;
-
-/// Lines of the groups A to F without a test.
-///
-/// | line | why |
-/// |---|---|
-/// | S002 | differs: a supervisor is data, it has no `init` that could say `ignore` |
-/// | S004 | differs: as S002; what can be wrong with the data is S003 |
-/// | S015, S107 | differs: a start answers no extra info |
-/// | S020 | differs: names are paths, so no child can take another's name |
-/// | S041 | differs: nothing of ours can be unlinked |
-/// | S046 | differs: a kernel's `shutdown` carries no reason; the test covers a supervisor that gives up |
-/// | S047 | differs: a stop has the reason `shutdown` and waits for the end; whoever has no patience drops the future |
-#[cfg(doc)]
-mod without_a_test {}

@@ -6,7 +6,7 @@ use unity_supervisors::spec::AutoShutdown;
 
 use super::*;
 
-fn child(value: &Value) -> Result<JsonChild, Vec<String>> {
+pub(super) fn child(value: &Value) -> Result<JsonChild, Vec<String>> {
     let siblings = [ChildId::new("camera").unwrap()];
     let supervisor = ActorPath::root();
     child_from_json(
