@@ -72,7 +72,7 @@ codes! {
     WrongOwner "UK0218" "the key belongs to another sort of child"
     BadSettings "UK0219" "settings do not fit their kind"
     BadInclude "UK0220" "an include is not the path of a list of children"
-    SignificantNever "UK0231" "a child is significant to a supervisor that never ends because of its children"
+    SignificantNever "UK0231" "a child is significant, and its supervisor never ends by itself"
     SignificantPermanent "UK0232" "a child is significant and permanent at once"
 
     FiniteSupervisor "UK0301" "a supervisor is killed if its children take long to stop"

@@ -627,7 +627,7 @@ impl Kernel {
         }
     }
 
-    fn set_mode(&self, mode: Mode) {
+    pub(crate) fn set_mode(&self, mode: Mode) {
         self.0.mode.store(mode as u8, Ordering::Release);
         self.0.mode_changed.notify_waiters();
     }

@@ -80,11 +80,17 @@ fn log_exit(path: &ActorPath, record: &ExitRecord) {
         "child exited"
     };
     match &record.response {
+        Response::GaveUp if path.is_root() => {
+            error!(%path, incarnation, %reason, "the root gave up; the kernel ends");
+        }
         Response::GaveUp => error!(%path, incarnation, %reason, "{what}; its supervisor gives up"),
         Response::Quarantined => error!(%path, incarnation, %reason, "{what}; quarantined"),
         Response::Restarted => warn!(%path, incarnation, %reason, "{what}; restarting"),
         Response::Backoff { pause_ms } => {
             warn!(%path, incarnation, %reason, pause_ms, "{what}; restarting after a pause");
+        }
+        Response::AutoShutdown if path.is_root() => {
+            info!(%path, incarnation, %reason, "the root is done; the kernel ends");
         }
         Response::AutoShutdown => {
             info!(%path, incarnation, %reason, "{what}; its supervisor shuts itself down");

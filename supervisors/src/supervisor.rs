@@ -24,7 +24,7 @@ use self::core::{
 use self::job::{Job, JobControl, Report};
 use crate::dead_letter::DeadReason;
 use crate::exit::{ExitKind, ExitReason};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Mode};
 use crate::life::Life;
 use crate::path::ActorPath;
 use crate::report::Fact;
@@ -366,6 +366,7 @@ impl State {
                     drop(reply.send(result));
                 }
             }
+            Effect::Ending(kind) => self.ending(kind),
             Effect::Safe(why) => self.kernel.set_safe(why),
             Effect::Began(result) => {
                 if let Some(began) = self.began.take() {
@@ -507,6 +508,14 @@ impl State {
         register(&slot);
         if let Some(body) = self.slot.supervisor() {
             body.children.write().insert(key, slot);
+        }
+    }
+
+    /// Shows that it ends. The root does so in order only with the kernel; what is killed comes back.
+    fn ending(&self, kind: ExitKind) {
+        self.slot.set_state(SlotState::Stopping);
+        if self.slot.path().is_root() && kind.is_clean() {
+            self.kernel.set_mode(Mode::Stopping);
         }
     }
 

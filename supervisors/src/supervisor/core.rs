@@ -351,6 +351,8 @@ pub(crate) enum Effect {
         ticket: Ticket,
         result: Result<Done, RequestError>,
     },
+    /// It stops its children from here on, and ends.
+    Ending(ExitKind),
     /// The kernel enters or leaves safe mode.
     Safe(Option<String>),
     /// All children are up, or one was not to be.

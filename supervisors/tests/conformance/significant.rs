@@ -472,3 +472,32 @@ async fn what_is_in_quarantine_is_not_done_yet() {
 
     assert_eq!(tree.ended().await.kind, ExitKind::Shutdown);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_that_ends_itself_is_stopping_until_its_children_have_stopped() {
+    let world = World::new();
+    let slow = world.child_with("a", json!({ "stop_takes_ms": 1_000 }));
+    let done = || significant(Transient, world.child("b"));
+    let inner = of_type(
+        Transient,
+        sub(
+            "s",
+            ending(AnySignificant, OneForOne, [slow.clone(), done()]),
+        ),
+    );
+    let tree = world
+        .boot(ending(AnySignificant, OneForOne, [slow, done(), inner]))
+        .await;
+
+    tree.end("/s/b", json!({ "end": "normal" })).await;
+    tree.becomes("/s/a", Some(SlotState::Stopping)).await;
+    assert_eq!(tree.state("/s"), Some(SlotState::Stopping));
+    assert_eq!(tree.mode(), Mode::Normal);
+    tree.becomes("/s", Some(SlotState::Stopped)).await;
+
+    tree.end("/b", json!({ "end": "normal" })).await;
+    tree.becomes("/a", Some(SlotState::Stopping)).await;
+    assert_eq!(tree.state("/"), Some(SlotState::Stopping));
+    assert_eq!(tree.mode(), Mode::Stopping);
+    tree.ended().await;
+}

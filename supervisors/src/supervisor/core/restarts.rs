@@ -314,7 +314,10 @@ impl Core {
                 }
                 *already = true;
             }
-            phase => *phase = Phase::Ending { reason, brutal },
+            phase => {
+                self.effects.push(Effect::Ending(reason.kind));
+                *phase = Phase::Ending { reason, brutal };
+            }
         }
         for job in self.jobs.keys() {
             self.effects.push(Effect::Cancel { job: *job, brutal });

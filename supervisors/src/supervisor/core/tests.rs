@@ -161,6 +161,7 @@ impl Model {
             Effect::State { .. }
             | Effect::Record { .. }
             | Effect::Adopt { .. }
+            | Effect::Ending(_)
             | Effect::Safe(_) => {}
         }
     }
