@@ -38,7 +38,7 @@ use crate::registry::Registry;
 use crate::report::Fact;
 use crate::slot::{Body, ExitRecord, Slot, SupervisorBody};
 use crate::spec::{
-    AutoShutdown, ChildKind, ChildSpec, SignificanceError, SupervisorSpec, TreeSpec,
+    AutoShutdown, ChildKind, ChildSpec, SignificanceError, SupervisorSpec, Template, TreeSpec,
 };
 use crate::supervisor::core::{Done, Request, RequestError, Role};
 use crate::supervisor::{SupervisorMessage, facts, register, role, start_supervisor};
@@ -421,6 +421,9 @@ impl Kernel {
         if let Some(supervisor) = spec.as_supervisor()
             && let Some(body) = slot.supervisor()
         {
+            if let Some(template) = &supervisor.template {
+                check_template(slot.path(), template, supervisor.auto_shutdown)?;
+            }
             let mut children = Vec::with_capacity(supervisor.children.len());
             for child in &supervisor.children {
                 let path = slot.path().child(&child.id);
@@ -713,6 +716,25 @@ impl Kernel {
             Err(error) => Err(ExitReason::error(error.to_string())),
         }
     }
+}
+
+/// The supervisor at `path` does not wait for the end of children that come and go, nor is one of them significant.
+fn check_template(
+    path: &ActorPath,
+    template: &Template,
+    auto_shutdown: AutoShutdown,
+) -> Result<(), BuildError> {
+    if auto_shutdown != AutoShutdown::Never {
+        return Err(BuildError::Significance {
+            path: path.clone(),
+            error: SignificanceError::Template,
+        });
+    }
+    check_significance(
+        &path.child(&template.child.id),
+        &template.child,
+        auto_shutdown,
+    )
 }
 
 fn check_significance(

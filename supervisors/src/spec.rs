@@ -100,6 +100,9 @@ pub enum SignificanceError {
     /// Nothing comes of it.
     #[error("it is significant to a supervisor whose `auto_shutdown` is never")]
     Never,
+    /// Its children come and go: none of them is one that its end could wait for.
+    #[error("its children are made from a template, so that `auto_shutdown` must be never")]
+    Template,
     /// It never stays down.
     #[error("it is significant and permanent: give it `restart: transient` or `temporary`")]
     Permanent,

@@ -6,10 +6,11 @@ use serde_json::json;
 use unity_supervisors::kernel::BuildError;
 use unity_supervisors::slot::Response;
 use unity_supervisors::spec::{
-    AutoShutdown, ChildSpec, Restart, SignificanceError, Strategy, SupervisorSpec, TreeSpec,
+    AutoShutdown, ChildSpec, Restart, SignificanceError, Strategy, SupervisorSpec, Template,
+    TreeSpec,
 };
 use unity_supervisors::{
-    ExitKind, Kernel, KernelConfig, KernelError, Kinds, Mode, Runtimes, SlotState,
+    ActorPath, ExitKind, Kernel, KernelConfig, KernelError, Kinds, Mode, Runtimes, SlotState,
 };
 
 use crate::support::{Answer, Recorder, Tree, World, group, path, sub};
@@ -244,6 +245,40 @@ async fn s207_a_significant_transient_child_that_ends_in_order_ends_its_supervis
 }
 
 #[tokio::test(start_paused = true)]
+async fn s209_a_template_waits_for_no_significant_child() {
+    let world = World::new();
+    let templated = |auto_shutdown, child| {
+        let template = Template {
+            child,
+            max_children: None,
+        };
+        let spec = SupervisorSpec {
+            template: Some(Arc::new(template)),
+            ..ending(auto_shutdown, OneForOne, [])
+        };
+        sub("s", spec)
+    };
+    let plain = || of_type(Transient, world.child("a"));
+
+    for mode in [AnySignificant, AllSignificant] {
+        let root = group(OneForOne, 9, [templated(mode, plain())]);
+        let (at, error) = refused(&world, root).await;
+        assert_eq!((at.as_str(), error), ("/s", SignificanceError::Template));
+    }
+    let child = significant(Transient, world.child("a"));
+    let root = group(OneForOne, 9, [templated(Never, child)]);
+    assert_eq!(refused(&world, root).await.1, SignificanceError::Never);
+    let tree = world.boot_under(templated(Never, plain())).await;
+    let (a, _) = tree
+        .kernel
+        .spawn_from(&path("/s"), None, json!({}))
+        .await
+        .unwrap();
+    tree.end(a.as_str(), json!({ "end": "normal" })).await;
+    assert_eq!(tree.state("/s"), Some(SlotState::Running));
+}
+
+#[tokio::test(start_paused = true)]
 async fn s210_significant_bystanders_of_a_restart_end_nothing() {
     for mode in [AnySignificant, AllSignificant] {
         for strategy in STRATEGIES {
@@ -307,7 +342,7 @@ async fn s212_the_end_of_an_insignificant_supervisor_leaves_that_above() {
 }
 
 /// Why no kernel starts with this root.
-async fn refused(world: &Arc<World>, root: SupervisorSpec) -> SignificanceError {
+async fn refused(world: &Arc<World>, root: SupervisorSpec) -> (ActorPath, SignificanceError) {
     let kinds = Kinds::new().with::<Recorder>("recorder", "does as it is told, and says so");
     let config = KernelConfig::new(Runtimes::current(), kinds, 1).with_shared(Arc::clone(world));
     let tree = TreeSpec {
@@ -316,10 +351,7 @@ async fn refused(world: &Arc<World>, root: SupervisorSpec) -> SignificanceError 
         root,
     };
     match Kernel::start(config, tree).await {
-        Err(BuildError::Significance { path, error }) => {
-            assert_eq!(path.as_str(), "/s/a");
-            error
-        }
+        Err(BuildError::Significance { path, error }) => (path, error),
         other => panic!("{other:?} is no refusal"),
     }
 }
@@ -341,7 +373,7 @@ async fn s221_a_supervisor_that_never_ends_by_itself_takes_no_significant_child(
 
         assert_eq!(
             refused(&world, group(OneForOne, 9, [with])).await,
-            SignificanceError::Never
+            (path("/s/a"), SignificanceError::Never)
         );
         let tree = boot(&world, ending(Never, OneForOne, [])).await;
         let spawned = tree.kernel.spawn(&path("/s"), child()).await;
@@ -362,7 +394,7 @@ async fn s222_no_child_is_significant_and_permanent() {
 
         assert_eq!(
             refused(&world, group(OneForOne, 9, [with])).await,
-            SignificanceError::Permanent
+            (path("/s/a"), SignificanceError::Permanent)
         );
         let tree = boot(&world, ending(mode, OneForOne, [])).await;
         let spawned = tree.kernel.spawn(&path("/s"), child()).await;
