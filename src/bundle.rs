@@ -138,7 +138,7 @@ pub fn of_kernel(kernel: &Kernel, cause: &Cause) -> Value {
         "slots_left_out": left_out,
         "settings": settings,
         "masked": mask::HOW,
-        "facts": recorder.facts(),
+        "events": kernel.events(),
         "dead_letters": {
             "total": kernel.dead_letters().total(),
             "by_path": dead,

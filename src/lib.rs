@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`mod@boot`] | from a tree to a running kernel: lock, runtimes, control socket |
 //! | [`guard`], [`systemd`] | a parent that starts the kernel's process again; what systemd is told |
-//! | [`bundle`], [`recorder`] | crash bundles, and the last facts that are in them |
+//! | [`bundle`], [`recorder`] | crash bundles, and the picture that is taken when a kernel falls |
 //! | [`commands`] | the one table of commands, one file each |
 //! | [`arguments`] | the arguments of a command, from a shell, a query or a JSON body |
 //! | [`cli`], [`console`], [`complete`] | what a person types, and what could come next |

@@ -1,25 +1,19 @@
-//! What a kernel keeps of what happened: its last facts, and a picture of itself from the moment of its fall.
+//! What a kernel keeps of its own fall: a picture of itself from that moment.
 //!
-//! The facts are those of [`unity_supervisors::report`] but for first starts, at most `FACTS_MAX`. The picture is a bundle,
-//! made when safe mode is entered or a mortal root gives up, on the thread that says so: a moment later the
+//! The picture is a bundle, made when safe mode is entered or a mortal root gives up, on the thread that says so: a moment later the
 //! tree that it is to show is gone. Who has a file to put it in awaits [`Recorder::picture`].
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 use unity_supervisors::Kernel;
-use unity_supervisors::clock::Timestamp;
 use unity_supervisors::report::Fact;
 use unity_supervisors::slot::Response;
 
 use crate::bundle::{self, Cause};
 use crate::guard::{Death, Guarded};
-
-/// How many facts are kept.
-const FACTS_MAX: usize = 256;
 
 /// What a kernel was booted with.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -35,20 +29,12 @@ pub struct Origin {
     pub guarded: Option<Guarded>,
 }
 
-/// Keeps the last facts of one kernel; found with [`Kernel::shared`].
+/// Keeps where one kernel came from and how it fell; found with [`Kernel::shared`].
 #[derive(Debug, Default)]
 pub struct Recorder {
     origin: OnceLock<Origin>,
-    facts: Mutex<VecDeque<Noted>>,
     fall: Mutex<Fall>,
     fallen: Notify,
-}
-
-#[derive(Debug, Serialize)]
-struct Noted {
-    at: Timestamp,
-    #[serde(flatten)]
-    fact: Fact,
 }
 
 #[derive(Debug, Default)]
@@ -83,13 +69,7 @@ impl Recorder {
         guarded.map_or_else(Vec::new, |guarded| guarded.deaths.iter().collect())
     }
 
-    /// The last facts, oldest first.
-    #[must_use]
-    pub fn facts(&self) -> Value {
-        serde_json::to_value(&*lock(&self.facts)).unwrap_or_default()
-    }
-
-    /// The kernel whose facts these are.
+    /// The kernel whose fall it is to see.
     pub(crate) fn attach(&self, kernel: &Kernel) {
         let mut fall = lock(&self.fall);
         fall.kernel = Some(kernel.clone());
@@ -107,18 +87,6 @@ impl Recorder {
 
     /// Hears of a fact.
     pub(crate) fn note(&self, fact: &Fact) {
-        if matches!(fact, Fact::Started { incarnation: 1, .. }) {
-            return;
-        }
-        let mut facts = lock(&self.facts);
-        if facts.len() >= FACTS_MAX {
-            facts.pop_front();
-        }
-        facts.push_back(Noted {
-            at: bundle::now(),
-            fact: fact.clone(),
-        });
-        drop(facts);
         if let Some(cause) = self.cause(fact) {
             self.take_picture(cause);
         }
