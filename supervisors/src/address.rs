@@ -1,5 +1,6 @@
 //! How one sends to an actor: [`Address`], typed, valid across restarts.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,11 @@ impl<M: Message> fmt::Debug for Address<M> {
 impl<M: Message> Address<M> {
     pub(crate) fn new(mailbox: Arc<Mailbox<M>>) -> Self {
         Self { mailbox }
+    }
+
+    /// Whether it leads to this mailbox.
+    pub(crate) fn leads_to(&self, mailbox: &Arc<dyn Any + Send + Sync>) -> bool {
+        Arc::as_ptr(mailbox).cast::<()>() == Arc::as_ptr(&self.mailbox).cast::<()>()
     }
 
     /// Where it leads.

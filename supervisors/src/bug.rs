@@ -17,11 +17,19 @@ pub enum Bug {
     ForgetsNeeds,
     /// A supervisor goes on without its significant children.
     OutlivesSignificant,
+    /// A monitor that was ended goes on.
+    KeepsMonitors,
+    /// A `Down` is lost.
+    LosesDown,
+    /// A `Down` goes to the next life of its slot.
+    TellsNextLife,
+    /// An end does not reach the other side of a link.
+    IgnoresLinks,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::StopsForward,
         Self::RestartsTemporary,
         Self::LosesWaiting,
@@ -29,5 +37,9 @@ impl Bug {
         Self::LeavesOrphan,
         Self::ForgetsNeeds,
         Self::OutlivesSignificant,
+        Self::KeepsMonitors,
+        Self::LosesDown,
+        Self::TellsNextLife,
+        Self::IgnoresLinks,
     ];
 }

@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::dead_letter::{DeadLetterBox, DeadLetters, DeadReason};
 use crate::event::{Events, SystemEvent};
 use crate::exit::{ExitKind, ExitReason};
+use crate::group::Groups;
 use crate::kind::{BodySeed, Kinds, SettingsError, Undelivered};
 use crate::life::Life;
 use crate::mailbox::Mailbox;
@@ -314,6 +315,7 @@ struct Inner {
     serials: AtomicU64,
     closed: AtomicBool,
     shared: Mutex<Shared>,
+    groups: Arc<Groups>,
 }
 
 /// What makes a kernel and its slots hold each other; dropped at the end.
@@ -357,6 +359,7 @@ impl Kernel {
             serials: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             shared: Mutex::new(config.shared.clone()),
+            groups: Arc::default(),
             config,
         }));
         let top = kernel.build_top(path, tree.root)?;
@@ -590,6 +593,11 @@ impl Kernel {
         role(path, self.0.config.exit_on_give_up)
     }
 
+    pub(crate) fn groups(&self) -> &Arc<Groups> {
+        &self.0.groups
+    }
+
+    /// A number that this kernel gives once.
     pub(crate) fn next_serial(&self) -> u64 {
         self.0.serials.fetch_add(1, Ordering::Relaxed)
     }

@@ -9,6 +9,7 @@
 //! | [`kernel`] | one running tree; the way in for everybody outside |
 //! | [`slot`], [`registry`], [`view`] | a child's place, found by path, shown as JSON |
 //! | `life`, `shell` | one life of an actor, and the loop that runs it as a task |
+//! | [`monitor`], [`group`], `bonds` | how actors that are no siblings hear of each other, and end with each other |
 //! | `mailbox`, [`address`], [`dead_letter`] | where messages wait, how they are sent, where they end |
 //! | [`planner`], [`intensity`], `supervisor::core` | what is decided, as pure functions |
 //! | `supervisor`, `supervisor::job` | the thin actor and the jobs that carry the decisions out |
@@ -27,6 +28,7 @@
 
 pub mod actor;
 pub mod address;
+mod bonds;
 #[cfg(test)]
 mod bug;
 pub mod clock;
@@ -34,12 +36,14 @@ pub mod context;
 pub mod dead_letter;
 pub mod event;
 pub mod exit;
+pub mod group;
 pub mod intensity;
 pub mod kernel;
 pub mod kind;
 mod life;
 mod mailbox;
 pub mod message;
+pub mod monitor;
 pub mod path;
 pub mod planner;
 pub mod priority;
@@ -57,11 +61,13 @@ pub use actor::{Actor, Apply, Next, Settings, Start};
 pub use address::{Address, AskError};
 pub use context::Context;
 pub use exit::{Exit, ExitKind, ExitReason};
+pub use group::{GroupChanged, GroupError, GroupName};
 pub use kernel::{Kernel, KernelConfig, KernelError, Mode, Runtimes};
 pub use kind::Kinds;
 pub use life::Life;
 pub use mailbox::SendError;
 pub use message::{Message, MessageError, NoAnswer, NoMessage, Reply};
+pub use monitor::{Down, Link, Monitor};
 pub use path::{ActorPath, ChildId};
 pub use priority::Priority;
 pub use slot::{Slot, SlotState};

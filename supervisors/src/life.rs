@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
+use crate::bonds::Bonds;
 use crate::exit::{ExitKind, ExitReason};
 use crate::path::ActorPath;
 
@@ -70,6 +71,7 @@ pub struct Life {
     heard: AtomicBool,
     /// The task of a worker's life.
     task: OnceLock<AbortHandle>,
+    bonds: Bonds,
 }
 
 impl fmt::Debug for Life {
@@ -106,6 +108,7 @@ impl Life {
             traps_exit: AtomicBool::new(true),
             heard: AtomicBool::new(false),
             task: OnceLock::new(),
+            bonds: Bonds::default(),
         })
     }
 
@@ -128,6 +131,11 @@ impl Life {
     /// From here on nothing this life does has an effect.
     pub(crate) fn revoke(&self) {
         self.revoked.store(true, Ordering::Release);
+    }
+
+    /// What hangs on it.
+    pub(crate) fn bonds(&self) -> &Bonds {
+        &self.bonds
     }
 
     /// Leaves a request; the caller then wakes the mailbox.
@@ -220,6 +228,8 @@ impl Life {
         if let Some(rites) = rites {
             rites(&reason);
         }
+        // Before the end is seen by who starts the next life: that one comes after this one's `Down`.
+        self.bonds.cut(self, &reason);
         let tasks = {
             let mut tasks = self.tasks.lock();
             self.ended.store(true, Ordering::Release);

@@ -17,6 +17,7 @@
 mod in_hand;
 mod inbox;
 mod lanes;
+mod notice;
 mod permits;
 mod room;
 mod stage;
@@ -39,12 +40,13 @@ use tokio::time::Instant;
 pub(crate) use self::in_hand::InHand;
 use self::in_hand::bury;
 use self::inbox::Inbox;
+use self::notice::Valid;
 use self::permits::Permits;
 use self::room::{Room, Waiting};
 use self::stage::Stage;
 use crate::dead_letter::{DeadLetterBox, DeadReason};
 use crate::exit::ExitReason;
-use crate::life::{Sender, sender};
+use crate::life::{Life, Sender, sender};
 use crate::message::{Message, NoAnswer};
 use crate::path::ActorPath;
 use crate::priority::LANES;
@@ -114,8 +116,7 @@ impl<M> SendError<M> {
 /// A message and what travels with it.
 struct Envelope<M> {
     message: M,
-    /// When it expires, in microseconds since the mailbox was made; 0 is never.
-    expires_us: u64,
+    valid: Valid,
     /// How many times it was tried.
     tries: u32,
 }
@@ -152,6 +153,8 @@ struct Rest {
     /// Whether the reader sleeps and has to be woken.
     asleep: AtomicBool,
     suspended: AtomicBool,
+    /// Whether there was ever a notice: most mailboxes never have one.
+    has_notices: AtomicBool,
     reader: Mutex<Option<Waker>>,
     waiting: Waiting,
     path: ActorPath,
@@ -174,6 +177,7 @@ impl<M: Message> Mailbox<M> {
             rest: Rest {
                 asleep: AtomicBool::new(false),
                 suspended: AtomicBool::new(false),
+                has_notices: AtomicBool::new(false),
                 reader: Mutex::default(),
                 waiting: Waiting::default(),
                 path,
@@ -283,7 +287,7 @@ impl<M: Message> Mailbox<M> {
     fn push(&self, lane: usize, message: M) -> Result<(), SendError<M>> {
         let mut envelope = Envelope {
             message,
-            expires_us: self.expiry(),
+            valid: self.valid(),
             tries: 0,
         };
         loop {
@@ -300,7 +304,7 @@ impl<M: Message> Mailbox<M> {
                 Err(SendError::Full(message)) => {
                     envelope = Envelope {
                         message,
-                        expires_us: self.expiry(),
+                        valid: self.valid(),
                         tries: 0,
                     };
                 }
@@ -317,9 +321,9 @@ impl<M: Message> Mailbox<M> {
         owed > 0
     }
 
-    fn expiry(&self) -> u64 {
+    fn valid(&self) -> Valid {
         let ttl = self.rest.spec.ttl;
-        ttl.map_or(0, |ttl| self.elapsed_us(ttl).max(1))
+        ttl.map_or(Valid::EVER, |ttl| Valid::until(self.elapsed_us(ttl)))
     }
 
     /// Microseconds since the mailbox was made, `ahead` from now.
@@ -338,10 +342,7 @@ impl<M: Message> Mailbox<M> {
                 Ok(())
             }
             Overflow::DropOldest => loop {
-                let mut oldest = None;
-                self.stage
-                    .lock()
-                    .pop_from(lane, self.inbox.permits(), &mut oldest);
+                let oldest = self.stage.lock().pop_oldest(lane, self.inbox.permits());
                 if let Some(oldest) = oldest.or_else(|| self.inbox.pop_oldest(lane)) {
                     self.bury(oldest.message, DeadReason::DroppedOldest, None);
                 }
@@ -356,14 +357,17 @@ impl<M: Message> Mailbox<M> {
     /// Takes the next message in `hand`, if there is one, and returns its lane. What has expired or is no longer asked
     /// for is buried.
     #[inline]
-    fn take(&self, life: &crate::life::Life, hand: &mut Option<Envelope<M>>) -> Option<usize> {
+    fn take(&self, life: &Life, hand: &mut Option<Envelope<M>>) -> Option<usize> {
         loop {
             let lane = self.pop(hand)?;
             let wanted = self.rest.waiting.wanted();
             if wanted != 0 {
                 self.wake_senders(wanted);
             }
-            match hand.as_mut().and_then(|envelope| self.is_stale(envelope)) {
+            match hand
+                .as_mut()
+                .and_then(|envelope| self.is_stale(envelope, life))
+            {
                 None => {
                     life.count_handled();
                     return Some(lane);
@@ -387,9 +391,8 @@ impl<M: Message> Mailbox<M> {
 
     /// Why a message is not to be handled any more.
     #[inline]
-    fn is_stale(&self, envelope: &mut Envelope<M>) -> Option<DeadReason> {
-        let expires_us = envelope.expires_us;
-        if expires_us != 0 && expires_us <= self.elapsed_us(Duration::ZERO) {
+    fn is_stale(&self, envelope: &mut Envelope<M>, life: &Life) -> Option<DeadReason> {
+        if !envelope.valid.is_ever() && self.is_over(envelope.valid, life) {
             return Some(DeadReason::Expired);
         }
         let reply = envelope.message.reply()?;
@@ -397,10 +400,22 @@ impl<M: Message> Mailbox<M> {
     }
 
     #[cold]
+    fn is_over(&self, valid: Valid, life: &Life) -> bool {
+        match valid.as_notice() {
+            #[cfg(test)]
+            Some(_) if self.rest.bug == Some(crate::bug::Bug::TellsNextLife) => false,
+            Some(number) => !life.bonds().take(number),
+            None => valid
+                .as_moment()
+                .is_some_and(|moment| moment <= self.elapsed_us(Duration::ZERO)),
+        }
+    }
+
+    #[cold]
     fn bury_stale(&self, stale: Option<Envelope<M>>, reason: DeadReason) {
         self.stage.lock().handled -= 1;
         if let Some(envelope) = stale {
-            self.bury(envelope.message, reason, None);
+            self.bury_envelope(envelope, reason);
         }
     }
 
@@ -457,7 +472,7 @@ impl<M: Message> Mailbox<M> {
     }
 
     /// Makes ready for the next life: keeps what waits, or buries it, as the spec says.
-    pub(crate) fn begin_life(&self, is_restart: bool) {
+    pub(crate) fn begin_life(&self, life: &Arc<Life>, is_restart: bool) {
         #[cfg(test)]
         if self.rest.bug == Some(crate::bug::Bug::LosesWaiting) {
             drop(self.stage.lock().drain(&self.inbox));
@@ -465,15 +480,25 @@ impl<M: Message> Mailbox<M> {
         if is_restart && self.rest.spec.on_restart == OnRestart::Drop {
             self.bury_all(DeadReason::DroppedAtRestart);
         }
+        self.retract(life, |_of_an_earlier_life| true);
         self.suspend(false);
     }
 
     fn bury_all(&self, reason: DeadReason) {
         let waiting = self.stage.lock().drain(&self.inbox);
         for envelope in waiting {
-            self.bury(envelope.message, reason, None);
+            self.bury_envelope(envelope, reason);
         }
         self.rest.waiting.wake_all();
+    }
+
+    /// Makes a dead letter of what was sent; a notice is dropped.
+    fn bury_envelope(&self, envelope: Envelope<M>, reason: DeadReason) {
+        if !envelope.valid.is_notice() {
+            self.bury(envelope.message, reason, None);
+        } else if catch_unwind(AssertUnwindSafe(|| drop(envelope))).is_err() {
+            tracing::warn!(path = %self.path(), "a panic while a notice was dropped");
+        }
     }
 
     /// Makes a dead letter of `message` and tells its asker.

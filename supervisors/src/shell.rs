@@ -46,7 +46,7 @@ pub(crate) async fn spawn<A: Actor>(
 ) -> Result<Spawned, ExitReason> {
     let life = Arc::clone(&ctx.life);
     life.set_mailbox(ctx.mailbox.key());
-    ctx.mailbox.begin_life(ctx.slot.incarnation() > 0);
+    ctx.mailbox.begin_life(&life, ctx.slot.incarnation() > 0);
     let attempt = Attempt(&life);
     let started = guarded(&life, A::start(&settings, &mut ctx)).await;
     let actor = match started {
@@ -56,8 +56,8 @@ pub(crate) async fn spawn<A: Actor>(
         }
         Ok(Ok(Start::Running(actor))) => actor,
         Ok(Ok(Start::Ignore)) => return Ok(Spawned::Ignored),
-        Ok(Err(Exit(reason))) => return Err(reason),
-        Err(panic) => return Err(panic.into()),
+        Ok(Err(Exit(reason))) => return Err(attempt.failed(reason)),
+        Err(panic) => return Err(attempt.failed(panic.into())),
     };
     attempt.worked();
     let last = LastBreath::new(Arc::clone(&life), above);
@@ -70,6 +70,12 @@ pub(crate) async fn spawn<A: Actor>(
 struct Attempt<'a>(&'a Life);
 
 impl Attempt<'_> {
+    /// Whoever watches the attempt hears why it failed.
+    fn failed(self, reason: ExitReason) -> ExitReason {
+        self.0.finish(reason.clone());
+        reason
+    }
+
     fn worked(self) {
         std::mem::forget(self);
     }

@@ -10,6 +10,7 @@
 //! this crate.
 
 mod actor;
+mod bonds;
 mod check;
 mod driver;
 mod tree;
@@ -139,6 +140,25 @@ pub enum Violation {
         /// Where.
         path: ActorPath,
     },
+    /// A `Down` that came twice, after `demonitor`, to another life, or of a life that goes on.
+    WrongDown {
+        /// Where.
+        path: ActorPath,
+        /// Of which monitor.
+        bond: u64,
+    },
+    /// A `Down` that never came.
+    MissingDown {
+        /// Where.
+        path: ActorPath,
+        /// Of which monitor.
+        bond: u64,
+    },
+    /// A life that outlived one that it was linked to.
+    Unlinked {
+        /// Where.
+        path: ActorPath,
+    },
     /// The kernel did not come up, or did not end.
     Stuck {
         /// In what.
@@ -173,7 +193,8 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 
 async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let world = Arc::new(World::new());
+    // Links end actors in an order of their own, so that the order of stops can be checked where there are none.
+    let world = Arc::new(World::new(rng.bool()));
     let tree = tree::grow(&mut rng, config.actors_max);
     let may_end = tree.root.auto_shutdown != AutoShutdown::Never;
     let kinds = Kinds::new().with::<SimActor>("sim", "an actor of the simulation");
@@ -195,6 +216,7 @@ async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
         driver::drive(&kernel, &world, &mut rng, config).await;
         driver::quieten().await;
         check::quiet(&kernel, may_end, &mut violations);
+        world.bonds().quiet(&mut violations);
         world.begin_shutdown();
         kernel.shutdown().await;
     };
@@ -203,6 +225,7 @@ async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
     }
     // Drops of the last actors and tasks are under way.
     tokio::time::sleep(Duration::from_secs(60)).await;
+    violations.extend(world.bonds().take_violations());
     check::history(&world, &kernel, &mut violations);
     (world.log(), violations)
 }

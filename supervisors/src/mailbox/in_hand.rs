@@ -12,11 +12,11 @@ pub(crate) struct InHand<'a, M: Message> {
     before: Option<String>,
     mailbox: &'a Mailbox<M>,
     /// Where the reason is found when the life ends with the message in hand.
-    life: &'a crate::life::Life,
+    life: &'a Life,
 }
 
 impl<'a, M: Message> InHand<'a, M> {
-    pub(crate) fn empty(mailbox: &'a Mailbox<M>, life: &'a crate::life::Life) -> Self {
+    pub(crate) fn empty(mailbox: &'a Mailbox<M>, life: &'a Life) -> Self {
         Self {
             envelope: None,
             lane: 0,
@@ -43,7 +43,9 @@ impl<'a, M: Message> InHand<'a, M> {
     pub(crate) fn finish(&mut self) {
         #[cfg(test)]
         if self.mailbox.rest.bug == Some(crate::bug::Bug::HandlesTwice)
-            && let Some(mut envelope) = self.envelope.take_if(|envelope| envelope.tries == 0)
+            && let Some(mut envelope) = self
+                .envelope
+                .take_if(|envelope| envelope.tries == 0 && !envelope.valid.is_notice())
         {
             envelope.tries += 1;
             drop(self.mailbox.put_back(self.lane, envelope));
@@ -70,7 +72,11 @@ impl<M: Message> Drop for InHand<'_, M> {
             .message
             .reply()
             .is_some_and(|reply| reply.is_taken());
-        let may_retry = envelope.tries < mailbox.rest.spec.retry && !taken && !life.is_revoked();
+        // A notice was for this life alone.
+        let may_retry = envelope.tries < mailbox.rest.spec.retry
+            && !envelope.valid.is_notice()
+            && !taken
+            && !life.is_revoked();
         let untouched =
             may_retry && self.before.is_some() && self.before == print(&envelope.message);
         let envelope = if untouched {

@@ -105,6 +105,24 @@ impl<M> Inbox<M> {
         Ok(was_empty)
     }
 
+    /// Pushes if the gate is open, whether there is room or not. Gives the message back if it is not.
+    pub(super) fn push_notice(&self, lane: usize, envelope: Envelope<M>) -> Option<M> {
+        let mut queues = self.queues.lock();
+        match queues.lanes.get_mut(lane) {
+            Some(queue) if self.gate() == Gate::Open => {
+                queue.push_back(envelope);
+                self.signals.arrived.fetch_or(1 << lane, Ordering::SeqCst);
+                None
+            }
+            _ => Some(envelope.message),
+        }
+    }
+
+    /// Changes what waits; the permits stay as they are.
+    pub(super) fn with_lanes(&self, change: impl FnOnce(&mut [VecDeque<Envelope<M>>; LANES])) {
+        change(&mut self.queues.lock().lanes);
+    }
+
     #[cold]
     fn stand_back(&self) -> MutexGuard<'_, Queues<M>> {
         for _ in 0..TRIES {
@@ -134,11 +152,11 @@ impl<M> Inbox<M> {
         self.signals.arrived.fetch_and(!lanes, Ordering::AcqRel);
     }
 
-    /// Takes the oldest message of `lane`; its permit stays here.
+    /// Takes the oldest message of `lane` that was sent; its permit stays here.
     pub(super) fn pop_oldest(&self, lane: usize) -> Option<Envelope<M>> {
         let mut queues = self.queues.lock();
         let queue = queues.lanes.get_mut(lane)?;
-        let oldest = queue.pop_front()?;
+        let oldest = oldest_sent(queue)?;
         if queue.is_empty() {
             self.signals
                 .arrived
@@ -151,4 +169,12 @@ impl<M> Inbox<M> {
     pub(super) fn len(&self) -> usize {
         self.queues.lock().lanes.iter().map(VecDeque::len).sum()
     }
+}
+
+/// Takes the oldest message of a lane that is no notice.
+pub(super) fn oldest_sent<M>(queue: &mut VecDeque<Envelope<M>>) -> Option<Envelope<M>> {
+    let at = queue
+        .iter()
+        .position(|envelope| !envelope.valid.is_notice())?;
+    queue.remove(at)
 }

@@ -64,9 +64,19 @@ impl<M> Stage<M> {
         if queue.is_empty() {
             self.filled &= !(1 << lane);
         }
-        if hand.is_some() {
+        if hand
+            .as_ref()
+            .is_some_and(|envelope| !envelope.valid.is_notice())
+        {
             self.owe(lane, 1, permits);
         }
+    }
+
+    /// Takes the oldest of `lane` that was sent, to make room.
+    pub(super) fn pop_oldest(&mut self, lane: usize, permits: &Permits) -> Option<Envelope<M>> {
+        let oldest = inbox::oldest_sent(self.lanes.get_mut(lane)?)?;
+        self.owe(lane, 1, permits);
+        Some(oldest)
     }
 
     /// Puts a message back to the front of its lane.
@@ -102,7 +112,12 @@ impl<M> Stage<M> {
                 all.extend(queue.drain(..));
             }
             // No lane holds more than its permits, which this type counts.
-            let count = u32::try_from(all.len() - before).unwrap_or(u32::MAX);
+            let sent = all
+                .iter()
+                .skip(before)
+                .filter(|envelope: &&Envelope<M>| !envelope.valid.is_notice())
+                .count();
+            let count = u32::try_from(sent).unwrap_or(u32::MAX);
             self.owe(lane, count, inbox.permits());
         }
         self.filled = 0;

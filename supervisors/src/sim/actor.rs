@@ -11,6 +11,7 @@ use crate::actor::{Actor, Next, Start};
 use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
 use crate::message::Message;
+use crate::monitor::{Down, Monitor};
 use crate::path::ActorPath;
 use crate::priority::Priority;
 
@@ -54,6 +55,14 @@ pub(super) enum SimMessage {
     Panic,
     /// End in order.
     Finish,
+    /// Monitor what is there, by this number.
+    Watch(u64, ActorPath),
+    /// End the monitor that was made last.
+    Unwatch,
+    /// Link to what is there, and be told of its end if this says so.
+    Link(ActorPath, bool),
+    /// What was monitored by this number has ended.
+    Down(Option<u64>, Down),
 }
 
 impl Message for SimMessage {
@@ -70,6 +79,10 @@ impl Message for SimMessage {
             Self::Crash => "crash",
             Self::Panic => "panic",
             Self::Finish => "finish",
+            Self::Watch(..) => "watch",
+            Self::Unwatch => "unwatch",
+            Self::Link(..) => "link",
+            Self::Down(..) => "down",
         }
     }
 }
@@ -82,12 +95,48 @@ pub(super) struct SimActor {
     incarnation: u64,
     slot: u64,
     stop_ms: u64,
+    watches: Vec<(u64, Monitor)>,
 }
 
 impl SimActor {
     fn event(&self, event: Event) {
         if let Some(world) = &self.world {
             world.event(event);
+        }
+    }
+
+    /// Binds itself to others.
+    fn bind(&mut self, message: &SimMessage, ctx: &Context<Self>) {
+        let Some(world) = &self.world else { return };
+        let running = |path: &ActorPath| {
+            let life = ctx.kernel().registry().get(path)?.life()?;
+            (!life.is_revoked()).then_some(life)
+        };
+        match message {
+            SimMessage::Watch(bond, path) => {
+                world.bonds().watch(*bond, &ctx.life, running(path));
+                let bond = *bond;
+                let made = move |down| SimMessage::Down(Some(bond), down);
+                self.watches.push((bond, ctx.monitor(path, made)));
+            }
+            SimMessage::Unwatch => {
+                if let Some((bond, monitor)) = self.watches.pop() {
+                    world.bonds().unwatch(bond);
+                    ctx.demonitor(monitor);
+                }
+            }
+            SimMessage::Link(path, is_told) => {
+                let peer = running(path).filter(|peer| !Arc::ptr_eq(peer, &ctx.life));
+                if *is_told {
+                    ctx.link_as(path, |down| SimMessage::Down(None, down));
+                } else {
+                    ctx.link(path);
+                }
+                if let Some(peer) = peer {
+                    world.bonds().link(&ctx.life, &peer, !is_told);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -122,6 +171,7 @@ impl Actor for SimActor {
             incarnation: ctx.incarnation(),
             slot: ctx.slot_serial(),
             stop_ms: settings.stop_ms,
+            watches: Vec::new(),
         };
         let restart = ctx.spec().restart;
         let (path, incarnation) = (actor.path.clone(), actor.incarnation);
@@ -136,7 +186,7 @@ impl Actor for SimActor {
     async fn handle(
         &mut self,
         message: &mut SimMessage,
-        _: &mut Context<Self>,
+        ctx: &mut Context<Self>,
     ) -> Result<Next, Exit> {
         match message {
             SimMessage::Work {
@@ -165,6 +215,19 @@ impl Actor for SimActor {
             SimMessage::Finish => {
                 self.handled();
                 Ok(Next::Stop)
+            }
+            SimMessage::Down(bond, down) => {
+                if let Some(world) = &self.world {
+                    world.act(&format!("{} was told of {bond:?} {down:?}", self.path));
+                    bond.iter()
+                        .for_each(|bond| world.bonds().down(*bond, &ctx.life));
+                }
+                Ok(Next::Continue)
+            }
+            bond => {
+                self.bind(bond, ctx);
+                self.handled();
+                Ok(Next::Continue)
             }
         }
     }

@@ -115,7 +115,7 @@ async fn tell(world: &World, address: &Address<SimMessage>, message: SimMessage,
 }
 
 async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: usize) {
-    let dice = rng.u8(0..20);
+    let dice = rng.u8(0..30);
     let target = if rng.u8(0..6) == 0 {
         any_supervisor(kernel, rng)
     } else {
@@ -141,6 +141,19 @@ async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, numbe
         // A person may restart a temporary child; the checker takes a second life of one for a fault.
         15 if slot.spec().restart != Restart::Temporary => {
             in_background(kernel, world, path, "restart");
+        }
+        20..=29 => {
+            let other =
+                any_worker(kernel, rng).map_or_else(ActorPath::root, |slot| slot.path().clone());
+            let message = match rng.u8(0..4) {
+                0 => SimMessage::Unwatch,
+                1 if world.has_links() => SimMessage::Link(other, rng.u8(0..4) == 0),
+                _ => SimMessage::Watch(number as u64, other),
+            };
+            world.act(&format!("tell {path} {message:?}"));
+            if let Some(address) = kernel.address::<SimMessage>(&path) {
+                tell(world, &address, message, false).await;
+            }
         }
         16 => note(world, "delete", &path, kernel.delete(&path).await),
         17 => note(

@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::bonds::SimBonds;
 use crate::path::ActorPath;
 use crate::report::Fact;
 use crate::spec::Restart;
@@ -35,6 +36,8 @@ pub(super) enum Event {
 pub(super) struct World {
     start: Instant,
     notes: Mutex<Notes>,
+    bonds: SimBonds,
+    has_links: bool,
 }
 
 #[derive(Debug, Default)]
@@ -46,11 +49,23 @@ struct Notes {
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(has_links: bool) -> Self {
         Self {
             start: Instant::now(),
             notes: Mutex::default(),
+            bonds: SimBonds::default(),
+            has_links,
         }
+    }
+
+    /// The monitors and links of its actors.
+    pub(super) fn bonds(&self) -> &SimBonds {
+        &self.bonds
+    }
+
+    /// Whether actors link to each other.
+    pub(super) fn has_links(&self) -> bool {
+        self.has_links
     }
 
     fn line(&self, text: &str) -> String {
