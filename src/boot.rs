@@ -21,6 +21,7 @@ use crate::guard::Guarded;
 use crate::http;
 use crate::recorder::{Origin, Recorder};
 use crate::socket::{self, SocketError, SocketLock};
+use crate::state_store::FileStore;
 use crate::systemd::{self, SystemdSettings};
 
 /// Threads of the control runtime.
@@ -125,6 +126,7 @@ pub struct RunningKernel {
     work: Option<Runtime>,
     lock: SocketLock,
     data_dir: PathBuf,
+    states: Arc<FileStore>,
     seed: u64,
     recorder: Arc<Recorder>,
 }
@@ -169,6 +171,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let (control, work) = runtimes(&tell)?;
     let since = Instant::now();
     let lock = control.block_on(take_lock(&socket, &tree.name))?;
+    let states = Arc::new(FileStore::new(&data_dir));
     let (began, listening) = watch::channel(false);
     let runtimes = Runtimes {
         control: control.handle().clone(),
@@ -188,6 +191,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         observer: Some(watching(began, Arc::clone(&recorder), observer)),
         exit_on_give_up,
         safe,
+        states: states.clone(),
         ..KernelConfig::new(runtimes, kinds, seed)
     };
     let config = config.with_shared(Arc::clone(&recorder));
@@ -199,6 +203,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         work: Some(work),
         lock,
         data_dir,
+        states,
         seed,
         recorder,
     };
@@ -300,7 +305,7 @@ impl RunningKernel {
         self.lock.socket()
     }
 
-    /// Its data folder; nothing has made it yet.
+    /// Its data folder, made with the first state that is kept.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
@@ -361,5 +366,6 @@ impl Drop for RunningKernel {
         if let Some(control) = self.control.take() {
             control.shutdown_timeout(ANSWERS_WITHIN);
         }
+        self.states.close();
     }
 }

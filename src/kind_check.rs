@@ -30,6 +30,10 @@ impl KindCheck for KnownKinds<'_> {
         }
     }
 
+    fn keeps_state(&self, kind: &str) -> bool {
+        self.0.get(kind).is_none_or(|kind| kind.keeps_state())
+    }
+
     fn about(&self, kind: &str) -> String {
         self.0
             .get(kind)

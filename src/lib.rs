@@ -39,6 +39,7 @@ pub mod output;
 pub mod recorder;
 pub mod screen;
 pub mod socket;
+mod state_store;
 pub mod systemd;
 pub mod tree_file;
 mod watch;

@@ -115,6 +115,11 @@ pub trait KindCheck {
     /// All that does not fit.
     fn check(&self, kind: &str, settings: &Value) -> Result<(), Vec<SettingsFault>>;
 
+    /// Whether `kind` has a state that can be kept.
+    fn keeps_state(&self, _kind: &str) -> bool {
+        true
+    }
+
     /// What `kind` is, in one line; empty if that is not known.
     fn about(&self, _kind: &str) -> String {
         String::new()

@@ -5,7 +5,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use unity_supervisors::{Actor, Context, Exit, ExitKind, ExitReason, Message, Next, Reply, Start};
+use unity_supervisors::state::CodecError;
+use unity_supervisors::{
+    Actor, Context, Exit, ExitKind, ExitReason, Message, Next, Reply, Snapshot, Start,
+};
 
 use crate::duration::DurationText;
 
@@ -66,7 +69,8 @@ pub enum ProbeMessage {
     Busy(DurationText),
     /// Answer this.
     Echo(Value, Reply<Value>),
-    /// Answer how many messages this life and all lives of this slot took in hand before this one.
+    /// Answer how many messages this life and all lives of this slot took in hand before this one; where the child keeps
+    /// its state, all lives that it knows of.
     Count(Reply<Value>),
 }
 
@@ -74,11 +78,14 @@ pub enum ProbeMessage {
 #[derive(Debug)]
 pub struct Probe {
     stop_takes: Option<Duration>,
+    /// How many messages were taken in hand in all lives, by the state that it keeps.
+    kept: Option<u64>,
 }
 
 impl Actor for Probe {
     type Message = ProbeMessage;
     type Settings = ProbeSettings;
+    const STATE: Option<u32> = Some(1);
 
     async fn start(settings: &ProbeSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
         ctx.trap_exit(settings.trap_exit);
@@ -87,6 +94,9 @@ impl Actor for Probe {
         match answer.copied().unwrap_or(StartAnswer::Ok) {
             StartAnswer::Ok => Ok(Start::Running(Self {
                 stop_takes: settings.stop_takes.map(|takes| takes.0),
+                kept: ctx
+                    .keeps_state()
+                    .then(|| ctx.restored().unwrap_or_default()),
             })),
             StartAnswer::Fail => Err(Exit::error("this start was told to fail")),
             StartAnswer::Ignore => Ok(Start::Ignore),
@@ -99,6 +109,10 @@ impl Actor for Probe {
         message: &mut ProbeMessage,
         ctx: &mut Context<Self>,
     ) -> Result<Next, Exit> {
+        let kept = self.kept;
+        if let Some(kept) = &mut self.kept {
+            *kept += 1;
+        }
         match message {
             ProbeMessage::Crash(text) => return Err(Exit::error(text.clone())),
             #[expect(clippy::panic, reason = "it was asked for")]
@@ -125,7 +139,8 @@ impl Actor for Probe {
             }
             ProbeMessage::Echo(value, reply) => reply.send(value.clone()),
             ProbeMessage::Count(reply) => {
-                let (_, total) = ctx.handled_before();
+                let (_, of_slot) = ctx.handled_before();
+                let total = kept.unwrap_or(of_slot);
                 reply.send(json!({ "incarnation": ctx.incarnation(), "total": total }));
             }
         }
@@ -136,6 +151,10 @@ impl Actor for Probe {
         if let Some(takes) = self.stop_takes {
             tokio::time::sleep(takes).await;
         }
+    }
+
+    fn snapshot(&self) -> Result<Option<Snapshot>, CodecError> {
+        self.kept.as_ref().map(Snapshot::of).transpose()
     }
 
     fn observe(&self) -> Value {

@@ -91,6 +91,7 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
         "abandoned": node.abandoned,
         "supervisor": supervisor,
         "safe_reason": kernel.safe_reason(),
+        "started_fresh": slot.fresh(),
         "waits_for": need.as_deref().map(need_of),
         "exits": exits(kernel, &history),
         "earlier_exits": exits(kernel, &earlier(kernel, path, &history)),
@@ -282,6 +283,13 @@ fn head(document: &Value, screen: &Screen) -> String {
         );
     }
     let mut out = line.wrap(screen, 2);
+    let fresh = text(document, "started_fresh");
+    if !fresh.is_empty() {
+        let mut line = Line::new();
+        line.push(Tone::Warn, "started fresh");
+        line.push(Tone::Plain, &format!(": {fresh}"));
+        out.push_str(&line.wrap(screen, 2));
+    }
     let safe = text(document, "safe_reason");
     if !safe.is_empty() && (text(document, "path") == "/" || state == "quarantined") {
         let mut line = Line::new();

@@ -106,6 +106,9 @@ impl Reader<'_> {
                 spec.start_timeout = Some(timeout);
             }
         }
+        if let Some(probation) = self.positive(fields.get("probation")) {
+            spec.probation = probation;
+        }
         if let Some(essential) = self.boolean(fields.get("essential")) {
             spec.essential = essential;
         }

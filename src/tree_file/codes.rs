@@ -72,6 +72,7 @@ codes! {
     WrongOwner "UK0218" "the key belongs to another sort of child"
     BadSettings "UK0219" "settings do not fit their kind"
     BadInclude "UK0220" "an include is not the path of a list of children"
+    NoStateToKeep "UK0221" "the kind has no state to keep"
     SignificantNever "UK0231" "a child is significant, and its supervisor never ends by itself"
     SignificantPermanent "UK0232" "a child is significant and permanent at once"
 
@@ -88,11 +89,10 @@ codes! {
 
     NoTemplate "UK0401" "templates are not built yet"
     NoOnCrash "UK0404" "`on_crash` is not built yet"
-    NoProbation "UK0405" "`probation` is not built yet"
+    NoProbation "UK0405" "`probation` is built for children that keep their state only"
     NoStall "UK0406" "`stall` and `stall_after` are not built yet"
     NoHealth "UK0407" "`health` of a worker is not built yet"
     NoRuntime "UK0408" "`runtime` is not built yet"
-    NoState "UK0409" "`state` is not built yet"
     NoPlace "UK0410" "`place` is not built yet"
     NoSecrets "UK0411" "secrets are not built yet"
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use unity_supervisors::path::ChildId;
 use unity_supervisors::spec::{
-    Backoff, ChildKind, ChildSpec, MailboxSpec, Shutdown, SupervisorSpec, TreeSpec,
+    Backoff, ChildKind, ChildSpec, MailboxSpec, Shutdown, StateSpec, SupervisorSpec, TreeSpec,
 };
 
 use super::keys::word_of;
@@ -102,14 +102,27 @@ pub(super) fn child_items(spec: &ChildSpec) -> Items<'_> {
         Some(backoff) => ("backoff", Item::Map(backoff_items(backoff))),
         None => ("backoff", Item::Unsaid("none, a restart comes at once")),
     });
+    items.push(("probation", json!(format_duration(spec.probation)).into()));
     items.push(("needs", json!(spec.needs).into()));
     match &spec.what {
         ChildKind::Worker(worker) => {
             items.push(("mailbox", Item::Map(mailbox_items(&worker.mailbox))));
+            items.push(match &worker.state {
+                Some(state) => ("state", Item::Map(kept_items(state))),
+                None => ("state", Item::Unsaid("off, each life begins anew")),
+            });
         }
         ChildKind::Supervisor(supervisor) => items.extend(supervisor_items(supervisor)),
     }
     items
+}
+
+/// The keys of a `state`.
+pub(super) fn kept_items(state: &StateSpec) -> Items<'static> {
+    vec![
+        ("keep", json!(true).into()),
+        ("every", json!(format_duration(state.every)).into()),
+    ]
 }
 
 /// The keys of a supervisor.
@@ -239,9 +252,11 @@ impl Yaml<'_> {
                 self.line(indent, format_args!("{key}:"));
                 let none = Vec::new();
                 let backoff = backoff_items(&Backoff::default());
+                let state = kept_items(&StateSpec::default());
                 let defaults = match default {
                     Some(Item::Map(defaults)) => defaults,
                     _ if key == "backoff" => &backoff,
+                    _ if key == "state" => &state,
                     _ => &none,
                 };
                 self.items(items, defaults, indent + 2);

@@ -101,7 +101,7 @@ pub(super) const CHILD: &[(Owner, Key)] = &[
     (Owner::Child, key("essential", Form::Bool, "Whether it goes on in safe mode; of children of the root only.")),
     (Owner::Child, key("start_timeout", Form::Duration { positive: true, words: &["infinity"] }, "How long its start may take.")),
     (Owner::Child, key("backoff", Form::Map(BACKOFF, Optional::No), "Pauses before restarts, longer each time; they begin anew after `max` without an exit. Without it a restart comes at once.")),
-    (Owner::Child, key("probation", Form::DefaultOnly(|| json!({"type": "string", "pattern": "^0*30(s|000ms)$"})), "How long it must run after a change of settings to count as good.")),
+    (Owner::Child, key("probation", TIME_ABOVE_ZERO, "Of a child that keeps its state: how long it must run after a crash for a second one not to make it start without.")),
     (Owner::Child, key("needs", Form::Ids, "Ids of siblings before it that must run for it to run.")),
     (Owner::Child, key("place", Form::DefaultOnly(|| json!({"const": "here"})), "The node that it runs on.")),
     (Owner::Worker, key("mailbox", Form::Map(MAILBOX, Optional::Yes), "The bounds of its mailbox.")),
@@ -110,7 +110,7 @@ pub(super) const CHILD: &[(Owner, Key)] = &[
     (Owner::Worker, key("stall", Form::Unbuilt, "What is done about a stall.")),
     (Owner::Worker, key("on_crash", Form::DefaultOnly(|| json!({"type": "array", "maxItems": 0})), "What is tried after crashes, step by step.")),
     (Owner::Worker, key("runtime", Form::DefaultOnly(|| json!({"const": "work"})), "The runtime that it runs on.")),
-    (Owner::Worker, key("state", Form::DefaultOnly(|| json!({"type": "object", "properties": {"keep": {"const": false}}, "required": ["keep"]})), "Whether its state outlives it.")),
+    (Owner::Worker, key("state", Form::Map(STATE, Optional::No), "Whether its state outlives it, and the kernel. Without it each life begins anew.")),
     (Owner::Supervisor, key("strategy", Form::Words(|| words(&supervisor::STRATEGIES)), "Which children are restarted when one fails: one_for_one is that child, one_for_all are all, rest_for_one is that child and those after it.")),
     (Owner::Supervisor, key("intensity", Form::Integer(0), "How many restarts it allows within `period`; one more and it gives up.")),
     (Owner::Supervisor, key("period", TIME_ABOVE_ZERO, "The time within which restarts are counted.")),
@@ -151,6 +151,13 @@ pub(super) const BACKOFF: &[Key] = &[
         Form::Number(0.0, 1.0),
         "The share of a pause that chance may add or take away, from 0 to 1.",
     ),
+];
+
+/// The keys of a `state`.
+#[rustfmt::skip]
+pub(super) const STATE: &[Key] = &[
+    key("keep", Form::Bool, "Whether it is kept."),
+    key("every", TIME_ABOVE_ZERO, "Time between two snapshots; what was done since the last one is lost in a crash."),
 ];
 
 /// The keys of a `mailbox`.

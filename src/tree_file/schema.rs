@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use unity_actors::duration;
 use unity_supervisors::path::{ChildId, ID_LEN_MAX};
 use unity_supervisors::priority::Priority;
-use unity_supervisors::spec::{Backoff, ChildSpec, MailboxSpec, SupervisorSpec};
+use unity_supervisors::spec::{Backoff, ChildSpec, MailboxSpec, StateSpec, SupervisorSpec};
 
 use super::KindCheck;
 use super::effective::{self, Item};
@@ -255,7 +255,8 @@ fn form(form: &Form, kinds: &dyn KindCheck) -> Value {
         Form::Map(keys, optional) => {
             let backoff = effective::backoff_items(&Backoff::default());
             let mailbox = effective::mailbox_items(&MailboxSpec::default());
-            let map = mapping(*keys, &[&backoff, &mailbox], kinds);
+            let state = effective::kept_items(&StateSpec::default());
+            let map = mapping(*keys, &[&backoff, &mailbox, &state], kinds);
             match optional {
                 Optional::Yes => or_nothing(map),
                 Optional::No => map,

@@ -44,6 +44,10 @@ impl Memory<'_> {
 pub(super) struct Kinds;
 
 impl KindCheck for Kinds {
+    fn keeps_state(&self, kind: &str) -> bool {
+        kind != "log"
+    }
+
     fn names(&self) -> Vec<String> {
         ["probe", "sensor.host", "process", "log"]
             .map(str::to_owned)

@@ -15,7 +15,8 @@ use super::reader::Reader;
 /// Reports the unbuilt keys of a child.
 pub(super) fn of_child(reader: &mut Reader<'_>, fields: Fields<'_>) {
     let probation = reader.duration(fields.get("probation"));
-    let own = probation.is_some_and(|probation| probation != ChildSpec::PROBATION);
+    let own = !keeps_state(fields)
+        && probation.is_some_and(|probation| probation != ChildSpec::PROBATION);
     not_built(
         reader,
         fields.get("probation").filter(|_| own),
@@ -47,11 +48,14 @@ pub(super) fn of_child(reader: &mut Reader<'_>, fields: Fields<'_>) {
         !matches!(entry.node.value, Value::Bool(false)) && entry.node.as_text() != Some("off")
     };
     not_built(reader, fields.get("health").filter(on), Code::NoHealth);
-    let kept = |entry: &&Entry| {
+}
+
+/// Whether a child keeps its state, which makes use of its probation.
+fn keeps_state(fields: Fields<'_>) -> bool {
+    fields.get("state").is_some_and(|entry| {
         let keep = entry.node.get("keep").map(|keep| &keep.node.value);
         !matches!(keep, Some(Value::Bool(false)))
-    };
-    not_built(reader, fields.get("state").filter(kept), Code::NoState);
+    })
 }
 
 /// Reports the unbuilt keys of a supervisor.
@@ -68,6 +72,7 @@ fn not_built(reader: &mut Reader<'_>, entry: Option<&Entry>, code: Code) {
     let key = &entry.key.text;
     let help = match code {
         Code::NoTemplate => "list the children under `children:`".to_owned(),
+        Code::NoProbation => "take out `probation`, or add `state: { keep: true }`".to_owned(),
         Code::NoStall => format!("take out `{key}`: this kernel does not watch for stalls"),
         _ => format!("take out `{key}`; without it the child has the default"),
     };

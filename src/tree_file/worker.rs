@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use unity_supervisors::path::ChildId;
 use unity_supervisors::priority::Priority;
-use unity_supervisors::spec::{ChildKind, ChildSpec, MailboxSpec, OnRestart, Overflow};
+use unity_supervisors::spec::{ChildKind, ChildSpec, MailboxSpec, OnRestart, Overflow, StateSpec};
 
 use super::codes::Code;
 use super::diagnostic::Diagnostic;
@@ -35,9 +35,13 @@ impl Reader<'_> {
         }
         let settings = self.settings(fields, known.then_some(kind));
         let mailbox = fields.get("mailbox").map(|entry| self.mailbox(entry));
+        let state = fields
+            .get("state")
+            .and_then(|entry| self.state(entry, known.then_some(kind)));
         let mut spec = ChildSpec::worker(id, kind);
         if let ChildKind::Worker(worker) = &mut spec.what {
             worker.settings = settings;
+            worker.state = state;
             if let Some(mailbox) = mailbox {
                 worker.mailbox = Arc::new(mailbox);
             }
@@ -73,6 +77,35 @@ impl Reader<'_> {
                 .help(help)
                 .fix(fix),
         );
+    }
+
+    /// How it keeps its state, if it does.
+    fn state(&mut self, entry: &Entry, kind: Option<&str>) -> Option<StateSpec> {
+        let mut state = StateSpec::default();
+        let fields = match &entry.node.value {
+            Value::Map(_) => self.fields(&entry.node, "`state`")?,
+            _ => {
+                let help = "write `state: { keep: true }`".to_owned();
+                self.wrong_type(entry, "a mapping", Some(help));
+                return None;
+            }
+        };
+        self.only_keys(fields, &keys::names(keys::STATE), "`state`");
+        if let Some(every) = self.positive(fields.get("every")) {
+            state.every = every;
+        }
+        if self.boolean(fields.get("keep")) == Some(false) {
+            return None;
+        }
+        if let Some(kind) = kind.filter(|kind| !self.sources.kinds.keeps_state(kind)) {
+            let message = format!("the kind `{kind}` has no state to keep");
+            self.report(
+                Diagnostic::new(Code::NoStateToKeep, message)
+                    .at(entry.key.span, "each of its lives begins anew")
+                    .help("take out `state`"),
+            );
+        }
+        Some(state)
     }
 
     fn mailbox(&mut self, entry: &Entry) -> MailboxSpec {

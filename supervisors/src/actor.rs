@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
 use crate::message::Message;
+use crate::state::{CodecError, Snapshot};
 
 /// What a child is configured with: serde with JSON Schema, unknown fields refused.
 ///
@@ -35,6 +36,9 @@ pub trait Actor: Send + Sized + 'static {
     type Message: Message;
     /// What it is configured with.
     type Settings: Settings;
+    /// The version of what [`snapshot`](Self::snapshot) keeps, to be raised when its form changes; `None` if it keeps
+    /// nothing, so that a tree which asks for that is refused.
+    const STATE: Option<u32> = None;
 
     /// Begins a life. Siblings that come later wait for it.
     ///
@@ -70,6 +74,15 @@ pub trait Actor: Send + Sized + 'static {
     fn stop(self, reason: &ExitReason, ctx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _unused = (reason, ctx);
         async {}
+    }
+
+    /// What of it the next life finds with [`Context::restored`]; asked between two messages, only of children that keep
+    /// their state. `None` keeps what is kept already.
+    ///
+    /// # Errors
+    /// [`CodecError`] if it cannot be encoded; what is kept already stays.
+    fn snapshot(&self) -> Result<Option<Snapshot>, CodecError> {
+        Ok(None)
     }
 
     /// What `uk state PATH` and tests see.

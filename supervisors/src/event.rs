@@ -37,6 +37,7 @@ impl SystemEvent {
             Fact::Exited { .. } => "system.child.exited",
             Fact::State { .. } => "system.child.changed",
             Fact::Deleted { .. } => "system.child.deleted",
+            Fact::Fresh { .. } => "system.child.fresh",
             Fact::Safe { why: Some(_) } => "system.safe_mode.entered",
             Fact::Safe { why: None } => "system.safe_mode.ended",
         }
@@ -49,6 +50,7 @@ impl SystemEvent {
             Fact::Started { path, .. }
             | Fact::Exited { path, .. }
             | Fact::State { path, .. }
+            | Fact::Fresh { path, .. }
             | Fact::Deleted { path } => path.clone(),
             Fact::Safe { .. } => ActorPath::root(),
         }
@@ -64,7 +66,7 @@ impl SystemEvent {
             Fact::Exited { record, .. } => json!(record),
             Fact::State { state, .. } => json!({ "state": state }),
             Fact::Deleted { .. } | Fact::Safe { why: None } => json!({}),
-            Fact::Safe { why: Some(why) } => json!({ "why": why }),
+            Fact::Fresh { why, .. } | Fact::Safe { why: Some(why) } => json!({ "why": why }),
         }
     }
 }

@@ -41,6 +41,7 @@ use crate::slot::{Body, ExitRecord, Slot, SupervisorBody};
 use crate::spec::{
     AutoShutdown, ChildKind, ChildSpec, SignificanceError, SupervisorSpec, Template, TreeSpec,
 };
+use crate::state::{MemoryStore, StateStore};
 use crate::supervisor::core::{Done, Request, RequestError, Role};
 use crate::supervisor::{SupervisorMessage, facts, register, role, start_supervisor};
 
@@ -130,6 +131,8 @@ pub struct KernelConfig {
     pub exit_on_give_up: bool,
     /// Why it boots into safe mode, if it does: then only essential children of the root are started.
     pub safe: Option<String>,
+    /// Where the states of children that keep theirs are kept; in memory unless something better is given.
+    pub states: Arc<dyn StateStore>,
     /// What [`Kernel::shared`] holds from the start; add to it with [`with_shared`](Self::with_shared).
     pub shared: Shared,
     /// A fault planted on purpose.
@@ -159,6 +162,7 @@ impl KernelConfig {
             observer: None,
             exit_on_give_up: false,
             safe: None,
+            states: Arc::new(MemoryStore::default()),
             shared: Shared::new(),
             #[cfg(test)]
             bug: None,
@@ -469,6 +473,7 @@ impl Kernel {
                     path: &path,
                     spec: worker,
                     dead_letters,
+                    states: &config.states,
                     #[cfg(test)]
                     bug: config.bug,
                 };

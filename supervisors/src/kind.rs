@@ -22,6 +22,7 @@ use crate::path::ActorPath;
 use crate::shell::{Spawned, spawn};
 use crate::slot::Slot;
 use crate::spec::WorkerSpec;
+use crate::state::{Kept, StateStore};
 use crate::supervisor::Above;
 
 /// Settings that do not fit their kind.
@@ -40,6 +41,8 @@ pub struct SettingsError {
 pub trait Kind: Send + Sync {
     /// What it is, in one line.
     fn about(&self) -> &'static str;
+    /// Whether it has a state that can be kept.
+    fn keeps_state(&self) -> bool;
     /// The JSON Schema of its settings.
     fn settings_schema(&self) -> Value;
     /// The JSON Schema of its messages, if they have a JSON form.
@@ -59,6 +62,7 @@ pub struct BodySeed<'a> {
     pub(crate) path: &'a ActorPath,
     pub(crate) spec: &'a WorkerSpec,
     pub(crate) dead_letters: DeadLetterBox,
+    pub(crate) states: &'a Arc<dyn StateStore>,
     #[cfg(test)]
     pub(crate) bug: Option<crate::bug::Bug>,
 }
@@ -133,12 +137,14 @@ pub(crate) trait WorkerBody: Send + Sync {
         message: Value,
     ) -> Result<BoxFuture<'static, Result<JsonAnswer, Undelivered>>, MessageError>;
     fn mailbox(&self) -> Arc<dyn Any + Send + Sync>;
+    fn kept(&self) -> Option<&Kept>;
 }
 
 struct Typed<A: Actor> {
     settings: Arc<A::Settings>,
     mailbox: Arc<Mailbox<A::Message>>,
     is_service: bool,
+    kept: Option<Box<Kept>>,
 }
 
 impl<A: Actor> WorkerBody for Typed<A> {
@@ -215,6 +221,10 @@ impl<A: Actor> WorkerBody for Typed<A> {
     fn mailbox(&self) -> Arc<dyn Any + Send + Sync> {
         Arc::clone(&self.mailbox) as Arc<dyn Any + Send + Sync>
     }
+
+    fn kept(&self) -> Option<&Kept> {
+        self.kept.as_deref()
+    }
 }
 
 struct KindOf<A> {
@@ -241,6 +251,10 @@ impl<A: Actor> Kind for KindOf<A> {
         self.about
     }
 
+    fn keeps_state(&self) -> bool {
+        A::STATE.is_some()
+    }
+
     fn settings_schema(&self) -> Value {
         settings_schema::<A>()
     }
@@ -260,10 +274,14 @@ impl<A: Actor> Kind for KindOf<A> {
         #[cfg(test)]
         let mailbox = mailbox.with_bug(seed.bug);
         let mailbox = Arc::new(mailbox);
+        let kept = A::STATE.zip(seed.spec.state).map(|(version, state)| {
+            Kept::new(Arc::clone(seed.states), &seed.spec.kind, version, state)
+        });
         Ok(BodyBox(Box::new(Typed::<A> {
             settings,
             mailbox,
             is_service: self.is_service,
+            kept: kept.map(Box::new),
         })))
     }
 }

@@ -15,6 +15,7 @@
 //! | `supervisor`, `supervisor::job` | the thin actor and the jobs that carry the decisions out |
 //! | [`kind`] | the table of kinds |
 //! | [`task`] | futures that run as children |
+//! | [`state`] | what outlives a life, and a kernel |
 //! | [`sim`] | whole kernels simulated from a seed, and what must be true of them |
 //! | [`report`], [`event`] | what happened, one fact at a time, and the last of them as events |
 //!
@@ -53,6 +54,7 @@ mod shell;
 pub mod sim;
 pub mod slot;
 pub mod spec;
+pub mod state;
 mod supervisor;
 pub mod task;
 pub mod view;
@@ -71,6 +73,7 @@ pub use monitor::{Down, Link, Monitor};
 pub use path::{ActorPath, ChildId};
 pub use priority::Priority;
 pub use slot::{Slot, SlotState};
+pub use state::Snapshot;
 pub use supervisor::core::{Done, RequestError};
 pub use task::{Task, TaskError};
 pub use unity_supervisors_derive::Message;

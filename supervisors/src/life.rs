@@ -86,6 +86,7 @@ pub(crate) struct Requests {
     pub(crate) stop: Option<ExitReason>,
     pub(crate) kill: Option<ExitReason>,
     pub(crate) observe: Vec<oneshot::Sender<serde_json::Value>>,
+    pub(crate) snapshot: bool,
     pub(crate) suspended: bool,
 }
 

@@ -41,6 +41,13 @@ pub enum Fact {
         /// Which.
         path: ActorPath,
     },
+    /// A life that keeps its state starts without it.
+    Fresh {
+        /// Whose.
+        path: ActorPath,
+        /// Why.
+        why: String,
+    },
     /// The kernel entered safe mode, and why, or left it.
     Safe {
         /// Why, or `None` when it left it.
@@ -66,6 +73,7 @@ impl Fact {
             Self::Exited { path, record } => log_exit(path, record),
             Self::State { path, state } => debug!(%path, state = state.as_str(), "child is down"),
             Self::Deleted { path } => debug!(%path, "child deleted"),
+            Self::Fresh { path, why } => warn!(%path, %why, "starts fresh"),
             Self::Safe { why: Some(why) } => error!(%why, "safe mode"),
             Self::Safe { why: None } => info!("safe mode ended"),
         }

@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
 use crate::life::{Life, guarded, guarded_call};
 use crate::mailbox::{InHand, Mailbox};
+use crate::state::Kept;
 use crate::supervisor::Above;
 
 /// How many messages a life handles before it lets others on its thread have a turn.
@@ -129,11 +130,15 @@ async fn live<A: Actor>(begun: Begun<A>) {
     let (mut ctx, mut actor) = (ctx, actor);
     let life = Arc::clone(&ctx.life);
     life.begin();
+    keep_regularly(&ctx);
     let end = guarded(&life, run(&mut actor, &mut ctx)).await;
     let reason = match end {
-        Ok(End::Stop(reason)) => match guarded(&life, actor.stop(&reason, &mut ctx)).await {
-            Ok(()) => reason,
-            Err(panic) => panic.into(),
+        Ok(End::Stop(reason)) => match guarded_call(&life, || keep(&actor, &ctx)) {
+            Ok(()) => match guarded(&life, actor.stop(&reason, &mut ctx)).await {
+                Ok(()) => reason,
+                Err(panic) => panic.into(),
+            },
+            Err(panic) => bury(&life, actor, panic.into()),
         },
         Ok(End::Crash(reason)) => bury(&life, actor, reason),
         Err(panic) => bury(&life, actor, panic.into()),
@@ -158,7 +163,7 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
     let mut suspended = false;
     loop {
         if life.is_called() {
-            match serve(actor, &life, &mailbox) {
+            match serve(actor, ctx) {
                 Served::End(end) => return end,
                 Served::GoOn { suspended: now } => suspended = now,
             }
@@ -216,8 +221,8 @@ enum Served {
 }
 
 /// Does what was asked of the shell.
-fn serve<A: Actor>(actor: &A, life: &Life, mailbox: &Mailbox<A::Message>) -> Served {
-    let requests = life.take_requests();
+fn serve<A: Actor>(actor: &A, ctx: &Context<A>) -> Served {
+    let requests = ctx.life.take_requests();
     if let Some(reason) = requests.kill {
         return Served::End(End::Crash(reason));
     }
@@ -228,10 +233,35 @@ fn serve<A: Actor>(actor: &A, life: &Life, mailbox: &Mailbox<A::Message>) -> Ser
         // Whoever asked may have gone away; the answer is then of no use to anybody.
         drop(asker.send(actor.observe()));
     }
-    mailbox.suspend(requests.suspended);
+    if requests.snapshot {
+        keep(actor, ctx);
+    }
+    ctx.mailbox.suspend(requests.suspended);
     Served::GoOn {
         suspended: requests.suspended,
     }
+}
+
+/// Takes a snapshot, if the child keeps its state.
+fn keep<A: Actor>(actor: &A, ctx: &Context<A>) {
+    if let Some(kept) = ctx.slot.kept() {
+        kept.take(&ctx.slot, &ctx.life, || actor.snapshot());
+    }
+}
+
+/// Asks for a snapshot now and then, if the child keeps its state.
+fn keep_regularly<A: Actor>(ctx: &Context<A>) {
+    let Some(every) = ctx.slot.kept().map(Kept::every) else {
+        return;
+    };
+    let (slot, life) = (Arc::clone(&ctx.slot), Arc::clone(&ctx.life));
+    ctx.spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            life.request(|requests| requests.snapshot = true);
+            slot.wake();
+        }
+    });
 }
 
 /// Sleeps until there is a message or a request.

@@ -24,6 +24,7 @@ use crate::life::Life;
 use crate::mailbox::Gate;
 use crate::path::{ActorPath, ChildId};
 use crate::spec::ChildSpec;
+use crate::state::Kept;
 use crate::supervisor::SupervisorMessage;
 use crate::supervisor::core::Key;
 
@@ -414,6 +415,29 @@ impl Slot {
 
     pub(crate) fn life(&self) -> Option<Arc<Life>> {
         self.life.lock().clone()
+    }
+
+    /// How it keeps state, if it does.
+    pub(crate) fn kept(&self) -> Option<&Kept> {
+        self.worker()?.kept()
+    }
+
+    /// Why its last start did not find the state that it keeps, if so.
+    #[must_use]
+    pub fn fresh(&self) -> Option<String> {
+        self.kept()?.fresh()
+    }
+
+    /// Acts in the name of `life`, unless another one has taken its place, or it may not act any more. No other takes
+    /// its place meanwhile.
+    pub(crate) fn while_current(&self, life: &Life, act: impl FnOnce()) {
+        let current = self.life.lock();
+        let is_current = current
+            .as_ref()
+            .is_some_and(|now| std::ptr::eq(&raw const **now, life));
+        if is_current && !life.is_revoked() {
+            act();
+        }
     }
 
     pub(crate) fn note_abandoned(&self) {

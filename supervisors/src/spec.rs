@@ -234,6 +234,22 @@ impl Default for HealthSpec {
     }
 }
 
+/// How the state of a child is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateSpec {
+    /// Time between two snapshots. Above zero.
+    pub every: Duration,
+}
+
+impl Default for StateSpec {
+    /// Every 10 s.
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(10),
+        }
+    }
+}
+
 /// One child of a supervisor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChildSpec {
@@ -253,7 +269,7 @@ pub struct ChildSpec {
     pub start_timeout: Option<Duration>,
     /// Pauses before restarts; `None` restarts at once.
     pub backoff: Option<Backoff>,
-    /// How long it must run after a change of settings to count as good.
+    /// How long it must run after a change of settings, or a crash, to count as good.
     pub probation: Duration,
     /// Earlier siblings that must run for this one to run.
     pub needs: Vec<ChildId>,
@@ -281,6 +297,8 @@ pub struct WorkerSpec {
     pub mailbox: Arc<MailboxSpec>,
     /// Health questions, if it is asked any.
     pub health: Option<HealthSpec>,
+    /// Whether its state outlives it.
+    pub state: Option<StateSpec>,
 }
 
 /// What is particular to a supervisor.
@@ -417,6 +435,7 @@ impl ChildSpec {
             settings: Value::Object(Map::new()),
             mailbox: Arc::clone(&DEFAULT_MAILBOX),
             health: None,
+            state: None,
         });
         Self {
             shutdown: Shutdown::Timeout(Self::SHUTDOWN),

@@ -22,6 +22,7 @@ use crate::message::MessageError;
 use crate::path::ActorPath;
 use crate::shell::{LastBreath, Spawned};
 use crate::slot::Slot;
+use crate::state::Kept;
 use crate::supervisor::Above;
 
 /// Why a task brought nothing: how its life ended. Passed on with `?` it ends the caller as an error; `Exit(error.0)` ends it
@@ -191,6 +192,10 @@ impl WorkerBody for TaskBody {
         _message: Value,
     ) -> Result<BoxFuture<'static, Result<JsonAnswer, Undelivered>>, MessageError> {
         Err(no_messages())
+    }
+
+    fn kept(&self) -> Option<&Kept> {
+        None
     }
 
     fn mailbox(&self) -> Arc<dyn Any + Send + Sync> {

@@ -15,3 +15,4 @@ mod exit_codes;
 mod guard;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;
+mod state;

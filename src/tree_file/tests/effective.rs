@@ -111,14 +111,15 @@ fn settings_that_a_kind_fills_in_are_told() {
 
 #[test]
 fn every_key_that_is_built_is_written() {
-    let sorts = [worker("backoff: {}"), supervisor("backoff: {}")];
+    let sorts = [worker("backoff: {}\nstate: {}"), supervisor("backoff: {}")];
     let written = sorts.map(|text| to_yaml(&tree(&text), &Kinds)).concat();
 
     let children = keys::CHILD.iter().map(|(_, key)| key);
     let all = children
         .chain(keys::FILE)
         .chain(keys::BACKOFF)
-        .chain(keys::MAILBOX);
+        .chain(keys::MAILBOX)
+        .chain(keys::STATE);
     for key in all {
         let unbuilt = matches!(key.form, keys::Form::Unbuilt | keys::Form::DefaultOnly(_));
         let found = written.contains(&format!(" {}:", key.name))

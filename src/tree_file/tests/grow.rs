@@ -93,6 +93,14 @@ fn worker(rng: &mut Rng) -> Value {
         _ => ("process", process(rng)),
     };
     let mut made = json!({ "kind": kind, "settings": settings });
+    if kind == "probe" {
+        some(rng, &mut made, "state", |rng| {
+            let mut made = json!({});
+            some(rng, &mut made, "keep", |rng| rng.bool().into());
+            some(rng, &mut made, "every", |rng| time(rng, 1));
+            made
+        });
+    }
     some(rng, &mut made, "runtime", |_| json!("work"));
     some(rng, &mut made, "health", |_| json!("off"));
     some(rng, &mut made, "mailbox", |rng| {

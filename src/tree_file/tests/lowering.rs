@@ -8,8 +8,8 @@ use serde_json::json;
 use unity_supervisors::path::ChildId;
 use unity_supervisors::priority::Priority;
 use unity_supervisors::spec::{
-    Backoff, ChildKind, ChildSpec, MailboxSpec, OnRestart, Overflow, Restart, Shutdown, Strategy,
-    SupervisorSpec, WorkerSpec,
+    Backoff, ChildKind, ChildSpec, MailboxSpec, OnRestart, Overflow, Restart, Shutdown, StateSpec,
+    Strategy, SupervisorSpec, WorkerSpec,
 };
 
 use super::*;
@@ -69,6 +69,8 @@ tree:
       mailbox:
         { capacity: 8, lanes: { critical: 2 }, overflow: drop_oldest, send_timeout: 1s,
           on_restart: drop, retry: 2, fairness: 5, ttl: 1h }
+      state: { keep: true, every: 500ms }
+      probation: 5s
 ";
 
     let tree = tree(text);
@@ -100,11 +102,15 @@ tree:
             jitter: 0.0,
         }),
         needs: vec![id("first")],
+        probation: Duration::from_secs(5),
         what: ChildKind::Worker(WorkerSpec {
             kind: "probe".to_owned(),
             settings,
             mailbox: Arc::new(mailbox),
             health: None,
+            state: Some(StateSpec {
+                every: Duration::from_millis(500),
+            }),
         }),
         ..ChildSpec::worker(id("w"), "probe")
     };

@@ -84,6 +84,7 @@ impl World {
             } => format!("started {path} {incarnation}"),
             Fact::State { path, state } => format!("state {path} {}", state.as_str()),
             Fact::Deleted { path } => format!("deleted {path}"),
+            Fact::Fresh { path, why } => format!("fresh {path} {why}"),
             Fact::Safe { why } => format!("safe {why:?}"),
         };
         let line = self.line(&text);

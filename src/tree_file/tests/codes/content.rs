@@ -392,6 +392,12 @@ pub(super) const ROWS: &[Row] = &[
         &["nothing supervises the root"],
     ),
     (
+        Code::NoStateToKeep,
+        Children("- { id: a, kind: log, state: { keep: true } }"),
+        "4:27 state",
+        &["the kind `log` has no state to keep", "take out `state`"],
+    ),
+    (
         Code::BadSettings,
         Children("- { id: a, kind: sensor.host, settings: { evry: 1s } }"),
         "4:47 evry",

@@ -141,12 +141,6 @@ pub(super) const UNBUILT: &[Row] = &[
         &["is not built yet"],
     ),
     (
-        Code::NoState,
-        Worker("state: { keep: true }"),
-        "7:7 state",
-        &["is not built yet"],
-    ),
-    (
         Code::NoPlace,
         Worker("place: { node: edge }"),
         "7:7 place",

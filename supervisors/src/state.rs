@@ -1,0 +1,183 @@
+//! State that outlives a life: what an actor keeps with [`Actor::snapshot`] and finds again with [`Context::restored`].
+//!
+//! Only for children whose spec has a [`StateSpec`]. A snapshot is taken between two messages, each `every` if any was
+//! handled since, and before an orderly stop; so after a crash or a kill what was done since the last one is lost, and so
+//! it is when an actor is stopped that does not trap exits. It
+//! goes through the slot, which refuses that of a life that has been replaced. Where it is kept is a [`StateStore`]'s
+//! business; the newest counts alone.
+//!
+//! A life starts fresh, and says so, when what is stored does not fit it, and when its slot has crashed twice within
+//! `probation`: then it may well be the state that it crashes of. Crashes are errors, panics and stalls, and starts that
+//! failed of them; not what a person does.
+
+mod codec;
+mod memory;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use self::codec::{CodecError, SNAPSHOT_LEN_MAX};
+pub use self::memory::MemoryStore;
+use crate::actor::Actor;
+use crate::context::Context;
+use crate::exit::ExitKind;
+use crate::life::Life;
+use crate::path::ActorPath;
+use crate::report::Fact;
+use crate::slot::{ExitRecord, Slot};
+use crate::spec::StateSpec;
+
+/// What an actor keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot(Vec<u8>);
+
+impl Snapshot {
+    /// Of any value that serde takes; not of types that say what they are only when they are read, such as
+    /// `serde_json::Value` and internally tagged enums: keep their JSON as a text.
+    ///
+    /// # Errors
+    /// [`CodecError`] if the value cannot be encoded, or is larger than [`SNAPSHOT_LEN_MAX`].
+    pub fn of<T: Serialize>(value: &T) -> Result<Self, CodecError> {
+        codec::encode(value).map(Self)
+    }
+}
+
+/// Keeps the newest snapshot of each path.
+pub trait StateStore: Send + Sync {
+    /// The newest that is known, written already or not.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn load(&self, path: &ActorPath) -> io::Result<Option<Vec<u8>>>;
+    /// Keeps `stored` soon, and never waits; `None` forgets what there is. What was to be kept before it and is not yet
+    /// need not be.
+    fn save(&self, path: &ActorPath, stored: Option<Vec<u8>>);
+}
+
+/// How a slot keeps state.
+pub(crate) struct Kept {
+    store: Arc<dyn StateStore>,
+    kind: String,
+    version: u32,
+    every: Duration,
+    /// How many messages the life of the last snapshot had handled by then.
+    handled: Mutex<(u64, u64)>,
+    /// Why the last life that wanted it did not get it.
+    fresh: Mutex<Option<String>>,
+}
+
+impl Kept {
+    pub(crate) fn new(
+        store: Arc<dyn StateStore>,
+        kind: &str,
+        version: u32,
+        spec: StateSpec,
+    ) -> Self {
+        Self {
+            store,
+            kind: kind.to_owned(),
+            version,
+            every: spec.every,
+            handled: Mutex::default(),
+            fresh: Mutex::default(),
+        }
+    }
+
+    /// Time between two snapshots.
+    pub(crate) fn every(&self) -> Duration {
+        self.every
+    }
+
+    /// Why the last life that wanted its state started fresh, if it did.
+    pub(crate) fn fresh(&self) -> Option<String> {
+        self.fresh.lock().clone()
+    }
+
+    /// Takes a snapshot for `life`, if it handled anything since the last one.
+    pub(crate) fn take(
+        &self,
+        slot: &Slot,
+        life: &Life,
+        snapshot: impl FnOnce() -> Result<Option<Snapshot>, CodecError>,
+    ) {
+        let handled = life.handled.load(std::sync::atomic::Ordering::Relaxed);
+        let now = (slot.starts(), handled);
+        if std::mem::replace(&mut *self.handled.lock(), now) == now {
+            return;
+        }
+        let stored = match snapshot() {
+            Ok(None) => return,
+            Ok(Some(Snapshot(state))) => codec::frame(&self.kind, self.version, state),
+            Err(error) => Err(error),
+        };
+        match stored {
+            Ok(stored) => slot.while_current(life, || self.store.save(slot.path(), Some(stored))),
+            Err(error) => tracing::warn!(path = %slot.path(), %error, "state not kept"),
+        }
+    }
+
+    fn restore<T: DeserializeOwned>(&self, slot: &Slot) -> Result<Option<T>, String> {
+        if has_crashed_twice(&slot.history(), slot.spec().probation) {
+            self.store.save(slot.path(), None);
+            let probation = slot.spec().probation;
+            return Err(format!(
+                "it crashed twice within {probation:?}, its probation"
+            ));
+        }
+        let stored = match self.store.load(slot.path()) {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(format!("its state cannot be read: {error}")),
+        };
+        codec::unframe(&self.kind, self.version, &stored)
+            .and_then(|state| codec::decode(&state))
+            .map(Some)
+            .map_err(|error| format!("its state does not fit: {error}"))
+    }
+}
+
+/// Whether the last two exits were crashes, the later one within `probation` of the earlier one.
+fn has_crashed_twice(history: &[ExitRecord], probation: Duration) -> bool {
+    let is_crash = |record: &&ExitRecord| {
+        let kind = record.reason.kind;
+        matches!(kind, ExitKind::Error | ExitKind::Panic | ExitKind::Stalled)
+    };
+    let mut crashes = history.iter().rev().filter(is_crash);
+    let (Some(last), Some(before)) = (crashes.next(), crashes.next()) else {
+        return false;
+    };
+    let is_last = history.last().is_some_and(|record| is_crash(&record));
+    is_last && last.when.duration_since(before.when) <= probation
+}
+
+impl<A: Actor> Context<A> {
+    /// Whether this child keeps state: its spec says so, and its kind can.
+    #[must_use]
+    pub fn keeps_state(&self) -> bool {
+        self.slot.kept().is_some()
+    }
+
+    /// What the last life kept, for [`Actor::start`] to begin with. `None` where there is nothing, or nothing that may be
+    /// used: then the log and `uk why` say why this life starts fresh.
+    #[must_use]
+    pub fn restored<T: DeserializeOwned>(&self) -> Option<T> {
+        let kept = self.slot.kept()?;
+        match kept.restore(&self.slot) {
+            Ok(state) => {
+                *kept.fresh.lock() = None;
+                state
+            }
+            Err(why) => {
+                *kept.fresh.lock() = Some(why.clone());
+                let path = self.path().clone();
+                self.kernel().report(Fact::Fresh { path, why });
+                None
+            }
+        }
+    }
+}
