@@ -101,7 +101,7 @@ fn a_bundle_holds_all_but_secrets_and_is_for_its_owner_alone() {
         "/tree/tree/children/0/path",
         "/why/~1a/exits",
         "/settings/~1bridge/command",
-        "/facts",
+        "/events/0/topic",
         "/dead_letters/total",
         "/boot/seed",
         "/cause/kind",
