@@ -104,6 +104,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::testing::cases())]
+
         /// Against the naive model: keep every charge and filter the list.
         #[test]
         fn the_window_agrees_with_a_list_of_all_charges(
@@ -120,6 +122,7 @@ mod tests {
                 all.push(now);
                 let within = all.iter().filter(|at| now.duration_since(**at) <= period).count();
                 prop_assert_eq!(window.charge(now), within <= intensity as usize);
+                prop_assert_eq!(window.used(now), u32::try_from(within).unwrap().min(intensity));
             }
         }
     }

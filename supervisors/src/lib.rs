@@ -57,6 +57,8 @@ pub mod spec;
 pub mod state;
 mod supervisor;
 pub mod task;
+#[cfg(test)]
+mod testing;
 pub mod view;
 
 pub use actor::{Actor, Apply, Next, Settings, Start};

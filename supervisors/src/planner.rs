@@ -68,6 +68,8 @@ mod tests {
     use crate::exit::ExitKind;
     use Restart::{Permanent, Temporary, Transient};
     use Strategy::{OneForAll, OneForOne, RestForOne};
+    use proptest::collection::vec;
+    use proptest::prelude::{any, prop_assert_eq, proptest};
 
     fn members(restarts: &[Restart]) -> Vec<Member<usize>> {
         restarts
@@ -140,6 +142,53 @@ mod tests {
             assert!(comes_back(Permanent, exit), "{exit:?}");
             assert_eq!(comes_back(Transient, exit), !clean, "{exit:?}");
             assert!(!comes_back(Temporary, exit), "{exit:?}");
+        }
+    }
+
+    const STRATEGIES: [Strategy; 3] = [OneForOne, OneForAll, RestForOne];
+    const RESTARTS: [Restart; 3] = [Permanent, Temporary, Transient];
+
+    proptest! {
+        #![proptest_config(crate::testing::cases())]
+
+        /// Against the manual read child by child (`supervisor`, restart strategies): who belongs to the group, who of it is
+        /// stopped, who is started.
+        #[test]
+        fn the_plan_agrees_with_each_child_looked_at_by_itself(
+            strategy in 0_usize..3,
+            failed in 0_usize..12,
+            children in vec((0_usize..3, any::<bool>(), any::<bool>()), 0..10),
+        ) {
+            let strategy = STRATEGIES[strategy];
+            let members: Vec<Member<usize>> = children
+                .iter()
+                .enumerate()
+                .map(|(key, (restart, is_up, is_quarantined))| Member {
+                    key,
+                    restart: RESTARTS[*restart],
+                    is_up: *is_up,
+                    is_quarantined: *is_quarantined,
+                })
+                .collect();
+            let (mut stops, mut starts) = (Vec::new(), Vec::new());
+            for member in &members {
+                let is_in_group = failed < members.len()
+                    && match strategy {
+                        OneForOne => member.key == failed,
+                        OneForAll => true,
+                        RestForOne => member.key >= failed,
+                    };
+                let is_failed = member.key == failed;
+                if is_in_group && member.is_up && !is_failed {
+                    stops.insert(0, member.key);
+                }
+                let returns = is_failed || member.restart != Temporary;
+                if is_in_group && returns && !member.is_quarantined {
+                    starts.push(member.key);
+                }
+            }
+
+            prop_assert_eq!(plan(strategy, failed, &members), Plan { stops, starts });
         }
     }
 }

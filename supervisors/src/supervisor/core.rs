@@ -473,7 +473,11 @@ impl Core {
     pub(crate) fn new(role: Role, spec: &SupervisorSpec, now: Instant) -> Self {
         let mut core = Self {
             role,
-            strategy: spec.strategy,
+            // Those of a template are in no order, so each stands for itself.
+            strategy: match &spec.template {
+                Some(_) => Strategy::OneForOne,
+                None => spec.strategy,
+            },
             template: spec.template.as_ref().map(|template| template.max_children),
             auto_shutdown: spec.auto_shutdown,
             window: Window::new(spec.intensity, spec.period),
@@ -585,9 +589,9 @@ impl Core {
             && (self.phase == Phase::Booting || self.strategy() != Strategy::OneForOne)
     }
 
-    /// In safe mode every essential child stands for itself, and those of a template always do.
+    /// In safe mode every essential child stands for itself.
     fn strategy(&self) -> Strategy {
-        if self.safe || self.template.is_some() {
+        if self.safe {
             Strategy::OneForOne
         } else {
             self.strategy

@@ -167,7 +167,11 @@ impl Core {
                 if own.is_empty() {
                     self.answer_start(ticket, key);
                 } else {
-                    self.set(key, Status::Down(before));
+                    if before == SlotState::Stopped {
+                        self.leave_down(key);
+                    } else {
+                        self.set(key, Status::Down(before));
+                    }
                     self.answer_failure(ticket, own);
                 }
                 self.crash_all(others, rng);

@@ -2,11 +2,12 @@
 //! pauses, requests and an end. Whatever the order, each request is answered once and nothing is left behind.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use proptest::prelude::{ProptestConfig, proptest};
+use proptest::prelude::proptest;
 
 use super::*;
-use crate::spec::ChildKind;
+use crate::spec::{ChildKind, Template};
 
 /// A job under way.
 struct Running {
@@ -75,12 +76,23 @@ impl Model {
             Strategy::RestForOne,
         ];
         let roles = [Role::Sub, Role::Root, Role::MortalRoot, Role::Services];
-        let count = rng.usize(..=4);
+        let template = (rng.u8(..4) == 0).then(|| {
+            Arc::new(Template {
+                child: child(&mut rng, 0),
+                max_children: rng.bool().then(|| rng.usize(..=4)),
+            })
+        });
+        let count = if template.is_some() {
+            0
+        } else {
+            rng.usize(..=4)
+        };
         let spec = SupervisorSpec {
             strategy: strategies[rng.usize(..strategies.len())],
             intensity: rng.u32(..20),
             auto_shutdown: AUTO_SHUTDOWNS[rng.usize(..AUTO_SHUTDOWNS.len())],
             children: (0..count).map(|at| child(&mut rng, at).into()).collect(),
+            template,
             ..SupervisorSpec::default()
         };
         let now = Instant::now();
@@ -111,7 +123,8 @@ impl Model {
 
     fn act(&mut self, effect: Effect) {
         match effect {
-            Effect::Suspend { .. } => {}
+            // By now a later input may have begun to stop it.
+            Effect::Suspend { key, .. } => assert!(self.incarnations.contains_key(&key)),
             Effect::Run { job, steps, .. } => {
                 for step in &steps {
                     let held =
@@ -309,10 +322,20 @@ impl Model {
         self.feed(Input::Due { key, generation });
     }
 
+    /// What is asked to be spawned: under a template all are alike, and stand for themselves.
+    fn facts(&mut self, at: usize) -> Facts {
+        let mut spec = child(&mut self.rng, at);
+        if self.core.template.is_some() {
+            spec.needs.clear();
+            spec.significant = false;
+        }
+        Facts::from(&spec)
+    }
+
     fn ask(&mut self) {
         let at = self.rng.usize(..IDS.len());
         let id = ChildId::known(IDS[at]);
-        let request = match self.rng.u8(..8) {
+        let request = match self.rng.u8(..10) {
             0 => Request::Kill {
                 id,
                 reason: ExitReason::killed(),
@@ -322,7 +345,16 @@ impl Model {
             4 => Request::Restart { id },
             5 => Request::Delete { id },
             6 => Request::Spawn {
-                facts: Facts::from(&child(&mut self.rng, at)),
+                facts: self.facts(at),
+            },
+            7 if self.core.template.is_some() => Request::SpawnMany {
+                facts: (0..self.rng.usize(..4))
+                    .map(|more| self.facts((at + more) % IDS.len()))
+                    .collect(),
+            },
+            8 => Request::Suspend {
+                id,
+                suspend: self.rng.bool(),
             },
             _ => Request::Release {
                 id: self.rng.bool().then_some(id),
@@ -391,6 +423,9 @@ impl Model {
             return;
         }
         assert_eq!(core.phase, Phase::Running);
+        if let Some(Some(max)) = core.template {
+            assert!(core.children.len() <= max, "{core:?}");
+        }
         for (key, child) in &core.children {
             let life = self.lives.get(key).copied();
             let is_met = child.needs.iter().all(|need| core.is_up(*need));
@@ -399,7 +434,11 @@ impl Model {
                     assert_eq!(life, Some(incarnation), "{key}: {core:?}");
                     assert!(is_met, "{key} runs without its needs: {core:?}");
                 }
-                Status::Down(_) => assert_eq!(life, None, "{key}: {core:?}"),
+                Status::Down(state) => {
+                    assert_eq!(life, None, "{key}: {core:?}");
+                    let is_kept = state == SlotState::Quarantined || core.template.is_none();
+                    assert!(is_kept, "{key} of a template is left behind: {core:?}");
+                }
                 Status::Waiting => {
                     assert_eq!(life, None, "{key}: {core:?}");
                     assert!(!is_met, "{key} waits for nothing: {core:?}");
@@ -420,7 +459,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::testing::cases())]
 
     #[test]
     fn whatever_happens_it_comes_to_rest_answers_each_request_once_and_ends_clean(
