@@ -34,7 +34,7 @@ fn leads(tree: &Tree, key: impl Into<serde_json::Value>) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s179_s181_there_is_one_child_for_each_partition_and_it_knows_which_it_is() {
+async fn s179_s181_s182_there_is_one_child_for_each_partition_and_it_knows_which_it_is() {
     let tree = boot_partitions(3).await;
 
     let children = tree.kernel.which(&path(POOL)).unwrap();
@@ -45,7 +45,7 @@ async fn s179_s181_there_is_one_child_for_each_partition_and_it_knows_which_it_i
         assert_eq!(tree.ping(&format!("/s/{number}")).await, 1);
     }
     let least = SupervisorSpec::partitioned(&tree.world.child("p"), 0);
-    assert_eq!(least.children.len(), 1, "S182: at least one");
+    assert_eq!(least.children.len(), 1, "there is at least one");
 }
 
 #[tokio::test(start_paused = true)]

@@ -586,3 +586,49 @@ async fn a_suspended_child_takes_no_message_until_it_is_resumed_or_crashes() {
     tree.kernel.stop(&a).await.unwrap();
     assert!(tree.kernel.resume(&a).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn s175_s178_a_template_is_one_for_one_whatever_else_is_said_and_has_the_defaults_of_otp() {
+    let world = World::new();
+    let spec = SupervisorSpec {
+        strategy: Strategy::OneForAll,
+        ..pool(world.child("template"), 5)
+    };
+    let tree = world.boot_under(sub("s", spec)).await;
+    add_all(&tree, ["a", "b"]).await;
+
+    tree.crash("/s/a").await;
+    tree.running("/s/a", 2).await;
+
+    assert_eq!(tree.incarnation("/s/b"), 1);
+    let defaults = SupervisorSpec {
+        template: tree.kernel.registry().get(&path(POOL)).and_then(|slot| {
+            let supervisor = slot.spec().as_supervisor()?;
+            supervisor.template.clone()
+        }),
+        ..SupervisorSpec::default()
+    };
+    assert_eq!(defaults.template.unwrap().max_children, None);
+    assert_eq!(
+        (defaults.strategy, defaults.intensity, defaults.period),
+        (Strategy::OneForOne, 1, Duration::from_secs(5))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn s176_settings_that_do_not_fit_are_named_and_nothing_starts() {
+    let tree = boot_pool(Permanent, 1).await;
+
+    let refused = add(&tree, "a", json!({ "stop_takes_ms": "soon" })).await;
+
+    let Err(KernelError::Build(error)) = refused else {
+        panic!("{refused:?}");
+    };
+    let text = error.to_string();
+    assert!(
+        text.contains("/s/a") && text.contains("stop_takes_ms"),
+        "{text}"
+    );
+    assert_eq!(counts(&tree), [0, 0, 0, 0]);
+    assert_eq!(tree.world.starts("a"), 0);
+}
