@@ -69,6 +69,8 @@ pub struct Life {
     traps_exit: AtomicBool,
     /// Whether its supervisor has heard of it.
     heard: AtomicBool,
+    /// Whether a job waits for its end.
+    awaited: AtomicBool,
     /// The task of a worker's life.
     task: OnceLock<AbortHandle>,
     bonds: Bonds,
@@ -108,6 +110,7 @@ impl Life {
             last: Mutex::default(),
             traps_exit: AtomicBool::new(true),
             heard: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
             task: OnceLock::new(),
             bonds: Bonds::default(),
         })
@@ -178,6 +181,16 @@ impl Life {
         {
             task.abort();
         }
+    }
+
+    /// A job of its supervisor waits for its end, and reports it.
+    pub(crate) fn set_awaited(&self) {
+        self.awaited.store(true, Ordering::Release);
+    }
+
+    /// Whether a job reports its end.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Acquire)
     }
 
     /// Whether its supervisor hears of it for the first time. It hears twice: of its start, and of its end, which may

@@ -71,6 +71,9 @@ pub(crate) struct Above {
 
 impl Above {
     pub(crate) fn tell_ended(&self, life: &Arc<Life>) {
+        if life.is_awaited() {
+            return;
+        }
         let ended = SupervisorMessage::Ended {
             key: self.key,
             life: Arc::clone(life),

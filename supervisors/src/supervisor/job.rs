@@ -341,7 +341,7 @@ impl Job {
         let Some(life) = slot.life().filter(|life| !life.has_ended()) else {
             return last_exit(slot);
         };
-        slot.set_state(SlotState::Stopping);
+        begin_stop(slot, &life);
         let mut killed = ExitReason::killed();
         if let Some(patience) = self.patience(slot) {
             ask_to_stop(slot, &life, self.manner.gave_up);
@@ -474,6 +474,12 @@ async fn start_below(
         Ok(Err(reason)) => Err(reason),
         Err(_dropped) => Err(ExitReason::error("the supervisor ended while it started")),
     }
+}
+
+/// From here on the job says how the life ended, which need not say so itself.
+fn begin_stop(slot: &Slot, life: &Life) {
+    life.set_awaited();
+    slot.set_state(SlotState::Stopping);
 }
 
 fn ask_to_stop(slot: &Slot, life: &Life, gave_up: bool) {

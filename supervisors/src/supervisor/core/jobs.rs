@@ -201,16 +201,23 @@ impl Core {
         outcomes: &[(Key, Outcome)],
     ) -> Vec<(Key, ExitReason)> {
         let mut failures = Vec::new();
-        let last: BTreeMap<Key, usize> = outcomes
+        let is_stop = |(_, outcome): &(Key, Outcome)| matches!(outcome, Outcome::Stopped(_));
+        // A job stops before it starts.
+        let stops = outcomes
             .iter()
-            .enumerate()
-            .map(|(index, (key, _))| (*key, index))
-            .collect();
-        for (index, (key, outcome)) in outcomes.iter().enumerate() {
+            .take_while(|outcome| is_stop(outcome))
+            .count();
+        let started = outcomes.get(stops..).unwrap_or_default();
+        let started: BTreeSet<Key> = if stops == 0 {
+            BTreeSet::new()
+        } else {
+            started.iter().map(|(key, _)| *key).collect()
+        };
+        for (key, outcome) in outcomes {
             let key = *key;
             match outcome {
                 // What was stopped and started again shows the state of its start.
-                Outcome::Stopped(reason) if last.get(&key) != Some(&index) => {
+                Outcome::Stopped(reason) if started.contains(&key) => {
                     self.record_stop(key, reason);
                 }
                 Outcome::Stopped(reason) => self.stopped(purpose, key, reason),

@@ -52,7 +52,7 @@ impl Job {
 
     fn ask<'a>(&self, slot: &'a Slot) -> Option<Asked<'a>> {
         let life = slot.life().filter(|life| !life.has_ended())?;
-        slot.set_state(SlotState::Stopping);
+        begin_stop(slot, &life);
         let deadline = match self.patience(slot) {
             None => {
                 force(slot, &life, ExitReason::killed());

@@ -340,7 +340,7 @@ async fn stops(shared: Shared, steps: Vec<(Key, Arc<Slot>)>, gave_up: bool) {
             let Some(life) = begin(&shared, || life) else {
                 return;
             };
-            slot.set_state(SlotState::Stopping);
+            begin_stop(&slot, &life);
             ask_to_stop(&slot, &life, gave_up);
             life.ended().await;
         }
