@@ -47,7 +47,7 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do next.
     pub help: Option<String>,
-    /// What `uk check --fix` does about it, unless that would uncover another fault.
+    /// What `uk check --fix` does about it, unless that would uncover another fault: see [`mend`](super::mend).
     pub fix: Option<Fix>,
 }
 
@@ -99,6 +99,14 @@ impl Diagnostic {
     pub(super) fn fix(mut self, fix: Option<Fix>) -> Self {
         self.fix = fix;
         self
+    }
+
+    /// All places that it has to do with.
+    pub(super) fn spans(&mut self) -> impl Iterator<Item = &mut Span> {
+        let labels = self.primary.iter_mut().chain(&mut self.related);
+        labels
+            .map(|label| &mut label.span)
+            .chain(self.fix.iter_mut().map(|fix| &mut fix.span))
     }
 
     /// Whether it is a fault or a warning.

@@ -1,6 +1,6 @@
 //! What every part of the reading shares: the files, the limits, and what was found: [`Reader`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -106,8 +106,17 @@ impl<'a> Reader<'a> {
     /// Ends the reading: what was found, in the order of the files, once each.
     pub(super) fn finish<T>(self, tree: Option<T>) -> (Option<T>, Vec<Diagnostic>, SourceFiles) {
         let mut diagnostics = self.diagnostics;
+        let first = self.files.first_readings();
+        for span in diagnostics.iter_mut().flat_map(Diagnostic::spans) {
+            span.file = first.get(&span.file).copied().unwrap_or(span.file);
+        }
         diagnostics.sort_by_key(|diagnostic| diagnostic.primary.as_ref().map(|label| label.span));
-        diagnostics.dedup();
+        // What is wrong in a file that is included twice was found twice, each time by another way.
+        let mut told = HashSet::new();
+        diagnostics.retain(|found| {
+            let place = found.primary.as_ref().map(|label| label.span);
+            told.insert((found.code, place, found.message.clone(), found.help.clone()))
+        });
         (tree.filter(|_| self.faults == 0), diagnostics, self.files)
     }
 
@@ -206,6 +215,11 @@ impl<'a> Reader<'a> {
             Diagnostic::new(Code::IncludeTooDeep, message)
                 .help("move the children into a file further up")
         } else if self.opened > limits.files {
+            if self.opened > limits.files + 1 {
+                return false;
+            }
+            // Once is enough: whatever is mended about it, the others go with it.
+            self.opened += 1;
             let message = format!("more than {} files are included", limits.files);
             Diagnostic::new(Code::TooManyFiles, message).help("join some of the included files")
         } else {

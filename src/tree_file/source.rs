@@ -1,7 +1,10 @@
 //! The texts that were read, and places in them: [`SourceFiles`], [`Span`].
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use super::reader::plain;
 
 /// A file among [`SourceFiles`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +44,8 @@ pub struct Position {
 #[derive(Debug, Clone)]
 pub struct SourceFile {
     path: PathBuf,
+    written: Arc<str>,
+    /// As it was written, but for lone carriage returns: they are line feeds here.
     text: Arc<str>,
     line_starts: Vec<usize>,
     included_at: Option<Span>,
@@ -57,10 +62,16 @@ impl SourceFile {
         &self.path
     }
 
-    /// Its text.
+    /// Its text. Each line ends with a line feed, also where a lone carriage return was written.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Its text as it was written, of as many bytes.
+    #[must_use]
+    pub fn written(&self) -> &str {
+        &self.written
     }
 
     /// The index of the line, from 0, that holds the byte at `offset`.
@@ -102,13 +113,16 @@ impl SourceFiles {
 
     /// Adds a file that was included at `included_at`.
     pub(super) fn add(&mut self, path: &Path, text: &str, included_at: Option<Span>) -> FileId {
+        let written: Arc<str> = text.into();
+        let text = with_line_feeds(text).map_or_else(|| Arc::clone(&written), Arc::from);
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         self.0.push(SourceFile {
             path: path.to_owned(),
-            text: text.into(),
+            written,
             line_starts: std::iter::once(0)
                 .chain(breaks.map(|(at, _)| at + 1))
                 .collect(),
+            text,
             included_at,
         });
         FileId(self.0.len() - 1)
@@ -188,10 +202,35 @@ impl SourceFiles {
             .or(Some(includes))
     }
 
+    /// Files that were read before, and the first reading of each.
+    pub(super) fn first_readings(&self) -> HashMap<FileId, FileId> {
+        let mut first: HashMap<(PathBuf, &str), FileId> = HashMap::new();
+        let again = self.0.iter().enumerate().filter_map(|(at, file)| {
+            let key = (plain(&file.path), file.written());
+            let before = *first.entry(key).or_insert(FileId(at));
+            (before != FileId(at)).then_some((FileId(at), before))
+        });
+        again.collect()
+    }
+
     /// The chain of files that leads to `file`: itself, the one that includes it, and so on.
     pub(super) fn ancestors(&self, file: FileId) -> impl Iterator<Item = &SourceFile> {
         std::iter::successors(self.get(file), |file| self.get(file.included_at?.file))
     }
+}
+
+/// The text with a line feed for each lone carriage return, which ends a line in YAML and in editors, too.
+fn with_line_feeds(text: &str) -> Option<String> {
+    let mut pieces = text.split('\r').skip(1);
+    pieces.find(|piece| !piece.starts_with('\n'))?;
+    let mut out = String::with_capacity(text.len());
+    for (at, piece) in text.split('\r').enumerate() {
+        if at > 0 {
+            out.push(if piece.starts_with('\n') { '\r' } else { '\n' });
+        }
+        out.push_str(piece);
+    }
+    Some(out)
 }
 
 #[cfg(test)]
@@ -218,6 +257,19 @@ mod tests {
             };
             assert_eq!(files.position(file, offset), expected, "{offset}");
         }
+    }
+
+    #[test]
+    fn a_lone_carriage_return_ends_a_line_and_stays_in_what_was_written() {
+        let mut files = SourceFiles::default();
+        let text = "a: 1\rb: 2\r\rc: 3\r\nd: 4\r";
+        let file = files.add(Path::new("a.yaml"), text, None);
+
+        let read = files.get(file).unwrap();
+
+        assert_eq!(read.text(), "a: 1\nb: 2\n\nc: 3\r\nd: 4\n");
+        assert_eq!(read.written(), text);
+        assert_eq!(files.position(file, 11).line, 4);
     }
 
     #[test]

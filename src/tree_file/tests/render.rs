@@ -33,6 +33,43 @@ More about this: `uk explain UK0201`; also UK0305
 }
 
 #[test]
+fn what_is_wrong_in_a_file_that_is_included_twice_is_told_once() {
+    let main = "version: 1\ntree:\n  children:\n    - { id: s, children: [{ include: b.yaml }] }\n    - { id: t, children: [{ include: ./b.yaml }] }\n";
+    let included: &[(&str, Code)] = &[
+        ("- { id: a, kidn: log }\n", Code::UnknownKey),
+        ("- { id: a\n", Code::Syntax),
+        ("version: 1\nchildren: []\n", Code::BadInclude),
+        ("5\n", Code::BadInclude),
+    ];
+    for (text, code) in included {
+        let files = [
+            ("tree.yaml", main.as_bytes()),
+            ("b.yaml", text.as_bytes()),
+            ("./b.yaml", text.as_bytes()),
+        ];
+
+        let checked = load_files("tree.yaml", &files);
+
+        let faults: Vec<Code> = checked.faults().map(|fault| fault.code).collect();
+        assert_eq!(faults, [*code], "{}", checked.render(false));
+    }
+}
+
+#[test]
+fn lone_carriage_returns_end_lines() {
+    let checked = load_one("version: 1\rtree:\r  strateg: one_for_all\r  children: []\r");
+
+    let shown = checked.render(false);
+    let expected = "\
+ --> tree.yaml:3:3
+  |
+3 |   strateg: one_for_all
+  |   ^^^^^^^ not a key of the root supervisor
+";
+    assert!(shown.contains(expected), "{shown}");
+}
+
+#[test]
 fn places_in_two_files_are_both_shown() {
     let main =
         "version: 1\ntree:\n  children:\n    - { id: a, kind: log }\n    - include: b.yaml\n";

@@ -36,6 +36,9 @@ pub(super) fn fault(error: &ScanError, text: &str, place: &Where) -> Diagnostic 
             .at(span(place.file, text, offset), "one level too many")
             .help("use fewer levels of supervisors, or flatter settings");
     }
+    if let Some(fault) = unreadable(text, span(place.file, text, offset)) {
+        return fault;
+    }
     let (what, label, help) = match error.kind() {
         // Two texts beside each other are a list or a mapping that has lost a comma.
         ErrorKind::InvalidTrailingSingleQuotedScalar
@@ -94,6 +97,30 @@ pub(super) fn fault(error: &ScanError, text: &str, place: &Where) -> Diagnostic 
         return fault.help("inside of `{ }` and `[ ]` put a `${…}` in quotes: \"${NAME}\"");
     }
     fault.help(help)
+}
+
+/// The fault of a character that YAML has not, wherever it stands, if that is what is there.
+fn unreadable(text: &str, at: Span) -> Option<Diagnostic> {
+    let c = text.get(at.start..)?.chars().next()?;
+    let is_break = matches!(c, '\t' | '\n' | '\r' | '\u{85}');
+    if is_break || !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}') {
+        return None;
+    }
+    let code = u32::from(c);
+    let help = if c != '\0' {
+        format!("take it out; a text in double quotes can have it as `\\u{code:04x}`")
+    } else if text.matches('\0').count() * 3 > text.len() {
+        "it looks like UTF-16 or like no text at all: save it as UTF-8".to_owned()
+    } else {
+        "take it out; no id, name or setting can hold it".to_owned()
+    };
+    let message = format!("the control character U+{code:04X} cannot stand in a tree file");
+    let fault = Diagnostic::new(Code::Syntax, message);
+    Some(
+        fault
+            .at(at, "no text has it, neither does a comment")
+            .help(help),
+    )
 }
 
 type Words = (Option<String>, &'static str, &'static str);

@@ -84,6 +84,24 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         Code::Syntax,
+        Whole("a: \"b\u{1b}[31m\"\n"),
+        "1:6 \u{1b}",
+        &["the control character U+001B cannot stand", "`\\u001b`"],
+    ),
+    (
+        Code::Syntax,
+        Whole("a: b\n# c\0d\n"),
+        "2:4 \0",
+        &["the control character U+0000 cannot stand", "can hold it"],
+    ),
+    (
+        Code::Syntax,
+        Whole("v\0e\0r\0s\0"),
+        "1:2 \0",
+        &["the control character U+0000", "looks like UTF-16"],
+    ),
+    (
+        Code::Syntax,
         Whole("a: b: c\n"),
         "1:5 :",
         &["a `:` cannot stand here", "in quotes"],
