@@ -56,10 +56,17 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     let checked = match mode(args)? {
         Mode::Fix { dry } => fix(caller, file, dry)?,
         mode => {
-            let checked = read(Some(file), "");
-            match &checked.tree {
-                Some(tree) if mode == Mode::Effective => show_effective(caller, tree, &checked)?,
-                _ => show(caller, file, &checked, offer(file, &checked))?,
+            let kinds = unity_actors::kinds();
+            // What `--fix` would leave out has no fix.
+            let checked = mend(Path::new(file), &sources(&KnownKinds(&kinds))).before;
+            match (mode, &checked.tree) {
+                (Mode::Effective, Some(tree)) => show_effective(caller, tree, &checked)?,
+                (Mode::Effective, None) if !caller.json => output::err(&faults(
+                    file,
+                    &checked,
+                    output::wants_colour(&std::io::stderr()),
+                )),
+                _ => show(caller, file, &checked)?,
             }
             checked
         }
@@ -100,30 +107,28 @@ fn mode(args: &Args) -> Result<Mode, CommandError> {
     }
 }
 
-/// How many of the diagnostics `--fix` would mend.
-fn offer(file: &str, checked: &Checked) -> usize {
-    if checked.diagnostics.iter().all(|found| found.fix.is_none()) {
-        return 0;
-    }
-    let kinds = unity_actors::kinds();
-    mend(Path::new(file), &sources(&KnownKinds(&kinds))).count
-}
-
-fn show(caller: &Caller, file: &str, checked: &Checked, mends: usize) -> Result<(), CommandError> {
+fn show(caller: &Caller, file: &str, checked: &Checked) -> Result<(), CommandError> {
     if caller.json {
         return output::out(&format!("{}\n", checked.to_json()));
     }
     if checked.diagnostics.is_empty() {
         return output::out(&format!("{file}: ok\n"));
     }
-    output::out(&checked.render(caller.screen.colour))?;
-    let mends = match (mends, checked.diagnostics.len()) {
+    output::out(&faults(file, checked, caller.screen.colour))
+}
+
+/// What is wrong, for people, and how much of it can be mended.
+fn faults(file: &str, checked: &Checked, colour: bool) -> String {
+    let all = &checked.diagnostics;
+    let mends = all.iter().filter(|found| found.fix.is_some()).count();
+    let mends = match (mends, all.len()) {
         (0, _) => String::new(),
         (1, 1) => format!("; `uk check --fix {file}` mends it"),
         (some, all) if some == all => format!("; `uk check --fix {file}` mends them all"),
         (some, _) => format!("; `uk check --fix {file}` mends {some} of them"),
     };
-    output::out(&format!("{file}: {}{mends}\n", checked.summary()))
+    let (told, summary) = (checked.render(colour), checked.summary());
+    format!("{told}{file}: {summary}{mends}\n")
 }
 
 /// Prints the tree in full, as a tree file; warnings go where they do not get into it.
@@ -169,7 +174,7 @@ fn fix(caller: &Caller, file: &str, dry: bool) -> Result<Checked, CommandError> 
             format!("would mend {count} {lines}, nothing was written; it would leave:\n\n")
         }
     })?;
-    show(caller, file, &checked, 0)?;
+    show(caller, file, &checked)?;
     Ok(checked)
 }
 

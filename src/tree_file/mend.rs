@@ -23,10 +23,10 @@ const TRIALS_MAX: usize = 16;
 pub struct Mended {
     /// The files that change, none if there was nothing to mend.
     pub files: Vec<Edited>,
-    /// The reading of the files as they are then; what has a fix and was left out says why.
+    /// The reading of the files as they were. What has a fix there is mended; what was left out says why.
+    pub before: Checked,
+    /// The reading of the files as they are then; what was left out says why.
     pub checked: Checked,
-    /// How many of the diagnostics that were there have been mended.
-    pub count: usize,
 }
 
 /// A file that changes.
@@ -43,7 +43,7 @@ pub struct Edited {
 impl Edited {
     /// The lines that differ: their number from 1, as they were and as they are.
     pub fn lines(&self) -> impl Iterator<Item = (usize, &str, &str)> {
-        let pairs = self.before.lines().zip(self.after.lines());
+        let pairs = lines(&self.before).zip(lines(&self.after));
         (1..)
             .zip(pairs)
             .map(|(number, (before, after))| (number, before, after))
@@ -61,9 +61,10 @@ pub fn mend(path: &Path, sources: &Sources<'_>) -> Mended {
     let trial = Trial {
         path,
         sources,
-        known: checked.faults().map(key).collect(),
+        known: counted(&checked),
         all: all.iter().cloned().collect(),
     };
+    let mut before = checked.clone();
     let (mut files, mut checked) = (Vec::new(), checked);
     let mut made: HashSet<Slip> = HashSet::new();
     let mut left: HashMap<Slip, String> = HashMap::new();
@@ -91,12 +92,12 @@ pub fn mend(path: &Path, sources: &Sources<'_>) -> Mended {
             }
         }
     }
-    say_why(&mut checked, &left);
-    let count = all.iter().filter(|slip| made.contains(*slip)).count();
+    leave(&mut before, |slip| made.contains(slip), &left);
+    leave(&mut checked, |_| false, &left);
     Mended {
         files,
+        before,
         checked,
-        count,
     }
 }
 
@@ -116,16 +117,20 @@ fn fixable(checked: &Checked) -> impl Iterator<Item = (Slip, &Fix)> {
     })
 }
 
-/// Notes at the diagnostics that could be mended why they were not.
-fn say_why(checked: &mut Checked, left: &HashMap<Slip, String>) {
-    let reasons: HashMap<Fix, &String> = fixable(checked)
-        .filter_map(|(slip, fix)| Some((fix.clone(), left.get(&slip)?)))
-        .collect();
+/// Takes the fixes out that were not made, and notes why where that is known.
+fn leave(checked: &mut Checked, made: impl Fn(&Slip) -> bool, left: &HashMap<Slip, String>) {
+    let fixes = fixable(checked).map(|(slip, fix)| (fix.clone(), slip));
+    let slips: HashMap<Fix, Slip> = fixes.collect();
     for found in &mut checked.diagnostics {
-        if let Some(fault) = found.fix.as_ref().and_then(|fix| reasons.get(fix)) {
+        let slip = found.fix.as_ref().and_then(|fix| slips.get(fix));
+        if slip.is_some_and(&made) {
+            continue;
+        }
+        if let Some(fault) = slip.and_then(|slip| left.get(slip)) {
             let why = format!("`--fix` leaves this to you, as it would uncover: {fault}");
             found.notes.push(why);
         }
+        found.fix = None;
     }
 }
 
@@ -133,8 +138,8 @@ fn say_why(checked: &mut Checked, left: &HashMap<Slip, String>) {
 struct Trial<'a> {
     path: &'a Path,
     sources: &'a Sources<'a>,
-    /// The faults of the first reading.
-    known: Vec<(Code, String)>,
+    /// The faults of the first reading, and how often each is there.
+    known: HashMap<(Code, String), usize>,
     /// What could be mended in the first reading.
     all: HashSet<Slip>,
 }
@@ -156,10 +161,15 @@ impl Trial<'_> {
             checked = self.load(&files);
         }
         let mut known = self.known.clone();
-        let new = checked.faults().find(|fault| {
-            let before = known.iter().position(|known| *known == key(fault));
-            before.map(|at| known.swap_remove(at)).is_none()
-        });
+        let new = checked
+            .faults()
+            .find(|fault| match known.get_mut(&key(fault)) {
+                Some(times) if *times > 0 => {
+                    *times -= 1;
+                    false
+                }
+                _ => true,
+            });
         match new {
             Some(fault) => Err(fault.message.clone()),
             None => Ok((files, checked)),
@@ -183,8 +193,21 @@ impl Trial<'_> {
     }
 }
 
+/// The lines of a text, which a lone carriage return ends, too.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('\r'))
+}
+
 fn first_bytes(text: &str, max: usize) -> Vec<u8> {
     text.bytes().take(max).collect()
+}
+
+fn counted(checked: &Checked) -> HashMap<(Code, String), usize> {
+    let mut counted = HashMap::new();
+    for fault in checked.faults() {
+        *counted.entry(key(fault)).or_default() += 1;
+    }
+    counted
 }
 
 /// What a fault is told apart by when lines have moved.
@@ -198,8 +221,7 @@ fn edit(checked: &Checked, files: &mut Vec<Edited>, wanted: impl Fn(&Slip) -> bo
         .filter(|(slip, _)| wanted(slip))
         .map(|((path, ..), fix)| (path, fix))
         .collect();
-    // From the end of each file, so that the places before stay; a file that is included twice
-    // has each of its fixes twice.
+    // From the end of each file, so that the places before stay.
     fixes.sort_by(|(path, fix), (other_path, other)| {
         (path, other.span.start, other.span.end).cmp(&(other_path, fix.span.start, fix.span.end))
     });
@@ -214,8 +236,8 @@ fn edit(checked: &Checked, files: &mut Vec<Edited>, wanted: impl Fn(&Slip) -> bo
         let at = at.unwrap_or_else(|| {
             files.push(Edited {
                 path: source.path().to_owned(),
-                before: source.text().into(),
-                after: source.text().to_owned(),
+                before: source.written().into(),
+                after: source.written().to_owned(),
             });
             files.len() - 1
         });

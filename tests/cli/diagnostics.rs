@@ -14,7 +14,7 @@ fn a_code_is_explained_however_it_is_written() {
     for part in ["warning[UK0304]", "Wrong", "Mended", "intensity: 5"] {
         assert!(whole.out.contains(part), "{part}: {whole:?}");
     }
-    for written in ["uk0304", "0304", "warning[UK0304]"] {
+    for written in ["uk0304", "0304", "304", "uk304", "warning[UK0304]"] {
         assert_eq!(folder.uk(&["explain", written]).out, whole.out);
     }
     let json = folder.uk(&["explain", "UK0304", "--json"]).json();
@@ -143,6 +143,13 @@ fn programs_get_the_fixes_and_what_was_mended() {
     let found = folder.uk(&["check", "tree.yaml", "--json"]).json();
     let mended = folder.uk(&["check", "tree.yaml", "--fix", "--json"]).json();
 
+    let left = "version: 1\ntree:\n  strateg: one_for_all\n  children:\n    - { id: a, kind: probe, bakoff: {min: '5'} }\n";
+    folder.file("left.yaml", left);
+    let left = folder.uk(&["check", "left.yaml", "--json"]).json();
+    let fixes = |at: usize| left["diagnostics"][at]["fixes"].as_array().unwrap().len();
+    assert_eq!((fixes(0), fixes(1)), (1, 0), "{left}");
+    let why = &left["diagnostics"][1]["notes"][0];
+    assert!(why.as_str().unwrap().contains("`--fix` leaves this to you"));
     let fix = &found["diagnostics"][0]["fixes"][0];
     assert_eq!(fix["replacement"], "strategy");
     assert_eq!(fix["file"], "tree.yaml");
@@ -188,4 +195,9 @@ fn what_does_not_go_together_is_refused_and_nothing_is_written() {
     assert_eq!(written.code, 9, "{written:?}");
     assert!(written.out.starts_with("version: 1\n"), "{written:?}");
     assert!(written.err.contains("UK0305"), "{written:?}");
+
+    folder.file("tree.yaml", "version: 1\ntree:\n  childen: []\n");
+    let faulty = folder.uk(&["check", "tree.yaml", "--effective"]);
+    assert_eq!((faulty.code, &*faulty.out), (3, ""), "{faulty:?}");
+    assert!(faulty.err.contains("tree.yaml: 1 fault"), "{faulty:?}");
 }
