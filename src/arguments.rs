@@ -152,6 +152,10 @@ impl Arg {
                 let path: ActorPath = text.parse().map_err(CommandError::from)?;
                 Ok(Value::from(path.as_str()))
             }
+            ArgKind::File | ArgKind::Code if text.is_empty() => {
+                let error = self.wrong("an empty text was given");
+                Err(error.hint(format!("expected {}", self.help)))
+            }
             ArgKind::File | ArgKind::Text | ArgKind::Kind | ArgKind::Code => Ok(Value::from(text)),
             ArgKind::Word(words) if words.contains(&text) => Ok(Value::from(text)),
             ArgKind::Word(words) => {

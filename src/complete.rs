@@ -183,7 +183,7 @@ impl<'w> Line<'w> {
 
     fn next(&self, current: &str, live: &dyn Live) -> Candidates {
         if let Some(arg) = self.open.and_then(|open| self.option(open)) {
-            return self.values(arg, "", live);
+            return self.values(arg, "", current, live);
         }
         if let Some(option) = current.strip_prefix("--").filter(|_| !self.closed)
             && let Some((name, _)) = option.split_once('=')
@@ -191,7 +191,7 @@ impl<'w> Line<'w> {
             let Some(arg) = self.option(name) else {
                 return none();
             };
-            return self.values(arg, &format!("--{name}="), live);
+            return self.values(arg, &format!("--{name}="), current, live);
         }
         if current.starts_with('-') && !self.closed {
             return Candidates::Some(self.options());
@@ -201,7 +201,7 @@ impl<'w> Line<'w> {
         }
         let mut positions = self.own().iter().filter(|arg| arg.place == Place::Position);
         match positions.nth(self.positions.len()) {
-            Some(arg) => self.values(arg, "", live),
+            Some(arg) => self.values(arg, "", current, live),
             None if self.closed => none(),
             None => Candidates::Some(self.options()),
         }
@@ -239,18 +239,13 @@ impl<'w> Line<'w> {
     }
 
     /// The values of an argument; `lead` stands before them in the same word.
-    fn values(&self, arg: &Arg, lead: &str, live: &dyn Live) -> Candidates {
+    fn values(&self, arg: &Arg, lead: &str, current: &str, live: &dyn Live) -> Candidates {
         let found = match arg.kind {
             ArgKind::File => return Candidates::Files,
             ArgKind::Path => live.paths(self.given("socket"), self.given("name")),
             ArgKind::Word(words) => words.iter().map(|word| candidate(word, "")).collect(),
             ArgKind::Kind => kinds(),
-            ArgKind::Code => {
-                let codes = Code::ALL.iter();
-                codes
-                    .map(|code| candidate(code.as_str(), code.meaning()))
-                    .collect()
-            }
+            ArgKind::Code => codes(current),
             ArgKind::Settings => settings(self.positions.first().copied().unwrap_or_default()),
             ArgKind::Text if arg.name == "name" => live.kernels(),
             _ => Vec::new(),
@@ -276,6 +271,18 @@ fn candidate(value: &str, about: &str) -> Candidate {
         value: value.to_owned(),
         about: about.to_owned(),
     }
+}
+
+/// The codes as whoever types them writes them: in small letters, too, and as digits alone.
+fn codes(current: &str) -> Vec<Candidate> {
+    let written = |code: &str| match current.chars().next() {
+        Some('u') => code.to_ascii_lowercase(),
+        Some('0'..='9') => code.trim_start_matches("UK").to_owned(),
+        _ => code.to_owned(),
+    };
+    let all = Code::ALL.iter();
+    all.map(|code| candidate(&written(code.as_str()), code.meaning()))
+        .collect()
 }
 
 fn kinds() -> Vec<Candidate> {
@@ -430,6 +437,8 @@ mod tests {
             ("uk spawn probe --under /a --un", &[]),
             ("uk spawn --under ", &["/a", "/group/one"]),
             ("uk explain UK0307", &["UK0307"]),
+            ("uk explain uk0307", &["uk0307"]),
+            ("uk explain 0307", &["0307"]),
             ("uk completions ", &["bash", "zsh", "fish"]),
             ("uk tell /a {\"x\":1} --j", &["--json"]),
         ] {

@@ -35,12 +35,12 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     caller.print(&COMMAND, &document)
 }
 
-/// The code that was written, perhaps as `uk0201`, `0201` or `error[UK0201]`.
+/// The code that was written, perhaps as `uk0201`, `0201`, `201` or `error[UK0201]`.
 fn find(written: &str) -> Result<Code, CommandError> {
     let bare = written.to_ascii_uppercase();
     let bare = bare.split_once('[').map_or(bare.as_str(), |(_, code)| code);
     let digits = bare.trim_end_matches([']', ':']).trim_start_matches("UK");
-    let wanted = format!("UK{digits}");
+    let wanted = format!("UK{digits:0>4}");
     let found = Code::ALL.iter().find(|code| code.as_str() == wanted);
     found.copied().ok_or_else(|| {
         let codes = Code::ALL.iter().map(|code| code.as_str());

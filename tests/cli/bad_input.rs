@@ -104,6 +104,18 @@ fn a_file_that_is_no_tree_starts_nothing() {
 }
 
 #[test]
+fn an_empty_name_of_a_file_is_told_as_such() {
+    let folder = Folder::new();
+
+    for command in [&["check", ""][..], &["run", ""], &["explain", ""]] {
+        let said = folder.uk(command);
+        assert_eq!(said.code, 2, "{command:?}: {said:?}");
+        assert!(said.err.contains("an empty text was given"), "{said:?}");
+        assert!(said.err.contains("hint: expected a "), "{said:?}");
+    }
+}
+
+#[test]
 fn a_socket_that_cannot_be_made_is_a_clear_error() {
     let folder = Folder::new();
     folder.file("tree.yaml", TREE);

@@ -5,14 +5,7 @@ use crate::kind_check::KnownKinds;
 use crate::tree_file::explain::{Example, MAIN, Part, explain};
 
 /// What is wrong with these files does not show in a text that is short or is one at all.
-const WITHOUT_EXAMPLE: [Code; 6] = [
-    Code::Unreadable,
-    Code::NotUtf8,
-    Code::TooLarge,
-    Code::TooDeep,
-    Code::TooManyFiles,
-    Code::IncludeTooDeep,
-];
+const WITHOUT_EXAMPLE: [Code; 2] = [Code::NotUtf8, Code::TooLarge];
 
 fn load_example(files: &[Example]) -> Checked {
     let files: Vec<(&str, &[u8])> = files
@@ -22,7 +15,11 @@ fn load_example(files: &[Example]) -> Checked {
     let memory = Memory(&files);
     let kinds = unity_actors::kinds();
     let sources = Sources {
-        read: &|path, max| memory.read(path, max),
+        // What no example can make is this machine's own.
+        read: &|path, max| match path.is_absolute() {
+            true => read_file(path, max),
+            false => memory.read(path, max),
+        },
         env: &|_| None,
         kinds: &KnownKinds(&kinds),
         limits: Limits::default(),
