@@ -12,9 +12,10 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
+use unity_actors::memory;
 use unity_supervisors::kernel::{BuildError, Observer};
 use unity_supervisors::report::Fact;
-use unity_supervisors::spec::TreeSpec;
+use unity_supervisors::spec::{ChildSpec, TreeSpec};
 use unity_supervisors::{Kernel, KernelConfig, Kinds, Mode, Runtimes};
 
 use crate::guard::Guarded;
@@ -57,6 +58,8 @@ pub struct BootOptions {
     pub guarded: Option<Guarded>,
     /// How systemd is told, if it is.
     pub systemd: Option<SystemdSettings>,
+    /// How many bytes of memory its process may hold before messages are shed; no limit unless something is said.
+    pub memory_limit: Option<u64>,
     /// Hears of what happens.
     pub observer: Option<Observer>,
     /// Hears of each step of the boot, with what it came to and how long it took.
@@ -81,6 +84,7 @@ impl BootOptions {
             safe: None,
             guarded: None,
             systemd: None,
+            memory_limit: None,
             observer: None,
             progress: None,
         }
@@ -156,6 +160,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         safe,
         guarded,
         systemd,
+        memory_limit,
         observer,
         progress,
     } = options;
@@ -183,15 +188,14 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         exit_on_give_up,
         guarded,
     }));
-    let mut services = vec![http::child(&socket)];
-    services.extend(systemd.as_ref().map(systemd::child));
     let config = KernelConfig {
-        service_kinds: systemd::with_kind(http::kinds()),
-        services,
+        service_kinds: memory::with_kind(systemd::with_kind(http::kinds())),
+        services: services(&socket, systemd.as_ref(), memory_limit),
         observer: Some(watching(began, Arc::clone(&recorder), observer)),
         exit_on_give_up,
         safe,
         states: states.clone(),
+        memory_limit,
         ..KernelConfig::new(runtimes, kinds, seed)
     };
     let config = config.with_shared(Arc::clone(&recorder));
@@ -214,6 +218,18 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         since.elapsed(),
     );
     Ok(running)
+}
+
+/// The children of `/system`.
+fn services(
+    socket: &Path,
+    systemd: Option<&SystemdSettings>,
+    memory_limit: Option<u64>,
+) -> Vec<ChildSpec> {
+    let mut services = vec![http::child(socket)];
+    services.extend(systemd.map(systemd::child));
+    services.extend(memory_limit.map(|_| memory::child()));
+    services
 }
 
 /// The control runtime and the work runtime.

@@ -236,6 +236,7 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
             .value_name(arg.name.to_uppercase()),
         ArgKind::Json => made.allow_hyphen_values(true).value_name("JSON"),
         ArgKind::Duration => made.value_name("TIME"),
+        ArgKind::Size => made.value_name("SIZE"),
         ArgKind::File => made.value_name("FILE"),
         ArgKind::Path => made.value_name("PATH"),
         ArgKind::Text | ArgKind::Kind | ArgKind::Code | ArgKind::Integer | ArgKind::Rate => {

@@ -227,11 +227,7 @@ impl CommandError {
             KernelError::Build(_) => Self::new(Code::Invalid, message),
             KernelError::Message { .. } => Self::usage(message),
             KernelError::Undelivered { path, error } => {
-                let hint = match error {
-                    Undelivered::NotRunning => format!("`uk why {path}` says what happened"),
-                    _ => format!("`uk tree {path}` shows how much waits"),
-                };
-                Self::new(Code::Failed, message).hint(hint)
+                Self::new(Code::Failed, message).hint(undelivered_hint(&path, &error))
             }
             KernelError::NoAnswer {
                 path,
@@ -303,6 +299,14 @@ fn nearest_above(path: &ActorPath, kernel: &Kernel) -> String {
             above.path(),
             children.join(", ")
         )
+    }
+}
+
+fn undelivered_hint(path: &ActorPath, error: &Undelivered) -> String {
+    match error {
+        Undelivered::Shed => "`uk health` says how short it is, and where to look".to_owned(),
+        Undelivered::NotRunning => format!("`uk why {path}` says what happened"),
+        _ => format!("`uk tree {path}` shows how much waits"),
     }
 }
 

@@ -304,6 +304,22 @@ pub fn rough(ms: u64) -> String {
     }
 }
 
+/// So many bytes, in the largest unit that fits: `12 KiB`, `1.5 GiB`.
+#[must_use]
+pub fn bytes(count: u64) -> String {
+    const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    for (shift, unit) in UNITS {
+        let tenths = (u128::from(count) * 10) >> shift;
+        if tenths >= 10 {
+            return match (tenths / 10, tenths % 10) {
+                (whole, 0) => format!("{whole} {unit}"),
+                (whole, part) => format!("{whole}.{part} {unit}"),
+            };
+        }
+    }
+    format!("{count} B")
+}
+
 /// What a child of this state does, for people: `is running`, `waits in backoff`.
 #[must_use]
 pub fn is_in_state(state: &str) -> String {
@@ -361,6 +377,21 @@ pub fn count(count: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_the_unit_that_fits() {
+        for (count, shown) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1 KiB"),
+            (1_587, "1.5 KiB"),
+            (512 << 20, "512 MiB"),
+            (3 << 29, "1.5 GiB"),
+            (u64::MAX, "17179869183.9 GiB"),
+        ] {
+            assert_eq!(bytes(count), shown);
+        }
+    }
 
     #[test]
     fn a_line_never_is_wider_than_the_screen() {

@@ -4,6 +4,7 @@
 
 pub mod duration;
 pub mod log;
+pub mod memory;
 pub mod probe;
 pub mod process;
 pub mod sensors;

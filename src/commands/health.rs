@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
 use serde_json::{Value, json};
+use unity_supervisors::kernel::memory::Shedding;
 use unity_supervisors::{ActorPath, Kernel, Mode, SlotState};
 
 use super::{Command, need_of, waits_for, waits_text};
 use crate::arguments::milliseconds;
 use crate::error::EXIT_DIFFERENCE;
-use crate::screen::{Line, Screen, Tone, count, list, number, rough, text};
+use crate::screen::{Line, Screen, Tone, bytes, count, list, number, rough, text};
 
 /// How many children that are not well are drawn; `--json` has all.
 const SHOWN: usize = 20;
@@ -17,8 +18,8 @@ const SHOWN: usize = 20;
 pub(super) const COMMAND: Command = Command {
     about: "Whether all is well; exit code 9 if not",
     help: "Degraded is: safe mode, a boot that is not over, a child that is in quarantine, being restarted or in \
-           backoff, one that waits for another that is down, or a life that is stuck on a thread. A child that \
-           somebody stopped is not.\n\n\
+           backoff, one that waits for another that is down, a life that is stuck on a thread, or memory so short that \
+           messages are shed. A child that somebody stopped is not.\n\n\
            Example: uk health --json",
     show,
     exit: |document| {
@@ -59,7 +60,9 @@ fn read(kernel: &Kernel) -> Value {
             }));
         }
     }
-    let is_ok = kernel.mode() == Mode::Normal && unwell.is_empty();
+    let memory = kernel.memory();
+    let is_short = memory.is_some_and(|memory| memory.shedding != Shedding::Nothing);
+    let is_ok = kernel.mode() == Mode::Normal && unwell.is_empty() && !is_short;
     json!({
         "version": 1,
         "status": if is_ok { "ok" } else { "degraded" },
@@ -71,7 +74,20 @@ fn read(kernel: &Kernel) -> Value {
         "quarantined": quarantined,
         "unwell": unwell,
         "dead_letters": kernel.dead_letters().total(),
+        "memory": memory,
+        "fullest": if is_short { fullest(kernel) } else { Value::Null },
     })
+}
+
+/// The mailbox in which most messages wait.
+fn fullest(kernel: &Kernel) -> Value {
+    let paths = kernel.registry().paths().into_iter();
+    let slots = paths.filter_map(|path| kernel.registry().get(&path));
+    let depths = slots.map(|slot| (slot.depth(), slot.path().clone()));
+    match depths.max_by_key(|(depth, _)| *depth) {
+        Some((depth, path)) if depth > 0 => json!({ "path": path, "depth": depth }),
+        _ => Value::Null,
+    }
 }
 
 fn show(document: &Value, screen: &Screen) -> String {
@@ -109,6 +125,9 @@ fn show(document: &Value, screen: &Screen) -> String {
             &format!("and {more} more; --json has them"),
         ));
     }
+    if let Some(memory) = document.get("memory").filter(|memory| memory.is_object()) {
+        out.push_str(&memory_line(memory, screen));
+    }
     let dead = number(document, "dead_letters");
     if dead > 0 {
         out.push_str(&fact(
@@ -121,7 +140,44 @@ fn show(document: &Value, screen: &Screen) -> String {
     if !why.is_empty() {
         out.push_str("hint: once the cause is mended, `uk release --all` ends safe mode\n");
     }
+    if is_short(document) {
+        out.push_str(&memory_hint(document));
+    }
     out
+}
+
+fn is_short(document: &Value) -> bool {
+    let memory = document.get("memory").unwrap_or(&Value::Null);
+    !matches!(text(memory, "shedding"), "" | "nothing")
+}
+
+fn memory_line(memory: &Value, screen: &Screen) -> String {
+    let (tone, sheds) = match text(memory, "shedding") {
+        "low" => (Tone::Bad, "; `low` and `deferred` messages are shed"),
+        "deferred" => (Tone::Warn, "; `deferred` messages are shed"),
+        _ => (Tone::Plain, ""),
+    };
+    let size = |name: &str| bytes(number(memory, name));
+    let (used, limit) = (size("used_bytes"), size("limit_bytes"));
+    let so_far = match number(memory, "shed") {
+        0 => String::new(),
+        shed => format!(", {shed} so far"),
+    };
+    let said = format!("{used} of {limit}{sheds}{so_far}");
+    fact(screen, tone, "memory", &said)
+}
+
+/// Where to look when memory is short, and what to do.
+fn memory_hint(document: &Value) -> String {
+    let fullest = document.get("fullest").unwrap_or(&Value::Null);
+    let place = match text(fullest, "path") {
+        "" => "nothing waits in mailboxes: an actor itself has grown".to_owned(),
+        path => format!(
+            "{path} has most waiting, {}",
+            count(number(fullest, "depth"), "message")
+        ),
+    };
+    format!("hint: {place}; restart what grows, or run the kernel with a higher --memory-limit\n")
 }
 
 fn unwell(child: &Value, screen: &Screen) -> String {

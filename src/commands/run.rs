@@ -66,6 +66,11 @@ pub(super) const COMMAND: Command = Command {
         ),
         Arg::internal("guarded", ArgKind::Json, "what the guard says"),
         Arg::option("seed", ArgKind::Integer, "what chance begins with"),
+        Arg::option(
+            "memory-limit",
+            ArgKind::Size,
+            "from 90 % of it on `deferred` messages are shed, then `low` ones",
+        ),
     ],
     ..Command::local(&["run"], run)
 };
@@ -102,6 +107,7 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         safe: args.flag("safe").then(|| safe_reason(guarded.as_ref())),
         systemd: SystemdSettings::from_env(guarded.as_ref().map(|guarded| guarded.pid)),
         guarded,
+        memory_limit: args.integer("memory-limit"),
         observer: Some(Arc::new(move |fact| {
             say_safe_mode(fact, screen, loud.clone())
         })),

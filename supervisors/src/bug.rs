@@ -25,11 +25,13 @@ pub enum Bug {
     TellsNextLife,
     /// An end does not reach the other side of a link.
     IgnoresLinks,
+    /// What waits is shed for want of memory, however urgent it is.
+    ShedsUrgent,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::StopsForward,
         Self::RestartsTemporary,
         Self::LosesWaiting,
@@ -41,5 +43,6 @@ impl Bug {
         Self::LosesDown,
         Self::TellsNextLife,
         Self::IgnoresLinks,
+        Self::ShedsUrgent,
     ];
 }

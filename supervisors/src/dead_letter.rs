@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
 use crate::exit::ExitReason;
+use crate::kernel::memory::Shed;
 use crate::message::Message;
 use crate::path::ActorPath;
 
@@ -49,6 +50,8 @@ pub enum DeadReason {
     DroppedNewest,
     /// The mailbox drops what waits at a restart.
     DroppedAtRestart,
+    /// Memory was short, and its lane was shed.
+    Shed,
     /// Its child was stopped.
     Stopped,
     /// Its child was put into quarantine.
@@ -70,6 +73,7 @@ impl DeadReason {
             Self::DroppedOldest => "dropped_oldest",
             Self::DroppedNewest => "dropped_newest",
             Self::DroppedAtRestart => "dropped_at_restart",
+            Self::Shed => "shed",
             Self::Stopped => "stopped",
             Self::Quarantined => "quarantined",
             Self::Deleted => "deleted",
@@ -119,6 +123,8 @@ pub struct DeadLetters {
     clock: Clock,
     kept: Mutex<Kept>,
     next: AtomicU64,
+    /// What is shed for want of memory. Here because each mailbox has a way to its kernel's dead letters.
+    pub(crate) shed: Shed,
 }
 
 #[derive(Debug, Default)]
@@ -146,6 +152,7 @@ impl DeadLetters {
             clock,
             kept: Mutex::default(),
             next: AtomicU64::new(1),
+            shed: Shed::default(),
         })
     }
 
@@ -191,6 +198,11 @@ impl DeadLetterBox {
             count: AtomicU64::new(0),
             second: Mutex::default(),
         }))
+    }
+
+    /// What is shed for want of memory.
+    pub(crate) fn shed(&self) -> &Shed {
+        &self.0.all.shed
     }
 
     pub(crate) fn count(&self) -> u64 {

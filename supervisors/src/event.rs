@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
+use crate::kernel::memory::Shedding;
 use crate::path::ActorPath;
 use crate::report::Fact;
 
@@ -40,6 +41,11 @@ impl SystemEvent {
             Fact::Fresh { .. } => "system.child.fresh",
             Fact::Safe { why: Some(_) } => "system.safe_mode.entered",
             Fact::Safe { why: None } => "system.safe_mode.ended",
+            Fact::Memory {
+                shedding: Shedding::Nothing,
+                ..
+            } => "system.memory.ended",
+            Fact::Memory { .. } => "system.memory.short",
         }
     }
 
@@ -52,7 +58,7 @@ impl SystemEvent {
             | Fact::State { path, .. }
             | Fact::Fresh { path, .. }
             | Fact::Deleted { path } => path.clone(),
-            Fact::Safe { .. } => ActorPath::root(),
+            Fact::Safe { .. } | Fact::Memory { .. } => ActorPath::root(),
         }
     }
 
@@ -67,6 +73,14 @@ impl SystemEvent {
             Fact::State { state, .. } => json!({ "state": state }),
             Fact::Deleted { .. } | Fact::Safe { why: None } => json!({}),
             Fact::Fresh { why, .. } | Fact::Safe { why: Some(why) } => json!({ "why": why }),
+            Fact::Memory {
+                shedding,
+                used,
+                limit,
+                shed,
+            } => json!({
+                "shedding": shedding, "used_bytes": used, "limit_bytes": limit, "shed": shed,
+            }),
         }
     }
 }

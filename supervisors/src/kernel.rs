@@ -4,6 +4,7 @@
 //! everybody outside: requests by path, messages as JSON, the tree as it is. Above the root and the
 //! services stands one hidden supervisor that brings both back whatever happens.
 
+pub mod memory;
 mod partitions;
 mod requests;
 mod tasks;
@@ -133,6 +134,8 @@ pub struct KernelConfig {
     pub safe: Option<String>,
     /// Where the states of children that keep theirs are kept; in memory unless something better is given.
     pub states: Arc<dyn StateStore>,
+    /// How many bytes of memory it may use before it sheds messages: see [`memory`]. None unless something is said.
+    pub memory_limit: Option<u64>,
     /// What [`Kernel::shared`] holds from the start; add to it with [`with_shared`](Self::with_shared).
     pub shared: Shared,
     /// A fault planted on purpose.
@@ -163,6 +166,7 @@ impl KernelConfig {
             exit_on_give_up: false,
             safe: None,
             states: Arc::new(MemoryStore::default()),
+            memory_limit: None,
             shared: Shared::new(),
             #[cfg(test)]
             bug: None,
@@ -318,6 +322,7 @@ struct Inner {
     mode_changed: Notify,
     serials: AtomicU64,
     closed: AtomicBool,
+    memory: Mutex<memory::Measured>,
     shared: Mutex<Shared>,
     groups: Arc<Groups>,
 }
@@ -362,6 +367,7 @@ impl Kernel {
             mode_changed: Notify::new(),
             serials: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            memory: Mutex::default(),
             shared: Mutex::new(config.shared.clone()),
             groups: Arc::default(),
             config,

@@ -89,6 +89,9 @@ pub enum Undelivered {
     /// The lane is full.
     #[error("the mailbox is full")]
     Full,
+    /// Memory is short, and messages of its priority are shed.
+    #[error("memory is short: messages of its priority are not taken")]
+    Shed,
     /// It is stopped or quarantined.
     #[error("it is not running")]
     NotRunning,
@@ -104,6 +107,7 @@ impl<M> From<SendError<M>> for Undelivered {
     fn from(error: SendError<M>) -> Self {
         match error {
             SendError::Full(_) => Self::Full,
+            SendError::Shed(_) => Self::Shed,
             SendError::NotRunning(_) => Self::NotRunning,
             SendError::Gone(_) => Self::Gone,
             SendError::Revoked(_) => Self::Revoked,
@@ -124,6 +128,7 @@ pub(crate) trait WorkerBody: Send + Sync {
     ) -> BoxFuture<'static, Result<Spawned, ExitReason>>;
     fn is_service(&self) -> bool;
     fn set_gate(&self, gate: Gate, reason: DeadReason);
+    fn shed_waiting(&self);
     fn wake(&self);
     fn depth(&self) -> usize;
     fn capacity(&self) -> usize;
@@ -168,6 +173,10 @@ impl<A: Actor> WorkerBody for Typed<A> {
 
     fn set_gate(&self, gate: Gate, reason: DeadReason) {
         self.mailbox.set_gate(gate, reason);
+    }
+
+    fn shed_waiting(&self) {
+        self.mailbox.shed_waiting();
     }
 
     fn wake(&self) {

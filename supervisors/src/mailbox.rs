@@ -49,8 +49,11 @@ use crate::exit::ExitReason;
 use crate::life::{Life, Sender, sender};
 use crate::message::{Message, NoAnswer};
 use crate::path::ActorPath;
-use crate::priority::LANES;
+use crate::priority::{LANES, Priority};
 use crate::spec::{MailboxSpec, OnRestart, Overflow};
+
+/// A bit for each lane.
+const ALL_LANES: u8 = u8::MAX;
 
 /// Whether a slot takes messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +82,9 @@ pub enum SendError<M> {
     /// The lane is full.
     #[error("the mailbox is full")]
     Full(M),
+    /// Memory is short, and messages of its priority are shed.
+    #[error("memory is short: messages of its priority are not taken")]
+    Shed(M),
     /// The child is stopped or quarantined.
     #[error("it is not running")]
     NotRunning(M),
@@ -94,6 +100,7 @@ impl<M> std::fmt::Debug for SendError<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Full(_) => "Full",
+            Self::Shed(_) => "Shed",
             Self::NotRunning(_) => "NotRunning",
             Self::Gone(_) => "Gone",
             Self::Revoked(_) => "Revoked",
@@ -106,6 +113,7 @@ impl<M> SendError<M> {
     pub fn into_message(self) -> M {
         match self {
             Self::Full(message)
+            | Self::Shed(message)
             | Self::NotRunning(message)
             | Self::Gone(message)
             | Self::Revoked(message) => message,
@@ -285,6 +293,10 @@ impl<M: Message> Mailbox<M> {
     /// Pushes if the gate is open and there is room.
     #[inline]
     fn push(&self, lane: usize, message: M) -> Result<(), SendError<M>> {
+        // What is more urgent is never shed, and does not look.
+        if lane >= Priority::Low as usize && self.rest.dead_letters.shed().takes(lane) {
+            return self.shed(message);
+        }
         let mut envelope = Envelope {
             message,
             valid: self.valid(),
@@ -330,6 +342,39 @@ impl<M: Message> Mailbox<M> {
     fn elapsed_us(&self, ahead: Duration) -> u64 {
         let elapsed = self.rest.born.elapsed().saturating_add(ahead);
         u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// What becomes of a message that was sent into a lane that is shed.
+    #[cold]
+    fn shed(&self, message: M) -> Result<(), SendError<M>> {
+        match (self.inbox.gate(), self.rest.spec.overflow) {
+            (Gate::NotRunning, _) => Err(SendError::NotRunning(message)),
+            (Gate::Gone, _) => Err(SendError::Gone(message)),
+            (Gate::Open, Overflow::Block | Overflow::Reject) => {
+                self.rest.dead_letters.shed().count(1);
+                Err(SendError::Shed(message))
+            }
+            (Gate::Open, Overflow::DropOldest | Overflow::DropNewest) => {
+                self.rest.dead_letters.shed().count(1);
+                self.bury(message, DeadReason::Shed, None);
+                Ok(())
+            }
+        }
+    }
+
+    /// Buries what waits in lanes that are shed, oldest first.
+    pub(crate) fn shed_waiting(&self) {
+        let shed = self.rest.dead_letters.shed();
+        let is_shed = |lane: &usize| shed.takes(*lane);
+        let lanes = (0..LANES)
+            .filter(is_shed)
+            .fold(0, |all, lane| all | 1 << lane);
+        #[cfg(test)]
+        let lanes = match self.rest.bug {
+            Some(crate::bug::Bug::ShedsUrgent) => ALL_LANES,
+            _ => lanes,
+        };
+        shed.count(self.bury_lanes(lanes, DeadReason::Shed));
     }
 
     /// What becomes of a message that found its lane full.
@@ -467,7 +512,7 @@ impl<M: Message> Mailbox<M> {
     /// Opens or closes the gate. What waited when it closes becomes dead letters for `reason`.
     pub(crate) fn set_gate(&self, gate: Gate, reason: DeadReason) {
         if self.inbox.set_gate(gate) && gate != Gate::Open {
-            self.bury_all(reason);
+            self.bury_lanes(ALL_LANES, reason);
         }
     }
 
@@ -475,21 +520,24 @@ impl<M: Message> Mailbox<M> {
     pub(crate) fn begin_life(&self, life: &Arc<Life>, is_restart: bool) {
         #[cfg(test)]
         if self.rest.bug == Some(crate::bug::Bug::LosesWaiting) {
-            drop(self.stage.lock().drain(&self.inbox));
+            drop(self.stage.lock().drain(&self.inbox, ALL_LANES));
         }
         if is_restart && self.rest.spec.on_restart == OnRestart::Drop {
-            self.bury_all(DeadReason::DroppedAtRestart);
+            self.bury_lanes(ALL_LANES, DeadReason::DroppedAtRestart);
         }
         self.retract(life, |_of_an_earlier_life| true);
         self.suspend(false);
     }
 
-    fn bury_all(&self, reason: DeadReason) {
-        let waiting = self.stage.lock().drain(&self.inbox);
+    /// Buries what waits in `lanes`, a bit for each, and returns how many messages that were.
+    fn bury_lanes(&self, lanes: u8, reason: DeadReason) -> usize {
+        let waiting = self.stage.lock().drain(&self.inbox, lanes);
+        let count = waiting.len();
         for envelope in waiting {
             self.bury_envelope(envelope, reason);
         }
         self.rest.waiting.wake_all();
+        count
     }
 
     /// Makes a dead letter of what was sent; a notice is dropped.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tracing::{debug, error, info, warn};
 
+use crate::kernel::memory::Shedding;
 use crate::path::ActorPath;
 use crate::slot::{ExitRecord, Response, SlotState};
 
@@ -53,6 +54,17 @@ pub enum Fact {
         /// Why, or `None` when it left it.
         why: Option<String>,
     },
+    /// Memory became so short that more is shed, or less so.
+    Memory {
+        /// What is shed from now on.
+        shedding: Shedding,
+        /// How many bytes are in use.
+        used: u64,
+        /// The limit.
+        limit: u64,
+        /// How many messages were shed so far.
+        shed: u64,
+    },
 }
 
 impl Fact {
@@ -76,6 +88,26 @@ impl Fact {
             Self::Fresh { path, why } => warn!(%path, %why, "starts fresh"),
             Self::Safe { why: Some(why) } => error!(%why, "safe mode"),
             Self::Safe { why: None } => info!("safe mode ended"),
+            &Self::Memory {
+                shedding,
+                used,
+                limit,
+                shed,
+            } => match shedding {
+                Shedding::Low => {
+                    error!(
+                        used,
+                        limit, shed, "memory is used up: `low` and `deferred` messages are shed"
+                    );
+                }
+                Shedding::Deferred => {
+                    warn!(
+                        used,
+                        limit, shed, "memory is short: `deferred` messages are shed"
+                    );
+                }
+                Shedding::Nothing => info!(used, limit, shed, "memory is no longer short"),
+            },
         }
     }
 }

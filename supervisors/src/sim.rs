@@ -123,6 +123,11 @@ pub enum Violation {
         /// Which one.
         number: u64,
     },
+    /// A message that is never shed was shed for want of memory.
+    ShedWrongly {
+        /// Where.
+        path: ActorPath,
+    },
     /// A child that was still on its way long after everything had become quiet.
     NotSettled {
         /// Where.
@@ -202,6 +207,7 @@ async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
     let kernel_config = KernelConfig {
         clock: Clock::simulated(Timestamp::from_secs(1_767_225_600)),
         observer: Some(Arc::new(move |fact| observed.note(fact))),
+        memory_limit: Some(driver::MEMORY_LIMIT),
         #[cfg(test)]
         bug: config.bug,
         ..KernelConfig::new(Runtimes::current(), kinds, rng.u64(..))

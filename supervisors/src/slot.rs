@@ -337,6 +337,12 @@ impl Slot {
         matches!(self.body, Body::Supervisor(_))
     }
 
+    /// How many messages wait in its mailbox; a supervisor has none.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.worker().map_or(0, WorkerBody::depth)
+    }
+
     pub(crate) fn body(&self) -> &Body {
         &self.body
     }

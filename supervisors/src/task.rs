@@ -166,6 +166,8 @@ impl WorkerBody for TaskBody {
 
     fn set_gate(&self, _gate: Gate, _reason: DeadReason) {}
 
+    fn shed_waiting(&self) {}
+
     fn wake(&self) {}
 
     fn depth(&self) -> usize {

@@ -17,6 +17,12 @@ use unity_supervisors::{
     Message, Next, NoAnswer, Priority, Reply, Runtimes, SendError, Start,
 };
 
+#[path = "mailboxes/memory.rs"]
+mod memory;
+
+/// How much memory an office may use.
+const LIMIT: u64 = 1_000;
+
 /// What a worker handled, and a gate that it waits at before each message.
 struct Desk {
     handled: Mutex<Vec<u64>>,
@@ -35,6 +41,8 @@ enum Job {
     Crash(u64),
     /// Answered with how many were written down.
     Count(Reply<usize>),
+    /// The same, when there is nothing else to do.
+    CountLater(Reply<usize>),
     /// Its reply is taken out, then the life ends.
     TakeAndCrash(Reply<usize>),
     /// Answers nothing.
@@ -47,6 +55,7 @@ impl Message for Job {
     fn priority(&self) -> Priority {
         match self {
             Self::Note(_, priority) => *priority,
+            Self::CountLater(_) => Priority::Deferred,
             _ => Priority::Normal,
         }
     }
@@ -58,7 +67,10 @@ impl Message for Job {
     fn reply(&mut self) -> Option<&mut dyn unity_supervisors::message::ReplyPort> {
         match self {
             Self::Note(..) | Self::Crash(_) => None,
-            Self::Count(reply) | Self::TakeAndCrash(reply) | Self::Mute(reply) => Some(reply),
+            Self::Count(reply)
+            | Self::CountLater(reply)
+            | Self::TakeAndCrash(reply)
+            | Self::Mute(reply) => Some(reply),
             Self::TellMyself(_, reply) => Some(reply),
         }
     }
@@ -86,7 +98,9 @@ impl Actor for Clerk {
                 self.desk.handled.lock().unwrap().push(*number);
                 return Err(Exit::error("told to"));
             }
-            Job::Count(reply) => reply.send(self.desk.handled.lock().unwrap().len()),
+            Job::Count(reply) | Job::CountLater(reply) => {
+                reply.send(self.desk.handled.lock().unwrap().len())
+            }
             Job::TakeAndCrash(reply) => {
                 drop(reply.take());
                 return Err(Exit::error("told to"));
@@ -127,6 +141,10 @@ struct Office {
 
 impl Office {
     async fn open(mailbox: MailboxSpec) -> Self {
+        Self::of(mailbox, Some(LIMIT)).await
+    }
+
+    async fn of(mailbox: MailboxSpec, memory_limit: Option<u64>) -> Self {
         let mut child = ChildSpec::worker(ChildId::new("clerk").unwrap(), "clerk");
         if let ChildKind::Worker(worker) = &mut child.what {
             worker.mailbox = Arc::new(mailbox);
@@ -143,8 +161,11 @@ impl Office {
         };
         let kinds = Kinds::new().with::<Clerk>("clerk", "writes numbers down");
         let desk = Arc::new(Desk::default());
-        let config =
-            KernelConfig::new(Runtimes::current(), kinds, 1).with_shared(Arc::clone(&desk));
+        let config = KernelConfig {
+            memory_limit,
+            ..KernelConfig::new(Runtimes::current(), kinds, 1)
+        }
+        .with_shared(Arc::clone(&desk));
         let kernel = Kernel::start(config, tree).await.unwrap();
         kernel.booted().await;
         let path: ActorPath = "/clerk".parse().unwrap();

@@ -7,7 +7,7 @@ use serde_json::json;
 use unity_kernel::tree_file::{Limits, Sources, load_text, read_file};
 use unity_kernel::{BootError, BootOptions, Mode, RunningKernel, boot};
 
-use crate::harness::{Folder, Rig};
+use crate::harness::{Folder, Rig, TREE};
 
 #[test]
 fn a_boot_says_its_steps_and_shows_the_tree_and_what_to_do_next() {
@@ -402,4 +402,58 @@ fn s268_a_report_takes_one_line_of_bounded_length_that_names_the_child() {
     assert!(line.contains(r"one\ntwo \u{1b}[31mxxx"), "{line}");
     assert!(line.chars().count() < 1_200, "{line}");
     assert!(!log.contains("child started"), "{log}");
+}
+
+#[test]
+fn a_kernel_over_its_memory_limit_says_so_and_sheds_what_is_least_urgent() {
+    let folder = Folder::new();
+    folder.file(
+        "tree.yaml",
+        "version: 1\nname: rig\ntree:\n  children: [{ id: a, kind: log }, { id: b, kind: probe }]\n",
+    );
+    let process = Rig::spawn(&folder, &["--memory-limit", "1MiB"]);
+    let rig = Rig { folder, process }.until_booted();
+
+    let health = rig.uk(&["health"]);
+    let shed = rig.uk(&["tell", "/a", "{\"write\": \"a line\"}"]);
+    let urgent = rig.uk(&["tell", "/b", "{\"echo\": 1}"]);
+
+    assert_eq!(health.code, 9, "{health:?}");
+    for part in [
+        "of 1 MiB; `low` and `deferred` messages are shed",
+        "hint: nothing waits in mailboxes",
+        "--memory-limit",
+    ] {
+        assert!(health.out.contains(part), "{part}: {health:?}");
+    }
+    assert_eq!(shed.code, 1, "{shed:?}");
+    assert!(shed.err.contains("memory is short"), "{shed:?}");
+    assert!(shed.err.contains("hint: `uk health`"), "{shed:?}");
+    assert_eq!(urgent.code, 0, "{urgent:?}");
+    let memory = &rig.uk(&["health", "--json"]).json()["memory"];
+    assert_eq!(
+        (&memory["shedding"], &memory["shed"]),
+        (&json!("low"), &json!(1))
+    );
+    let log = rig.folder.text("log");
+    assert!(log.contains("ERROR memory is used up"), "{log}");
+}
+
+#[test]
+fn a_memory_limit_that_is_far_away_is_shown_and_a_wrong_one_refused() {
+    let folder = Folder::new();
+    folder.file("tree.yaml", TREE);
+    let refused = folder.uk(&["run", "tree.yaml", "--memory-limit", "512"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(
+        refused.err.contains("did you mean `512MiB`?"),
+        "{refused:?}"
+    );
+
+    let process = Rig::spawn(&folder, &["--memory-limit", "64GiB"]);
+    let rig = Rig { folder, process }.until_booted();
+
+    let health = rig.uk(&["health"]);
+    assert_eq!(health.code, 0, "{health:?}");
+    assert!(health.out.contains(" of 64 GiB\n"), "{health:?}");
 }

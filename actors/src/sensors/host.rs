@@ -1,11 +1,12 @@
 //! `sensor.host`: this machine's real load, measured each `every`.
 
+use std::io;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sysinfo::System;
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 use unity_supervisors::{Actor, Context, Exit, Message, Next, Reply, Start};
 
 use crate::duration::DurationText;
@@ -56,6 +57,24 @@ impl HostSensor {
         });
         Ok(())
     }
+}
+
+/// How many bytes of memory this process holds.
+///
+/// # Errors
+/// If the system does not say.
+pub(crate) fn resident_bytes() -> io::Result<u64> {
+    let pid = sysinfo::get_current_pid().map_err(io::Error::other)?;
+    let mut system = System::new().map_err(io::Error::other)?;
+    let memory = ProcessRefreshKind::nothing().with_memory();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, memory);
+    let process = system.process(pid);
+    process
+        .map(sysinfo::Process::memory)
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| {
+            io::Error::other("the system does not say how much memory this process holds")
+        })
 }
 
 fn round(share: f64) -> f64 {

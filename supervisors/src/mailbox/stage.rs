@@ -102,11 +102,11 @@ impl<M> Stage<M> {
         self.owed.get_mut(lane).map_or(0, settle)
     }
 
-    /// Empties all lanes.
-    pub(super) fn drain(&mut self, inbox: &Inbox<M>) -> Vec<Envelope<M>> {
+    /// Empties the `lanes` of which a bit is set.
+    pub(super) fn drain(&mut self, inbox: &Inbox<M>, lanes: u8) -> Vec<Envelope<M>> {
         let mut all = Vec::new();
-        inbox.drain_into(&mut self.lanes, u8::MAX);
-        for lane in 0..LANES {
+        inbox.drain_into(&mut self.lanes, lanes);
+        for lane in (0..LANES).filter(|lane| lanes & (1 << lane) != 0) {
             let before = all.len();
             if let Some(queue) = self.lanes.get_mut(lane) {
                 all.extend(queue.drain(..));
@@ -120,7 +120,7 @@ impl<M> Stage<M> {
             let count = u32::try_from(sent).unwrap_or(u32::MAX);
             self.owe(lane, count, inbox.permits());
         }
-        self.filled = 0;
+        self.filled &= !lanes;
         all
     }
 }

@@ -75,7 +75,8 @@ impl Message for SimMessage {
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Work { .. } => "work",
+            // So that a dead letter tells its lane.
+            Self::Work { lane, .. } => lane.as_str(),
             Self::Crash => "crash",
             Self::Panic => "panic",
             Self::Finish => "finish",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Violation;
 use super::world::{Event, World};
+use crate::dead_letter::{DeadLetter, DeadReason};
 use crate::kernel::{Kernel, Mode};
 use crate::path::ActorPath;
 use crate::slot::{ExitRecord, Response, Slot, SlotState};
@@ -105,6 +106,7 @@ pub(super) fn history(world: &World, kernel: &Kernel, violations: &mut Vec<Viola
         stop_order(&events, violations);
     }
     messages(&events, violations);
+    shed(&events, kernel, violations);
     let (accepted, handled) = world.counts();
     let dead = i64::try_from(kernel.dead_letters().total()).unwrap_or(i64::MAX);
     let lost = accepted - handled - dead;
@@ -133,7 +135,7 @@ fn lives(events: &[Event], violations: &mut Vec<Violation>) {
             Event::Died { path, .. } => {
                 alive.remove(path);
             }
-            Event::Handled { .. } | Event::Shutdown => {}
+            Event::Handled { .. } | Event::ShedWrongly { .. } | Event::Shutdown => {}
         }
     }
     violations.extend(alive.into_iter().map(|path| Violation::Orphan { path }));
@@ -176,6 +178,27 @@ fn comes_after(one: &ActorPath, other: &ActorPath) -> bool {
 
 fn number(id: &str) -> u64 {
     id.trim_start_matches('n').parse().unwrap_or(u64::MAX)
+}
+
+/// Memory that is short costs `low` and `deferred` messages alone.
+fn shed(events: &[Event], kernel: &Kernel, violations: &mut Vec<Violation>) {
+    let given_back = events.iter().filter_map(|event| match event {
+        Event::ShedWrongly { path } => Some(path.clone()),
+        _ => None,
+    });
+    let letters = kernel.dead_letters().list();
+    let is_wrong = |letter: &DeadLetter| {
+        !matches!(letter.name, "low" | "deferred") && letter.reason == DeadReason::Shed
+    };
+    let buried = letters
+        .iter()
+        .filter(|letter| is_wrong(letter))
+        .map(|letter| letter.path.clone());
+    violations.extend(
+        given_back
+            .chain(buried)
+            .map(|path| Violation::ShedWrongly { path }),
+    );
 }
 
 /// Each message at most once, and in the order of its sender within a lane.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::actor::SimMessage;
-use super::world::World;
+use super::world::{Event, World};
 use super::{SimConfig, tree};
 use crate::address::Address;
 use crate::kernel::{Kernel, SYSTEM};
@@ -14,6 +14,9 @@ use crate::path::{ActorPath, ChildId};
 use crate::priority::Priority;
 use crate::slot::Slot;
 use crate::spec::Restart;
+
+/// How much memory a simulated kernel may use, as chance measures it.
+pub(super) const MEMORY_LIMIT: u64 = 100;
 
 /// Lets chance act, and the senders send, until both are through.
 pub(super) async fn drive(
@@ -31,7 +34,11 @@ pub(super) async fn drive(
     for number in 0..config.acts {
         tokio::time::sleep(Duration::from_millis(rng.u64(0..120))).await;
         act(kernel, world, rng, number).await;
+        if rng.u8(0..8) == 0 {
+            kernel.note_memory(rng.u64(0..MEMORY_LIMIT * 3 / 2));
+        }
     }
+    kernel.note_memory(0);
     for sender in senders {
         if let Err(error) = sender.await {
             world.act(&format!("a sender failed: {error}"));
@@ -85,10 +92,11 @@ async fn send(kernel: Kernel, world: Arc<World>, mut rng: fastrand::Rng, sender:
         let Some(address) = kernel.address::<SimMessage>(slot.path()) else {
             continue;
         };
-        let lane = if rng.u8(0..4) == 0 {
-            Priority::High
-        } else {
-            Priority::Normal
+        let lane = match rng.u8(0..8) {
+            0 | 1 => Priority::High,
+            2 => Priority::Low,
+            3 => Priority::Deferred,
+            _ => Priority::Normal,
         };
         let takes_ms = if rng.u8(0..8) == 0 { rng.u64(0..40) } else { 0 };
         let message = SimMessage::Work {
@@ -109,7 +117,14 @@ async fn tell(world: &World, address: &Address<SimMessage>, message: SimMessage,
     };
     match sent {
         Ok(()) => world.accepted(),
-        Err(SendError::Full(_) | SendError::NotRunning(_) | SendError::Gone(_)) => {}
+        // Only what may be shed is given back for want of memory.
+        Err(SendError::Shed(message)) if message.priority() < Priority::Low => {
+            let path = address.path().clone();
+            world.event(Event::ShedWrongly { path });
+        }
+        Err(
+            SendError::Full(_) | SendError::Shed(_) | SendError::NotRunning(_) | SendError::Gone(_),
+        ) => {}
         Err(SendError::Revoked(_)) => world.act("a sender outside was taken for a dead life"),
     }
 }

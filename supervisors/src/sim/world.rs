@@ -27,6 +27,8 @@ pub(super) enum Event {
         lane: u8,
         number: u64,
     },
+    /// A message that is never shed was given back for want of memory.
+    ShedWrongly { path: ActorPath },
     /// The shutdown of the kernel began.
     Shutdown,
 }
@@ -86,6 +88,9 @@ impl World {
             Fact::Deleted { path } => format!("deleted {path}"),
             Fact::Fresh { path, why } => format!("fresh {path} {why}"),
             Fact::Safe { why } => format!("safe {why:?}"),
+            Fact::Memory { shedding, shed, .. } => {
+                format!("memory {} {shed}", shedding.as_str())
+            }
         };
         let line = self.line(&text);
         self.notes.lock().log.push(line);
