@@ -45,6 +45,7 @@ mod settings;
 mod slips;
 pub mod source;
 mod supervisor;
+mod template;
 #[cfg(test)]
 mod tests;
 mod unbuilt;

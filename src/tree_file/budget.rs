@@ -24,7 +24,8 @@ const SHOWN_MAX: usize = 3;
 const TERMS_MAX: u64 = 3;
 
 impl Reader<'_> {
-    /// Warns if the children can never spend the budget of their supervisor because of backoff.
+    /// Warns if the children can never spend the budget of their supervisor because of backoff. The one child of a
+    /// template stands for as many as there may be.
     pub(super) fn check_budget(
         &mut self,
         spec: &SupervisorSpec,
@@ -33,6 +34,10 @@ impl Reader<'_> {
         at: Span,
     ) {
         let intensity = u64::from(spec.intensity);
+        let copies = spec.template.as_ref().map_or(1, |template| {
+            let most = template.max_children.map(u64::try_from);
+            most.and_then(Result::ok).unwrap_or(u64::MAX)
+        });
         let mut total = 0_u64;
         let mut paused = Vec::new();
         for child in children
@@ -45,13 +50,13 @@ impl Reader<'_> {
             let Some(fit) = crashes_in(backoff, spec.period, intensity) else {
                 return;
             };
-            total = total.saturating_add(fit);
+            total = total.saturating_add(fit.saturating_mul(copies));
             if total > intensity {
                 return;
             }
             paused.push((child, backoff, fit));
         }
-        if paused.is_empty() {
+        if total == 0 {
             return;
         }
         let period = format_duration(spec.period);
@@ -63,18 +68,22 @@ impl Reader<'_> {
         );
         let mut warning = Diagnostic::new(Code::BudgetNeverSpent, message).at(at, label);
         for (child, backoff, fit) in paused.iter().take(SHOWN_MAX) {
-            let id = &child.spec.id;
+            let of = match spec.template {
+                Some(_) => "a child".to_owned(),
+                None => format!("`{}`", child.spec.id),
+            };
             warning = warning.note(format!(
-                "crash {} of `{id}` comes at least {} after crash 1, more than {period}",
+                "crash {} of {of} comes at least {} after crash 1, more than {period}",
                 fit + 1,
                 sum_of_pauses(backoff, *fit),
             ));
             if let Some(at) = child.backoff_at {
-                warning = warning.related(at, format!("the pauses of `{id}`"));
+                warning = warning.related(at, format!("the pauses of {of}"));
             }
         }
         let all = times(total, "restart");
-        warning = warning.note(match paused.len() {
+        let count = u64::try_from(paused.len()).unwrap_or(u64::MAX);
+        warning = warning.note(match count.saturating_mul(copies) {
             1 => format!("so at most {all} in {period}, not more than {intensity}: it is restarted for ever"),
             count => format!(
                 "so at most {all} of all {count} children in {period}, not more than {intensity}: they are restarted for ever"

@@ -37,6 +37,17 @@ impl Reader<'_> {
     ) -> Option<Lowered> {
         let fields = self.fields(node, "a child")?;
         let id = self.child_id(fields, owner);
+        self.child_of(fields, id, index, owner)
+    }
+
+    /// Lowers a child whose id was read.
+    pub(super) fn child_of(
+        &mut self,
+        fields: Fields<'_>,
+        id: Option<ChildId>,
+        index: usize,
+        owner: &Owner<'_>,
+    ) -> Option<Lowered> {
         let sort = self.sort(fields, id.as_ref());
         self.child_keys(fields, sort);
         unbuilt::of_child(self, fields);
@@ -239,7 +250,18 @@ impl Reader<'_> {
                 let message = format!("{child} has neither `kind` nor `children`");
                 let fault = Diagnostic::new(Code::NeitherKindNorChildren, message)
                     .at(at, "neither a worker nor a supervisor");
-                self.report(fault.help("add `kind:` for a worker or `children:` for a supervisor"));
+                let is_supervisors = |key: &str| keys::owner(key) == Some(keys::Owner::Supervisor);
+                let mut entries = fields.entries.iter();
+                self.report(
+                    match entries.rfind(|entry| is_supervisors(&entry.key.text)) {
+                        Some(entry) => fault
+                            .related(entry.key.span, "a key of a supervisor")
+                            .help("add `children:` or `template:`"),
+                        None => {
+                            fault.help("add `kind:` for a worker or `children:` for a supervisor")
+                        }
+                    },
+                );
                 None
             }
         }
@@ -248,7 +270,7 @@ impl Reader<'_> {
     /// Reports keys that are unknown or belong to the other sort of child.
     fn child_keys(&mut self, fields: Fields<'_>, sort: Option<keys::Owner>) {
         // What has both sorts of keys is at fault for that alone.
-        let both = fields.has("kind") && fields.has("children");
+        let both = fields.has("kind") && (fields.has("children") || fields.has("template"));
         for entry in fields.entries {
             match (keys::owner(&entry.key.text), sort) {
                 (None, _) => {
@@ -261,15 +283,16 @@ impl Reader<'_> {
                 }
                 (Some(keys::Owner::Child), _) | (_, None) => {}
                 (Some(owner), Some(sort)) if owner == sort || both => {}
-                (Some(_), Some(sort)) => self.wrong_owner(entry, sort),
+                (Some(_), Some(sort)) => self.wrong_owner(entry, sort, fields),
             }
         }
     }
 
-    fn wrong_owner(&mut self, entry: &Entry, sort: keys::Owner) {
+    fn wrong_owner(&mut self, entry: &Entry, sort: keys::Owner, fields: Fields<'_>) {
         let key = &entry.key.text;
         let (belongs, is) = match sort {
             keys::Owner::Worker => ("supervisor", "worker, it has a `kind`"),
+            _ if fields.has("template") => ("worker", "supervisor, it has a `template`"),
             _ => ("worker", "supervisor, it has `children`"),
         };
         self.report(
@@ -278,6 +301,9 @@ impl Reader<'_> {
                 .help(match sort {
                     keys::Owner::Worker => {
                         format!("put `{key}` on the supervisor above, or take it out")
+                    }
+                    _ if fields.has("template") => {
+                        format!("put `{key}` into the `template`, or take it out")
                     }
                     _ => format!("put `{key}` on the workers below, or take it out"),
                 }),
@@ -429,6 +455,8 @@ fn outlived(spec: &ChildSpec) -> bool {
     else {
         return false;
     };
-    let mut children = supervisor.children.iter();
+    let listed = supervisor.children.iter().map(|child| &**child);
+    let template = supervisor.template.iter().map(|template| &template.child);
+    let mut children = listed.chain(template);
     children.any(|child| supervisor::is_longer(child.shutdown, most))
 }

@@ -75,6 +75,11 @@ codes! {
     NoStateToKeep "UK0221" "the kind has no state to keep"
     SignificantNever "UK0231" "a child is significant, and its supervisor never ends by itself"
     SignificantPermanent "UK0232" "a child is significant and permanent at once"
+    TemplateAndChildren "UK0241" "a supervisor has a list of children and a template"
+    MaxWithoutTemplate "UK0242" "`max_children` has no template to bound"
+    NotInTemplate "UK0243" "the key cannot be the same for all children of a template"
+    TemplateStrategy "UK0244" "children of a template are restarted one for one only"
+    TemplateAutoShutdown "UK0245" "the end of a template's children cannot end their supervisor"
 
     FiniteSupervisor "UK0301" "a supervisor is killed if its children take long to stop"
     TransientSupervisor "UK0302" "a supervisor that gives up stays down, without an alarm"
@@ -87,7 +92,7 @@ codes! {
     NoSignificantChild "UK0311" "a supervisor would end with its significant children, and has none"
     RestartedAfterEnd "UK0312" "a supervisor that ends itself is started again"
 
-    NoTemplate "UK0401" "templates are not built yet"
+    NoPartitions "UK0401" "`partitions` is not built yet"
     NoOnCrash "UK0404" "`on_crash` is not built yet"
     NoProbation "UK0405" "`probation` is built for children that keep their state only"
     NoStall "UK0406" "`stall` and `stall_after` are not built yet"

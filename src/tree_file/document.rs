@@ -120,7 +120,9 @@ impl Reader<'_> {
             && !fields.has("template")
             // Where it stands a level too far out, that is what is said.
             && !file.has("children")
+            && !file.has("template")
             && !self.has_misspelt(fields, "children", &known)
+            && !self.has_misspelt(fields, "template", &known)
         {
             self.report(
                 Diagnostic::new(Code::MissingKey, "the root has no `children`")

@@ -13,7 +13,7 @@ use unity_supervisors::spec::{
 };
 
 use super::keys::word_of;
-use super::{KindCheck, child, format_duration, parse_duration, scalar, supervisor, worker};
+use super::{KindCheck, child, format_duration, keys, parse_duration, scalar, supervisor, worker};
 
 /// A value that does not fit on a line of so many characters goes over several.
 const WIDTH: usize = 100;
@@ -28,6 +28,8 @@ pub(super) enum Item<'a> {
     Settings(&'a str, &'a Value),
     /// Children.
     Children(&'a [Arc<ChildSpec>]),
+    /// What children are made from.
+    Template(&'a ChildSpec),
     /// Nothing, which means this.
     Unsaid(&'static str),
 }
@@ -127,7 +129,7 @@ pub(super) fn kept_items(state: &StateSpec) -> Items<'static> {
 
 /// The keys of a supervisor.
 pub(super) fn supervisor_items(spec: &SupervisorSpec) -> Items<'_> {
-    vec![
+    let mut items: Items<'_> = vec![
         ("strategy", word(&supervisor::STRATEGIES, &spec.strategy)),
         ("intensity", json!(spec.intensity).into()),
         ("period", json!(format_duration(spec.period)).into()),
@@ -135,8 +137,25 @@ pub(super) fn supervisor_items(spec: &SupervisorSpec) -> Items<'_> {
             "auto_shutdown",
             word(&supervisor::AUTO_SHUTDOWNS, &spec.auto_shutdown),
         ),
-        ("children", Item::Children(&spec.children)),
-    ]
+    ];
+    match &spec.template {
+        None => items.push(("children", Item::Children(&spec.children))),
+        Some(template) => {
+            items.push(("template", Item::Template(&template.child)));
+            items.push(match template.max_children {
+                Some(max) => ("max_children", json!(max).into()),
+                None => ("max_children", Item::Unsaid("none, as many as are spawned")),
+            });
+        }
+    }
+    items
+}
+
+/// The keys of a template.
+pub(super) fn template_items(child: &ChildSpec) -> Items<'_> {
+    let mut items = child_items(child);
+    items.retain(|(key, _)| !keys::NOT_IN_TEMPLATE.contains(key));
+    items
 }
 
 /// The keys of a `backoff`.
@@ -201,6 +220,7 @@ fn object(items: &Items<'_>) -> Value {
                 .iter()
                 .map(|child| object(&child_items(child)))
                 .collect(),
+            Item::Template(child) => object(&template_items(child)),
             Item::Unsaid(_) => return None,
         };
         Some(((*key).to_owned(), value))
@@ -263,6 +283,15 @@ impl Yaml<'_> {
             }
             (Item::Settings(kind, value), _) => self.settings(kind, value, indent),
             (Item::Children(children), _) => self.children(children, indent),
+            (Item::Template(child), _) => {
+                self.line(indent, format_args!("{key}:"));
+                let default = default_child(child);
+                self.items(
+                    &template_items(child),
+                    &template_items(&default),
+                    indent + 2,
+                );
+            }
             (Item::Unsaid(what), _) => self.line(indent, format_args!("# {key}: {what}")),
         }
     }

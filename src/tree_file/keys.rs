@@ -56,6 +56,8 @@ pub(super) enum Form {
     Ids,
     /// A list of children and includes.
     Children,
+    /// A child without an id, which others are made from.
+    Template,
     /// The root supervisor.
     Root,
     /// Capacities by lane.
@@ -116,10 +118,13 @@ pub(super) const CHILD: &[(Owner, Key)] = &[
     (Owner::Supervisor, key("period", TIME_ABOVE_ZERO, "The time within which restarts are counted.")),
     (Owner::Supervisor, key("auto_shutdown", Form::Words(|| words(&supervisor::AUTO_SHUTDOWNS)), "Whether it ends when significant children have ended and stay down: any_significant is any of them, all_significant the last one that runs. The root ends the kernel with it, in order.")),
     (Owner::Supervisor, key("children", Form::Children, "Its children in the order of their start; they stop in reverse.")),
-    (Owner::Supervisor, key("template", Form::Unbuilt, "The child that all of its children are made from.")),
-    (Owner::Supervisor, key("max_children", Form::Unbuilt, "How many children its template makes at most.")),
+    (Owner::Supervisor, key("template", Form::Template, "The child that all of its children are made from.")),
+    (Owner::Supervisor, key("max_children", Form::Integer(0), "How many children its template makes at most. Without it, as many as are spawned.")),
     (Owner::Supervisor, key("partitions", Form::Unbuilt, "How many children its template makes.")),
 ];
+
+/// Keys of a child that cannot be the same for all children of a template.
+pub(super) const NOT_IN_TEMPLATE: [&str; 3] = ["id", "needs", "essential"];
 
 /// The keys of a tree file.
 pub(super) const FILE: &[Key] = &[

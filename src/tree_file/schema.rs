@@ -8,9 +8,11 @@
 
 use serde_json::{Map, Value, json};
 use unity_actors::duration;
-use unity_supervisors::path::{ChildId, ID_LEN_MAX};
+use unity_supervisors::path::ID_LEN_MAX;
 use unity_supervisors::priority::Priority;
-use unity_supervisors::spec::{Backoff, ChildSpec, MailboxSpec, StateSpec, SupervisorSpec};
+use unity_supervisors::spec::{
+    AutoShutdown, Backoff, ChildSpec, MailboxSpec, StateSpec, Strategy, SupervisorSpec, Template,
+};
 
 use super::KindCheck;
 use super::effective::{self, Item};
@@ -59,6 +61,7 @@ fn definitions(kinds: &dyn KindCheck) -> Value {
         },
         "root": root(kinds),
         "child": child(kinds),
+        "template": template(kinds),
     });
     for kind in kinds.names() {
         let mut schema = with_variables(&kinds.schema(&kind));
@@ -81,22 +84,52 @@ fn root(kinds: &dyn KindCheck) -> Value {
         .iter()
         .filter(|(owner, _)| *owner == Owner::Supervisor);
     let mut root = mapping(own.map(|(_, key)| key), &[&defaults], kinds);
-    extend(&mut root, json!({ "required": ["children"] }));
+    extend(&mut root, listed_or_made());
     root
 }
 
-/// A child: all keys, then what goes together with which.
-fn child(kinds: &dyn KindCheck) -> Value {
-    let Ok(id) = ChildId::new("id") else {
-        return Value::Bool(true);
-    };
-    let worker = ChildSpec::worker(id.clone(), "");
-    let supervisor = ChildSpec::supervisor(id, SupervisorSpec::default());
+/// What goes with `children`, and what with a `template`: one of the two is there.
+fn listed_or_made() -> Value {
+    let word = |word: &str| or_variable(json!({ "const": word }));
+    let (one_for_one, never) = (
+        word(Strategy::OneForOne.as_str()),
+        word(AutoShutdown::Never.as_str()),
+    );
+    json!({
+        "if": { "required": ["template"] },
+        "then": {
+            "properties": { "children": false, "strategy": one_for_one, "auto_shutdown": never },
+        },
+        "else": { "properties": { "max_children": false }, "required": ["children"] },
+    })
+}
+
+/// What children are made from: the keys of a child that can be the same for all, then what goes together with which.
+fn template(kinds: &dyn KindCheck) -> Value {
+    let keys = keys::CHILD.iter().map(|(_, key)| key);
+    let keys = keys.filter(|key| !keys::NOT_IN_TEMPLATE.contains(&key.name));
+    let mut template = any_child(keys, kinds);
+    if let Some(significant) = template.pointer_mut("/properties/significant") {
+        extend(significant, or_variable(json!({ "const": false })));
+    }
+    extend(&mut template, sorts(kinds));
+    template
+}
+
+/// A mapping of keys of a child of either sort.
+fn any_child<'k>(keys: impl IntoIterator<Item = &'k Key>, kinds: &dyn KindCheck) -> Value {
+    let worker = ChildSpec::worker(Template::id(), "");
+    let supervisor = ChildSpec::supervisor(Template::id(), SupervisorSpec::default());
     let defaults = [
         &effective::child_items(&worker),
         &effective::child_items(&supervisor),
     ];
-    let mut child = mapping(keys::CHILD.iter().map(|(_, key)| key), &defaults, kinds);
+    mapping(keys, &defaults, kinds)
+}
+
+/// A child: all keys, then what goes together with which.
+fn child(kinds: &dyn KindCheck) -> Value {
+    let mut child = any_child(keys::CHILD.iter().map(|(_, key)| key), kinds);
     let include = json!({
         "type": "string",
         "description": "A file with a list of children that stand in its place; the path begins at the folder of this file.",
@@ -104,13 +137,6 @@ fn child(kinds: &dyn KindCheck) -> Value {
     if let Some(properties) = child.get_mut("properties") {
         extend(properties, json!({ "include": include }));
     }
-    let kinds: Vec<Value> = kinds
-        .names()
-        .iter()
-        .map(|kind| of_kind(kind, kinds))
-        .collect();
-    let worker = json!({ "properties": without(Owner::Supervisor), "allOf": kinds });
-    let supervisor = json!({ "properties": without(Owner::Worker), "required": ["children"] });
     // What never stays down cannot be significant.
     let significant = json!({
         "if": { "properties": { "significant": { "const": true } }, "required": ["significant"] },
@@ -119,13 +145,11 @@ fn child(kinds: &dyn KindCheck) -> Value {
             "required": ["restart"],
         },
     });
-    let sorts = json!({
-        "required": ["id"],
-        "allOf": [significant],
-        "if": { "required": ["kind"] },
-        "then": worker,
-        "else": supervisor,
-    });
+    let mut sorts = sorts(kinds);
+    extend(
+        &mut sorts,
+        json!({ "required": ["id"], "allOf": [significant] }),
+    );
     extend(
         &mut child,
         json!({
@@ -135,6 +159,19 @@ fn child(kinds: &dyn KindCheck) -> Value {
         }),
     );
     child
+}
+
+/// What makes a worker, and what a supervisor.
+fn sorts(kinds: &dyn KindCheck) -> Value {
+    let kinds: Vec<Value> = kinds
+        .names()
+        .iter()
+        .map(|kind| of_kind(kind, kinds))
+        .collect();
+    let worker = json!({ "properties": without(Owner::Supervisor), "allOf": kinds });
+    let mut supervisor = json!({ "properties": without(Owner::Worker) });
+    extend(&mut supervisor, listed_or_made());
+    json!({ "if": { "required": ["kind"] }, "then": worker, "else": supervisor })
 }
 
 /// No key of the other sort of child.
@@ -246,6 +283,7 @@ fn form(form: &Form, kinds: &dyn KindCheck) -> Value {
         }
         Form::Ids => or_nothing(json!({ "type": "array", "items": { "type": "string" } })),
         Form::Children => or_nothing(json!({ "$ref": "#/$defs/children" })),
+        Form::Template => json!({ "$ref": "#/$defs/template" }),
         Form::Root => json!({ "$ref": "#/$defs/root" }),
         Form::Lanes => {
             let lanes = Priority::ALL.map(|lane| (lane.as_str().to_owned(), integer(1)));

@@ -1,9 +1,10 @@
 //! Lowers a supervisor, the root included, and its children in order.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use unity_supervisors::spec::{AutoShutdown, Shutdown, Strategy, SupervisorSpec};
+use unity_supervisors::spec::{AutoShutdown, Shutdown, Strategy, SupervisorSpec, Template};
 
 use super::child::Lowered;
 use super::codes::Code;
@@ -66,11 +67,29 @@ impl Reader<'_> {
         };
         spec.auto_shutdown = auto_shutdown.unwrap_or_default();
         unbuilt::of_supervisor(self, fields);
-        let Some(list) = fields.get("children") else {
-            return spec;
-        };
         let faults = self.faults();
-        let lowered = self.children(list, path, auto_shutdown);
+        self.beside_template(fields, &spec);
+        if fields.has("template") {
+            // What else it says is at fault, and was told.
+            spec.auto_shutdown = AutoShutdown::Never;
+        }
+        let max_children = self.integer(fields.get("max_children"), 0..=u32::MAX);
+        let max_children = max_children.and_then(|max| usize::try_from(max).ok());
+        let template = fields.get("template");
+        let template = template.and_then(|entry| self.template(entry, path));
+        let listed = fields.get("children");
+        let listed = listed.map(|list| self.children(list, path, auto_shutdown));
+        spec.template = template.as_ref().map(|child| {
+            let child = child.spec.clone();
+            Arc::new(Template {
+                child,
+                max_children,
+            })
+        });
+        let lowered = match template {
+            Some(child) => vec![child],
+            None => listed.unwrap_or_default(),
+        };
         // What is at fault below has defaults here, which would make for wrong warnings.
         if self.faults() == faults {
             let at = fields.get("intensity").map_or(at, |entry| entry.node.span);
@@ -80,10 +99,10 @@ impl Reader<'_> {
         if let Some((Shutdown::Timeout(most), span)) = own {
             self.check_shutdowns(&lowered, most, span);
         }
-        spec.children = lowered
-            .into_iter()
-            .map(|child| std::sync::Arc::new(child.spec))
-            .collect();
+        if spec.template.is_none() {
+            let children = lowered.into_iter().map(|child| child.spec);
+            spec.children = children.map(Arc::new).collect();
+        }
         spec
     }
 

@@ -97,6 +97,24 @@ fn what_is_a_default_is_marked_and_what_is_said_is_not() {
 }
 
 #[test]
+fn a_template_is_written_with_its_defaults_and_without_what_it_cannot_have() {
+    let text = "version: 1\ntree: { template: { kind: probe, shutdown: 2s } }\n";
+
+    let yaml = to_yaml(&tree(text), &Kinds);
+
+    for line in [
+        "  template:\n    kind: probe\n    settings: {}  # default\n    labels: {}  # default\n",
+        "    shutdown: 2s\n    significant: false  # default\n    start_timeout: 30s  # default\n",
+        "  # max_children: none, as many as are spawned\n",
+    ] {
+        assert!(yaml.contains(line), "{line}\n{yaml}");
+    }
+    for key in ["children:", "id:", "needs:", "essential:"] {
+        assert!(!yaml.contains(&format!("  {key}")), "{key}\n{yaml}");
+    }
+}
+
+#[test]
 fn settings_that_a_kind_fills_in_are_told() {
     with_real_kinds(|sources| {
         let text = "version: 1\ntree:\n  children:\n    - { id: a, kind: sensor.host }\n";
@@ -111,7 +129,13 @@ fn settings_that_a_kind_fills_in_are_told() {
 
 #[test]
 fn every_key_that_is_built_is_written() {
-    let sorts = [worker("backoff: {}\nstate: {}"), supervisor("backoff: {}")];
+    let template = "- { id: s, template: { kind: probe }, max_children: 0 }";
+    let template = format!("version: 1\ntree:\n  children:\n    {template}\n");
+    let sorts = [
+        worker("backoff: {}\nstate: {}"),
+        supervisor("backoff: {}"),
+        template,
+    ];
     let written = sorts.map(|text| to_yaml(&tree(&text), &Kinds)).concat();
 
     let children = keys::CHILD.iter().map(|(_, key)| key);

@@ -39,11 +39,30 @@ fn supervisor(rng: &mut Rng, depth: usize, left: &mut usize) -> Map<String, Valu
         }
     }
     let mut made = json!({ "children": children, "auto_shutdown": auto_shutdown });
-    let strategies = ["one_for_one", "one_for_all", "rest_for_one"];
-    some(rng, &mut made, "strategy", |rng| pick(rng, &strategies));
+    if rng.u8(0..4) == 0 {
+        made = json!({ "template": template(rng, depth, left) });
+        some(rng, &mut made, "max_children", |rng| rng.u32(..).into());
+        some(rng, &mut made, "strategy", |_| json!("one_for_one"));
+    } else {
+        let strategies = ["one_for_one", "one_for_all", "rest_for_one"];
+        some(rng, &mut made, "strategy", |rng| pick(rng, &strategies));
+    }
     some(rng, &mut made, "intensity", |rng| rng.u32(..).into());
     some(rng, &mut made, "period", |rng| time(rng, 1));
     made.as_object().cloned().unwrap()
+}
+
+fn template(rng: &mut Rng, depth: usize, left: &mut usize) -> Value {
+    let mut made = if depth < 3 && rng.u8(0..3) == 0 {
+        Value::Object(supervisor(rng, depth + 1, left))
+    } else {
+        worker(rng)
+    };
+    common(rng, &mut made, &[]);
+    made.as_object_mut()
+        .unwrap()
+        .retain(|key, _| !keys::NOT_IN_TEMPLATE.contains(&key.as_str()));
+    made
 }
 
 fn common(rng: &mut Rng, child: &mut Value, before: &[Value]) {

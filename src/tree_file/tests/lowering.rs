@@ -9,7 +9,7 @@ use unity_supervisors::path::ChildId;
 use unity_supervisors::priority::Priority;
 use unity_supervisors::spec::{
     Backoff, ChildKind, ChildSpec, MailboxSpec, OnRestart, Overflow, Restart, Shutdown, StateSpec,
-    Strategy, SupervisorSpec, WorkerSpec,
+    Strategy, SupervisorSpec, Template, WorkerSpec,
 };
 
 use super::*;
@@ -311,5 +311,94 @@ fn a_budget_that_can_be_used_up_is_not_warned_of() {
         );
         let checked = load_one(&text);
         assert!(checked.diagnostics.is_empty(), "{}", checked.render(false));
+    }
+}
+
+#[test]
+fn a_template_and_its_bound_reach_the_spec_also_of_the_root() {
+    let template =
+        "template: { kind: probe, settings: { a: 1 }, restart: transient, significant: false }";
+    for (bound, max_children) in [
+        ("", None),
+        ("max_children: 0", Some(0)),
+        ("max_children: 64", Some(64)),
+    ] {
+        let root = format!("version: 1\ntree:\n  {template}\n  {bound}\n");
+        let below = format!(
+            "version: 1\ntree:\n  children:\n    - id: s\n      {template}\n      {bound}\n"
+        );
+
+        let (root, below) = (tree(&root).root, tree(&below).root);
+
+        let mut child = ChildSpec::worker(Template::id(), "probe");
+        child.restart = Restart::Transient;
+        if let ChildKind::Worker(worker) = &mut child.what {
+            worker.settings = json!({ "a": 1 });
+        }
+        let expected = SupervisorSpec {
+            template: Some(Arc::new(Template {
+                child,
+                max_children,
+            })),
+            ..SupervisorSpec::default()
+        };
+        assert_eq!(root, expected, "{bound}");
+        assert_eq!(
+            below.children[0].as_supervisor(),
+            Some(&expected),
+            "{bound}"
+        );
+    }
+}
+
+#[test]
+fn a_template_may_be_a_supervisor_and_all_of_its_faults_are_told_at_once() {
+    let nested = "version: 1\ntree: { template: { intensity: 3, template: { kind: log } } }\n";
+    let wrong = "version: 1\ntree:\n  children: [{ id: a, kind: prob }]\n  template: { id: x, kind: prob, children: [], shutdwn: 1s }\n";
+
+    let tree = tree(nested);
+    let checked = load_one(wrong);
+
+    let inner = tree.root.template.unwrap().child.as_supervisor().cloned();
+    let inner = inner.unwrap();
+    assert_eq!(inner.intensity, 3);
+    assert_eq!(inner.template.unwrap().child.id, Template::id());
+    let mut codes: Vec<Code> = checked.faults().map(|fault| fault.code).collect();
+    codes.sort_unstable();
+    assert_eq!(
+        codes,
+        [
+            Code::UnknownKey,
+            Code::KindAndChildren,
+            Code::UnknownKind,
+            Code::TemplateAndChildren,
+            Code::NotInTemplate
+        ],
+        "{}",
+        checked.render(false)
+    );
+}
+
+#[test]
+fn a_budget_that_many_children_of_a_template_can_spend_is_no_warning() {
+    for (max_children, warned) in [
+        ("", false),
+        ("max_children: 100", false),
+        ("max_children: 2", true),
+        ("max_children: 0", false),
+    ] {
+        let text = format!(
+            "version: 1\ntree:\n  intensity: 9\n  {max_children}\n  template: {{ kind: probe, backoff: {{ min: 5s }} }}\n"
+        );
+
+        let checked = load_one(&text);
+
+        let codes: Vec<Code> = checked.warnings().map(|warning| warning.code).collect();
+        let expected: &[Code] = if warned {
+            &[Code::BudgetNeverSpent]
+        } else {
+            &[]
+        };
+        assert_eq!(codes, expected, "{max_children}");
     }
 }

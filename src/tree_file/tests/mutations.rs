@@ -92,6 +92,14 @@ tree:
           - -c
           - "sleep 30"
         env: { A: b }
+    - id: cams
+      template:
+        kind: probe
+        settings: { trap_exit: true }
+        restart: temporary
+        mailbox: { capacity: 8 }
+      max_children: 64
+      strategy: one_for_one
     - { id: tail, kind: log, shutdown: 2s, mailbox: { retry: 3, ttl: 5s } }
 "#;
 

@@ -144,6 +144,15 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         Code::WrongType,
+        Children("- id: a\n  template: probe"),
+        "5:17 probe",
+        &[
+            "`template` must be a mapping, found the text `probe`",
+            "template: { kind: …",
+        ],
+    ),
+    (
+        Code::WrongType,
         Worker("settings: { a: .nan }"),
         "7:22 .nan",
         &["cannot hold the number `NaN`"],
@@ -199,6 +208,12 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         Code::KindAndChildren,
+        Children("- id: a\n  kind: log\n  mailbox: { capacity: 1 }\n  template: { kind: log }"),
+        "5:7 kind",
+        &["`a` has `kind` and `template`"],
+    ),
+    (
+        Code::KindAndChildren,
         Children("- id: a\n  kind: log\n  children: [{ id: b, kind: log }]"),
         "5:7 kind",
         &["makes it a worker", "makes it a supervisor"],
@@ -208,6 +223,18 @@ pub(super) const ROWS: &[Row] = &[
         Children("- id: a"),
         "4:11 a",
         &["`a` has neither `kind` nor `children`"],
+    ),
+    (
+        Code::NeitherKindNorChildren,
+        Children("- id: a\n  template: { restart: transient }"),
+        "5:7 template",
+        &["`template` has neither `kind` nor `children`"],
+    ),
+    (
+        Code::NeitherKindNorChildren,
+        Children("- id: a\n  max_children: 4"),
+        "4:11 a",
+        &["a key of a supervisor", "add `children:` or `template:`"],
     ),
     (
         Code::UnknownKind,
@@ -381,6 +408,12 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         Code::WrongOwner,
+        Children("- id: a\n  mailbox: { capacity: 1 }\n  template: { kind: log }"),
+        "5:7 mailbox",
+        &["it has a `template`", "put `mailbox` into the `template`"],
+    ),
+    (
+        Code::WrongOwner,
         Worker("strategy: one_for_one"),
         "7:7 strategy",
         &["`strategy` is a key of a supervisor", "has a `kind`"],
@@ -402,6 +435,12 @@ pub(super) const ROWS: &[Row] = &[
         Children("- { id: a, kind: sensor.host, settings: { evry: 1s } }"),
         "4:47 evry",
         &["unknown key `evry`", "did you mean `every`?"],
+    ),
+    (
+        Code::BadSettings,
+        Children("- { id: a, template: { kind: sensor.host, settings: { evry: 1s } } }"),
+        "4:59 evry",
+        &["`evry`"],
     ),
     (
         Code::BadSettings,
@@ -469,5 +508,62 @@ pub(super) const ROWS: &[Row] = &[
         ),
         "4:62 permanent",
         &["`restart: transient`", "`temporary` whenever it ends"],
+    ),
+    (
+        Code::TemplateAndChildren,
+        Supervisor("template: { kind: probe }"),
+        "5:7 children",
+        &["has `children` and `template`", "make them two supervisors"],
+    ),
+    (
+        Code::MaxWithoutTemplate,
+        Supervisor("max_children: 5"),
+        "6:7 max_children",
+        &["bounds a `template`, and there is none"],
+    ),
+    (
+        Code::NotInTemplate,
+        Children("- id: s\n  template: { id: cam, kind: probe }"),
+        "5:19 id",
+        &[
+            "makes no sense in a `template`",
+            "`uk spawn --under /s --id NAME`",
+        ],
+    ),
+    (
+        Code::NotInTemplate,
+        Whole("version: 1\ntree: { template: { kind: probe, needs: [a] } }\n"),
+        "2:34 needs",
+        &["its children start in no order"],
+    ),
+    (
+        Code::NotInTemplate,
+        Children("- id: s\n  template:\n    kind: probe\n    essential: true"),
+        "7:9 essential",
+        &[
+            "no child of a template is more essential",
+            "put it on the supervisor",
+        ],
+    ),
+    (
+        Code::NotInTemplate,
+        Children("- id: s\n  template:\n    kind: probe\n    significant: true"),
+        "7:9 significant",
+        &["the end of one of many ends no supervisor"],
+    ),
+    (
+        Code::TemplateStrategy,
+        Children("- id: s\n  strategy: one_for_all\n  template: { kind: probe }"),
+        "5:17 one_for_all",
+        &[
+            "`one_for_all` does not go with a `template`",
+            "no group with an order",
+        ],
+    ),
+    (
+        Code::TemplateAutoShutdown,
+        Children("- id: s\n  auto_shutdown: any_significant\n  template: { kind: probe }"),
+        "5:22 any_significant",
+        &["does not go with a `template`", "expected never"],
     ),
 ];

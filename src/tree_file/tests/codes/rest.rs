@@ -36,6 +36,24 @@ pub(super) const WARNINGS: &[Row] = &[
         ],
     ),
     (
+        Code::BudgetNeverSpent,
+        Children(
+            "- id: s\n  intensity: 9\n  max_children: 4\n  template: { kind: probe, backoff: { min: 5s } }",
+        ),
+        "5:18 9",
+        &["crash 3 of a child comes at least 4s + 8s = 12s after crash 1"],
+    ),
+    (
+        Code::ShutdownTooLong,
+        Children("- id: s\n  shutdown: 2s\n  template: { kind: probe }"),
+        "6:7 template",
+        &[
+            "`template` may take longer to stop",
+            "may take 5s",
+            "after 2s",
+        ],
+    ),
+    (
         Code::NoChildren,
         Whole("version: 1\ntree: { children: [] }\n"),
         "2:9 children",
@@ -81,16 +99,10 @@ pub(super) const WARNINGS: &[Row] = &[
 
 pub(super) const UNBUILT: &[Row] = &[
     (
-        Code::NoTemplate,
-        Children("- id: a\n  template: { kind: log }"),
-        "5:7 template",
-        &["`template` is not built yet"],
-    ),
-    (
-        Code::NoTemplate,
-        Supervisor("max_children: 5"),
-        "6:7 max_children",
-        &["`max_children` is not built yet"],
+        Code::NoPartitions,
+        Children("- id: a\n  partitions: 4\n  template: { kind: log }"),
+        "5:7 partitions",
+        &["`partitions` is not built yet"],
     ),
     (
         Code::NoOnCrash,
