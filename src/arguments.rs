@@ -17,6 +17,8 @@ use crate::tree_file::{format_duration, parse_duration};
 pub enum ArgKind {
     /// A path in the tree.
     Path,
+    /// The path of a supervisor.
+    Supervisor,
     /// A file, for commands that run where they were typed.
     File,
     /// Any text.
@@ -150,7 +152,7 @@ impl Arg {
     /// What would fit.
     pub fn read_text(&self, text: &str) -> Result<Value, CommandError> {
         match self.kind {
-            ArgKind::Path => {
+            ArgKind::Path | ArgKind::Supervisor => {
                 let path: ActorPath = text.parse().map_err(CommandError::from)?;
                 Ok(Value::from(path.as_str()))
             }
@@ -214,6 +216,7 @@ impl Arg {
             (ArgKind::Integer, Value::Number(number)) if number.is_u64() => Ok(value),
             (
                 ArgKind::Path
+                | ArgKind::Supervisor
                 | ArgKind::Text
                 | ArgKind::Kind
                 | ArgKind::Code
@@ -230,7 +233,7 @@ impl Arg {
 
     fn expected(&self) -> &'static str {
         match self.kind {
-            ArgKind::Path => "a path, as in \"/sensors/host\"",
+            ArgKind::Path | ArgKind::Supervisor => "a path, as in \"/sensors/host\"",
             ArgKind::File | ArgKind::Text | ArgKind::Kind | ArgKind::Code | ArgKind::Word(_) => {
                 "a text"
             }

@@ -238,7 +238,7 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
         ArgKind::Duration => made.value_name("TIME"),
         ArgKind::Size => made.value_name("SIZE"),
         ArgKind::File => made.value_name("FILE"),
-        ArgKind::Path => made.value_name("PATH"),
+        ArgKind::Path | ArgKind::Supervisor => made.value_name("PATH"),
         ArgKind::Text | ArgKind::Kind | ArgKind::Code | ArgKind::Integer | ArgKind::Rate => {
             made.value_name(arg.name.to_uppercase())
         }

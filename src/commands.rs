@@ -23,6 +23,7 @@ mod chaos;
 mod check;
 mod completions;
 mod console;
+mod count;
 mod delete;
 mod dlq;
 mod doctor;
@@ -31,6 +32,7 @@ mod health;
 mod kill;
 mod release;
 mod restart;
+mod resume;
 mod run;
 mod schema;
 mod shutdown;
@@ -38,9 +40,11 @@ mod spawn;
 mod start;
 mod state;
 mod stop;
+mod suspend;
 mod tell;
 mod tree;
 mod version;
+mod which;
 pub(crate) mod why;
 
 /// All commands, in the order of the help.
@@ -49,6 +53,8 @@ pub static TABLE: &[Command] = &[
     check::COMMAND,
     explain::COMMAND,
     tree::COMMAND,
+    which::COMMAND,
+    count::COMMAND,
     why::COMMAND,
     health::COMMAND,
     doctor::COMMAND,
@@ -57,6 +63,8 @@ pub static TABLE: &[Command] = &[
     restart::COMMAND,
     stop::COMMAND,
     start::COMMAND,
+    suspend::COMMAND,
+    resume::COMMAND,
     release::COMMAND,
     spawn::COMMAND,
     delete::COMMAND,
@@ -195,6 +203,9 @@ const PATH: Arg = Arg::required(
     ArgKind::Path,
     "where in the tree, as in /sensors/host",
 );
+
+/// The argument of commands about the children of a supervisor.
+const SUPERVISOR: Arg = Arg::required("path", ArgKind::Supervisor, "a supervisor, as in /sensors");
 
 /// How long a request waits for what it started to be seen.
 const SEEN_WITHIN: Duration = Duration::from_millis(250);

@@ -54,10 +54,19 @@ pub enum Candidates {
     Some(Vec<Candidate>),
 }
 
+/// Which paths are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// All of them.
+    Any,
+    /// Those of supervisors.
+    Supervisors,
+}
+
 /// What runs, for those who complete its names.
 pub trait Live {
-    /// The paths of the kernel that `socket` and `name` mean, and what is there.
-    fn paths(&self, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate>;
+    /// The paths of the kernel that `socket` and `name` mean, of supervisors alone if wanted, and what is there.
+    fn paths(&self, only: Only, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate>;
     /// The names of all kernels.
     fn kernels(&self) -> Vec<Candidate>;
 }
@@ -242,7 +251,10 @@ impl<'w> Line<'w> {
     fn values(&self, arg: &Arg, lead: &str, current: &str, live: &dyn Live) -> Candidates {
         let found = match arg.kind {
             ArgKind::File => return Candidates::Files,
-            ArgKind::Path => live.paths(self.given("socket"), self.given("name")),
+            ArgKind::Path => live.paths(Only::Any, self.given("socket"), self.given("name")),
+            ArgKind::Supervisor => {
+                live.paths(Only::Supervisors, self.given("socket"), self.given("name"))
+            }
             ArgKind::Word(words) => words.iter().map(|word| candidate(word, "")).collect(),
             ArgKind::Kind => kinds(),
             ArgKind::Code => codes(current),
@@ -313,7 +325,7 @@ fn settings(kind: &str) -> Vec<Candidate> {
 struct Running;
 
 impl Live for Running {
-    fn paths(&self, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate> {
+    fn paths(&self, only: Only, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate> {
         let caller = Caller::naming(socket.map(PathBuf::from), name.map(str::to_owned));
         within_limit(move || {
             let command = Command::find(&["tree"])?;
@@ -323,7 +335,7 @@ impl Live for Running {
                 .ok()?;
             let mut found = Vec::new();
             for top in ["tree", "system"] {
-                add_paths(document.get(top).unwrap_or(&Value::Null), &mut found);
+                add_paths(document.get(top).unwrap_or(&Value::Null), only, &mut found);
             }
             Some(found)
         })
@@ -359,7 +371,7 @@ fn within_limit(work: impl FnOnce() -> Option<Vec<Candidate>> + Send + 'static) 
     }
 }
 
-fn add_paths(node: &Value, found: &mut Vec<Candidate>) {
+fn add_paths(node: &Value, only: Only, found: &mut Vec<Candidate>) {
     let path = text(node, "path");
     if path.is_empty() || found.len() >= LIVE_MAX {
         return;
@@ -368,9 +380,11 @@ fn add_paths(node: &Value, found: &mut Vec<Candidate>) {
         "" => "supervisor",
         kind => kind,
     };
-    found.push(candidate(path, &format!("{what}, {}", text(node, "state"))));
+    if only == Only::Any || text(node, "type") == "supervisor" {
+        found.push(candidate(path, &format!("{what}, {}", text(node, "state"))));
+    }
     for child in list(node, "children") {
-        add_paths(child, found);
+        add_paths(child, only, found);
     }
 }
 
@@ -381,9 +395,12 @@ mod tests {
     struct Fake;
 
     impl Live for Fake {
-        fn paths(&self, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate> {
+        fn paths(&self, only: Only, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate> {
             let of = format!("{}:{}", socket.unwrap_or("-"), name.unwrap_or("-"));
-            vec![candidate("/a", &of), candidate("/group/one", &of)]
+            match only {
+                Only::Any => vec![candidate("/a", &of), candidate("/group/one", &of)],
+                Only::Supervisors => vec![candidate("/group", &of)],
+            }
         }
 
         fn kernels(&self) -> Vec<Candidate> {
@@ -435,7 +452,9 @@ mod tests {
             ("uk spawn sensor.host --set ", &["every="]),
             ("uk spawn sensor.host --set every=1s --se", &["--set"]),
             ("uk spawn probe --under /a --un", &[]),
-            ("uk spawn --under ", &["/a", "/group/one"]),
+            ("uk spawn --under ", &["/group"]),
+            ("uk which ", &["/group"]),
+            ("uk suspend ", &["/a", "/group/one"]),
             ("uk explain UK0307", &["UK0307"]),
             ("uk explain uk0307", &["uk0307"]),
             ("uk explain 0307", &["0307"]),

@@ -186,12 +186,11 @@ impl CommandError {
                 error: Undelivered::Gone,
             } => Self::not_found(&path, kernel),
             KernelError::Refused { path, error } => {
-                let hint = refusal_hint(&path, &error);
-                Self {
-                    code: Code::Failed,
-                    message,
-                    hint: Some(hint),
-                }
+                let code = match error {
+                    RequestError::NotAWorker => Code::Usage,
+                    _ => Code::Failed,
+                };
+                Self::new(code, message).hint(refusal_hint(&path, &error, kernel))
             }
             KernelError::Fixed(path) => {
                 let hint = if path.is_root() {
@@ -310,8 +309,21 @@ fn undelivered_hint(path: &ActorPath, error: &Undelivered) -> String {
     }
 }
 
-fn refusal_hint(path: &ActorPath, error: &RequestError) -> String {
+/// What to do about what a supervisor refused.
+#[must_use]
+pub fn refusal_hint(path: &ActorPath, error: &RequestError, kernel: &Kernel) -> String {
     match error {
+        RequestError::NotAWorker => format!("`uk which {path}` lists its children"),
+        RequestError::MaxChildren(most) => {
+            let above = path.parent().unwrap_or_else(ActorPath::root);
+            let there = kernel.count(&above).map_or(0, |counts| counts.specs);
+            if *most == 0 {
+                return format!("raise `max_children` of {above} in the tree file");
+            }
+            format!(
+                "{there} are there: `uk which {above}` lists them, `uk stop PATH` of one makes room"
+            )
+        }
         RequestError::Running | RequestError::AlreadyStarted => {
             format!("`uk stop {path}` stops it, `uk restart {path}` stops and starts it")
         }

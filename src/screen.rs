@@ -234,7 +234,8 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
-/// A table: a row of cells each, columns as wide as their widest cell, cut to the screen.
+/// A table: a row of cells each, columns as wide as their widest cell, cut to the screen. A row of one cell goes over
+/// all columns.
 #[must_use]
 pub fn table(rows: &[Vec<(Tone, String)>], screen: &Screen) -> String {
     table_of(rows, |line, _| line.render(screen))
@@ -251,7 +252,8 @@ fn table_of(rows: &[Vec<(Tone, String)>], draw: impl Fn(&Line, usize) -> String)
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let mut starts = vec![0];
     for column in 0..columns {
-        let cells = rows.iter().filter_map(|row| row.get(column));
+        let in_columns = rows.iter().filter(|row| row.len() > 1 || columns == 1);
+        let cells = in_columns.filter_map(|row| row.get(column));
         let widest = cells
             .map(|(_, text)| text.chars().count())
             .max()
@@ -364,6 +366,29 @@ pub fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
         .unwrap_or_default()
 }
 
+/// `1 child`, `1,000 children`.
+#[must_use]
+pub fn children(count: u64) -> String {
+    match count {
+        1 => "1 child".to_owned(),
+        _ => format!("{} children", thousands(count)),
+    }
+}
+
+/// `99,980`
+#[must_use]
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (left, digit) in (1..=digits.len()).rev().zip(digits.chars()) {
+        text.push(digit);
+        if left % 3 == 1 && left > 1 {
+            text.push(',');
+        }
+    }
+    text
+}
+
 /// `1 actor`, `2 actors`.
 #[must_use]
 pub fn count(count: u64, what: &str) -> String {
@@ -439,6 +464,22 @@ mod tests {
             let kept: String = text.split_whitespace().collect();
             assert_eq!(kept, "whyonetwothreefour", "{width}");
         }
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(thousands(number), text);
+        }
+        assert_eq!(
+            (children(1), children(2_000)),
+            ("1 child".to_owned(), "2,000 children".to_owned())
+        );
     }
 
     #[test]

@@ -162,7 +162,7 @@ fn settle(kernel: &Kernel, pending: &mut Vec<Pending>, kills: &mut Kills) {
 }
 
 fn draw(kernel: &Kernel, pending: &[Pending], rng: &mut fastrand::Rng) -> Option<Pending> {
-    let root = kernel.tree(None)?.tree?;
+    let root = kernel.whole_tree(None)?.tree?;
     let mut found = Vec::new();
     victims(&root, pending, &mut found);
     found.retain(|node| comes_back_soon(kernel, &node.path));

@@ -7,7 +7,7 @@ use unity_supervisors::{ActorPath, Kernel};
 use super::{Command, done};
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::error::CommandError;
-use crate::screen::{Screen, count, number, text};
+use crate::screen::{Screen, children, number, text};
 
 pub(super) const COMMAND: Command = Command {
     about: "End a quarantine; with --all also safe mode",
@@ -36,7 +36,7 @@ async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
 
 fn show(document: &Value, screen: &Screen) -> String {
     if document.get("count").is_some() {
-        let released = count(number(document, "count"), "child").replace("childs", "children");
+        let released = children(number(document, "count"));
         return format!("released {released} of {}\n", text(document, "path"));
     }
     super::show_done(document, screen)

@@ -9,18 +9,23 @@ use crate::arguments::{Arg, ArgKind, Args, duration_text};
 use crate::cli::{Caller, block_on};
 use crate::error::CommandError;
 use crate::output;
-use crate::screen::{Line, Screen, Tone, count, cut, list, number, reason, table, text};
+use crate::screen::{Line, Screen, Tone, count, cut, list, number, reason, table, text, thousands};
 use crate::watch::watch;
 
 pub(super) const COMMAND: Command = Command {
     about: "Show the tree: states, restarts of the budget, what waits",
     help: "A supervisor's restarts are those of its children within its budget; a worker's are its share. \
-           With --watch it is drawn anew twice a second until q or Ctrl-C.\n\n\
+           With --watch it is drawn anew twice a second until q or Ctrl-C. Of the children of a template the first 20 \
+           are shown.\n\n\
            Example: uk tree /sensors",
     args: &[
         Arg::optional("path", ArgKind::Path, "only this part"),
         Arg::for_client("watch", "draw it again and again"),
-        Arg::for_client("all", "the kernel's own services too"),
+        Arg::option(
+            "all",
+            ArgKind::Flag,
+            "all children of templates and the kernel's own services too",
+        ),
     ],
     show,
     attend: Some(attend),
@@ -31,7 +36,12 @@ pub(super) const COMMAND: Command = Command {
 
 fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     let path = args.path("path");
-    let tree = kernel.tree(path.as_ref()).ok_or_else(|| {
+    let tree = if args.flag("all") {
+        kernel.whole_tree(path.as_ref())
+    } else {
+        kernel.tree(path.as_ref())
+    };
+    let tree = tree.ok_or_else(|| {
         CommandError::not_found(path.as_ref().unwrap_or(&ActorPath::root()), kernel)
     })?;
     serde_json::to_value(tree)
@@ -91,8 +101,10 @@ pub(crate) fn render(document: &Value, screen: &Screen, with_system: bool) -> St
 
 /// Makes room for the states: the kinds go first, then the ends of the names.
 fn fit(rows: &mut [Vec<(Tone, String)>], width: usize) {
+    // A row of one cell goes over all columns.
     let widest = |rows: &[Vec<(Tone, String)>], column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
+        let in_columns = rows.iter().filter(|row| row.len() > 1);
+        let cells = in_columns.filter_map(|row| row.get(column));
         let widths = cells.map(|(_, text)| text.chars().count());
         widths.max().filter(|width| *width > 0).map_or(0, |w| w + 2)
     };
@@ -104,7 +116,8 @@ fn fit(rows: &mut [Vec<(Tone, String)>], width: usize) {
         kind.clear();
     }
     let left = width.saturating_sub(state + 2);
-    for (_, name) in rows.iter_mut().filter_map(|row| row.get_mut(NAME)) {
+    let in_columns = rows.iter_mut().filter(|row| row.len() > 1);
+    for (_, name) in in_columns.filter_map(|row| row.get_mut(NAME)) {
         *name = cut(name, left);
     }
 }
@@ -125,8 +138,21 @@ fn head(document: &Value, tree: &Value, screen: &Screen) -> String {
 }
 
 fn workers(node: &Value) -> u64 {
-    let own = u64::from(text(node, "type") == "worker");
-    list(node, "children").iter().map(workers).sum::<u64>() + own
+    let is_worker = |node: &Value| text(node, "type") == "worker";
+    let children = list(node, "children");
+    let shown = children.iter().filter(|child| is_worker(child)).count();
+    let shown = u64::try_from(shown).unwrap_or(u64::MAX);
+    let all = node.get("counts").map(|counts| number(counts, "workers"));
+    let hidden = all.map_or(0, |all| all.saturating_sub(shown));
+    let below = children.iter().map(workers).sum::<u64>();
+    u64::from(is_worker(node)) + below + hidden
+}
+
+/// How many of the children of a template are not in the document.
+fn hidden(node: &Value) -> u64 {
+    let shown = u64::try_from(list(node, "children").len()).unwrap_or(u64::MAX);
+    let all = node.get("counts").map(|counts| number(counts, "specs"));
+    all.map_or(0, |all| all.saturating_sub(shown))
 }
 
 /// Where in the drawing a node hangs.
@@ -151,9 +177,9 @@ impl Branch {
 
 fn add_rows(node: &Value, branch: &mut Branch, rows: &mut Vec<Vec<(Tone, String)>>) {
     rows.push(row(node, branch));
-    let children = list(node, "children");
+    let (children, hidden) = (list(node, "children"), hidden(node));
     for (index, child) in children.iter().enumerate() {
-        let (fork, pass) = if index + 1 == children.len() {
+        let (fork, pass) = if index + 1 == children.len() && hidden == 0 {
             ("└─ ", "   ")
         } else {
             ("├─ ", "│  ")
@@ -164,6 +190,11 @@ fn add_rows(node: &Value, branch: &mut Branch, rows: &mut Vec<Vec<(Tone, String)
             name: None,
         };
         add_rows(child, &mut inner, rows);
+    }
+    if hidden > 0 {
+        let (more, path) = (thousands(hidden), text(node, "path"));
+        let line = format!("{}└─ … {more} more: uk tree {path} --all", branch.below);
+        rows.push(vec![(Tone::Dim, line)]);
     }
 }
 
@@ -271,6 +302,31 @@ robot · normal · 2 workers
 ";
         assert_eq!(drawn, expected);
         assert!(drawn.lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn the_rest_of_a_template_is_counted_and_named_without_widening_the_columns() {
+        let mut document = document();
+        let sensors = &mut document["tree"]["children"][0];
+        sensors["counts"] =
+            json!({"specs": 100_000, "active": 99_990, "supervisors": 0, "workers": 100_000});
+
+        let drawn = render(&document, &Screen::plain(80), false);
+
+        let expected = "\
+robot · normal · 100001 workers
+/           one_for_one  running  0/5 in 10s
+├─ sensors  one_for_one  running  1/5 in 10s
+│  ├─ host  sensor.host  running  1 in 10s    3 wait  killed: unplug test, said…
+│  └─ … 99,999 more: uk tree /sensors --all
+└─ log      log          running
+";
+        assert_eq!(drawn, expected);
+        for width in 0..60 {
+            let drawn = render(&document, &Screen::plain(width), false);
+            let widest = drawn.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width.max(1)), "{width}\n{drawn}");
+        }
     }
 
     #[test]

@@ -244,7 +244,7 @@ pub enum KernelError {
     NotAWorker(ActorPath),
     /// Its children are made from a template, and this one was not.
     #[error(
-        "the children of `{0}` are made from its template: one more takes an id and settings, and no spec"
+        "the children of `{0}` are made from its template: one more takes an id and settings, nothing else"
     )]
     HasTemplate(ActorPath),
     /// There is no template that a child could be made from.

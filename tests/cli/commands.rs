@@ -40,6 +40,18 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         &["start", "/a"],
         "/a started, now running (life 4)",
     ),
+    ("which", &["which", "/group"], "/group/one  probe  running"),
+    (
+        "count",
+        &["count", "/group"],
+        "/group  2 children, 2 running",
+    ),
+    ("suspend", &["suspend", "/a"], "/a suspended"),
+    (
+        "resume",
+        &["resume", "/a"],
+        "/a resumed, now running (life 4)",
+    ),
     ("tell", &["tell", "/a", r#"{"echo": 1}"#], "told /a"),
     (
         "ask",

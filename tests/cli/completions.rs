@@ -125,6 +125,8 @@ const ROWS: &[(&str, &str)] = &[
     ("uk --name rig kill /group/o", "/group/one"),
     ("uk spawn sensor.h", "sensor.host"),
     ("uk spawn sensor.host --set ev", "every="),
+    ("uk spawn probe --under /g", "/group"),
+    ("uk which /g", "/group"),
     ("uk spawn probe --restart tr", "transient"),
     ("uk check --eff", "--effective"),
     ("uk check tre", "tree.yaml"),

@@ -86,6 +86,13 @@ fn routes_answer_with_a_fitting_status_and_an_error_as_json() {
     let rows = [
         ("GET /api/v1/tree", "", 200),
         ("GET /api/v1/tree?path=%2Fa", "", 200),
+        ("GET /api/v1/tree?all=true", "", 200),
+        ("GET /api/v1/which?path=%2Fgroup", "", 200),
+        ("GET /api/v1/count?path=%2Fgroup", "", 200),
+        ("GET /api/v1/count?path=%2Fa", "", 400),
+        ("POST /api/v1/suspend", r#"{"path": "/a"}"#, 200),
+        ("POST /api/v1/resume", r#"{"path": "/a"}"#, 200),
+        ("POST /api/v1/spawn", r#"{"under": "/", "count": 2}"#, 400),
         ("GET /api/v1/dlq/list?limit=1", "", 200),
         (
             "POST /api/v1/kill",

@@ -4,6 +4,7 @@ mod bad_input;
 mod boot;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod bundle;
+mod child_api;
 mod commands;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod completions;
@@ -16,3 +17,4 @@ mod guard;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;
 mod state;
+mod templates;

@@ -198,7 +198,7 @@ pub enum RequestError {
     #[error("it is running")]
     Running,
     /// It is being restarted, so it cannot be started or deleted.
-    #[error("it is being started or stopped")]
+    #[error("it is being started or stopped, or waits for its restart")]
     Restarting,
     /// It does not run.
     #[error("it is not running")]
