@@ -34,10 +34,14 @@ impl Reader<'_> {
         at: Span,
     ) {
         let intensity = u64::from(spec.intensity);
-        let copies = spec.template.as_ref().map_or(1, |template| {
-            let most = template.max_children.map(u64::try_from);
-            most.and_then(Result::ok).unwrap_or(u64::MAX)
-        });
+        let copies = match (&spec.template, spec.partitions) {
+            (None, _) => 1,
+            (Some(_), Some(count)) => u64::from(count),
+            (Some(template), None) => {
+                let most = template.max_children.map(u64::try_from);
+                most.and_then(Result::ok).unwrap_or(u64::MAX)
+            }
+        };
         let mut total = 0_u64;
         let mut paused = Vec::new();
         for child in children

@@ -80,6 +80,7 @@ codes! {
     NotInTemplate "UK0243" "the key cannot be the same for all children of a template"
     TemplateStrategy "UK0244" "children of a template are restarted one for one only"
     TemplateAutoShutdown "UK0245" "the end of a template's children cannot end their supervisor"
+    PartitionsAlone "UK0246" "`partitions` has no template to make them from, or a bound beside it"
 
     FiniteSupervisor "UK0301" "a supervisor is killed if its children take long to stop"
     TransientSupervisor "UK0302" "a supervisor that gives up stays down, without an alarm"
@@ -92,7 +93,6 @@ codes! {
     NoSignificantChild "UK0311" "a supervisor would end with its significant children, and has none"
     RestartedAfterEnd "UK0312" "a supervisor that ends itself is started again"
 
-    NoPartitions "UK0401" "`partitions` is not built yet"
     NoOnCrash "UK0404" "`on_crash` is not built yet"
     NoProbation "UK0405" "`probation` is built for children that keep their state only"
     NoStall "UK0406" "`stall` and `stall_after` are not built yet"

@@ -138,9 +138,14 @@ pub(super) fn supervisor_items(spec: &SupervisorSpec) -> Items<'_> {
             word(&supervisor::AUTO_SHUTDOWNS, &spec.auto_shutdown),
         ),
     ];
-    match &spec.template {
-        None => items.push(("children", Item::Children(&spec.children))),
-        Some(template) => {
+    let first = spec.children.first();
+    match (&spec.template, spec.partitions.zip(first)) {
+        (None, Some((count, first))) => {
+            items.push(("template", Item::Template(first)));
+            items.push(("partitions", json!(count).into()));
+        }
+        (None, None) => items.push(("children", Item::Children(&spec.children))),
+        (Some(template), _) => {
             items.push(("template", Item::Template(&template.child)));
             items.push(match template.max_children {
                 Some(max) => ("max_children", json!(max).into()),

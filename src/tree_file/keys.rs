@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{child, supervisor, worker};
+use super::{child, supervisor, template, worker};
 
 /// What a key of a child belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub(super) enum Form {
     Id,
     /// `true` or `false`.
     Bool,
-    /// An integer of at least so much, of 32 bits.
-    Integer(u32),
+    /// An integer of at least and at most so much.
+    Integer(u32, u32),
     /// A number of a range.
     Number(f64, f64),
     /// One of some words.
@@ -114,13 +114,13 @@ pub(super) const CHILD: &[(Owner, Key)] = &[
     (Owner::Worker, key("runtime", Form::DefaultOnly(|| json!({"const": "work"})), "The runtime that it runs on.")),
     (Owner::Worker, key("state", Form::Map(STATE, Optional::No), "Whether its state outlives it, and the kernel. Without it each life begins anew.")),
     (Owner::Supervisor, key("strategy", Form::Words(|| words(&supervisor::STRATEGIES)), "Which children are restarted when one fails: one_for_one is that child, one_for_all are all, rest_for_one is that child and those after it.")),
-    (Owner::Supervisor, key("intensity", Form::Integer(0), "How many restarts it allows within `period`; one more and it gives up.")),
+    (Owner::Supervisor, key("intensity", Form::Integer(0, u32::MAX), "How many restarts it allows within `period`; one more and it gives up.")),
     (Owner::Supervisor, key("period", TIME_ABOVE_ZERO, "The time within which restarts are counted.")),
     (Owner::Supervisor, key("auto_shutdown", Form::Words(|| words(&supervisor::AUTO_SHUTDOWNS)), "Whether it ends when significant children have ended and stay down: any_significant is any of them, all_significant the last one that runs. The root ends the kernel with it, in order.")),
     (Owner::Supervisor, key("children", Form::Children, "Its children in the order of their start; they stop in reverse.")),
     (Owner::Supervisor, key("template", Form::Template, "The child that all of its children are made from.")),
-    (Owner::Supervisor, key("max_children", Form::Integer(0), "How many children its template makes at most. Without it, as many as are spawned.")),
-    (Owner::Supervisor, key("partitions", Form::Unbuilt, "How many children its template makes.")),
+    (Owner::Supervisor, key("max_children", Form::Integer(0, u32::MAX), "How many children its template makes at most. Without it, as many as are spawned.")),
+    (Owner::Supervisor, key("partitions", Form::Integer(1, template::PARTITIONS_MAX), "How many children its template makes at the start, called 0, 1 and so on, that share a load by key.")),
 ];
 
 /// Keys of a child that cannot be the same for all children of a template.
@@ -168,13 +168,13 @@ pub(super) const STATE: &[Key] = &[
 /// The keys of a `mailbox`.
 #[rustfmt::skip]
 pub(super) const MAILBOX: &[Key] = &[
-    key("capacity", Form::Integer(1), "How many messages each lane holds."),
+    key("capacity", Form::Integer(1, u32::MAX), "How many messages each lane holds."),
     key("lanes", Form::Lanes, "Lanes with a capacity of their own."),
     key("overflow", Form::Words(|| words(&worker::OVERFLOWS)), "What happens when a lane is full: block lets the sender wait, reject gives the message back, drop_oldest and drop_newest make a dead letter."),
     key("send_timeout", TIME, "How long a sender waits for room."),
     key("on_restart", Form::Words(|| words(&worker::ON_RESTART)), "What a restart does to messages that wait."),
-    key("retry", Form::Integer(0), "How many times a message in hand at a crash is tried again."),
-    key("fairness", Form::Integer(1), "After how many messages taken above it a waiting lane has its turn."),
+    key("retry", Form::Integer(0, u32::MAX), "How many times a message in hand at a crash is tried again."),
+    key("fairness", Form::Integer(1, u32::MAX), "After how many messages taken above it a waiting lane has its turn."),
     key("ttl", TIME_ABOVE_ZERO, "How long a message may wait; then it becomes a dead letter. Without it, for ever."),
 ];
 

@@ -99,8 +99,9 @@ fn listed_or_made() -> Value {
         "if": { "required": ["template"] },
         "then": {
             "properties": { "children": false, "strategy": one_for_one, "auto_shutdown": never },
+            "not": { "required": ["max_children", "partitions"] },
         },
-        "else": { "properties": { "max_children": false }, "required": ["children"] },
+        "else": { "properties": { "max_children": false, "partitions": false }, "required": ["children"] },
     })
 }
 
@@ -267,7 +268,7 @@ fn form(form: &Form, kinds: &dyn KindCheck) -> Value {
             or_variable(json!({ "type": "string", "pattern": pattern }))
         }
         Form::Bool => or_variable(json!({ "type": "boolean" })),
-        Form::Integer(least) => integer(*least),
+        Form::Integer(least, most) => integer(*least, *most),
         Form::Number(least, most) if *most == f64::MAX => {
             or_variable(json!({ "type": "number", "minimum": least }))
         }
@@ -286,7 +287,7 @@ fn form(form: &Form, kinds: &dyn KindCheck) -> Value {
         Form::Template => json!({ "$ref": "#/$defs/template" }),
         Form::Root => json!({ "$ref": "#/$defs/root" }),
         Form::Lanes => {
-            let lanes = Priority::ALL.map(|lane| (lane.as_str().to_owned(), integer(1)));
+            let lanes = Priority::ALL.map(|lane| (lane.as_str().to_owned(), integer(1, u32::MAX)));
             let lanes = Map::from_iter(lanes);
             json!({ "type": "object", "properties": lanes, "additionalProperties": false })
         }
@@ -305,8 +306,8 @@ fn form(form: &Form, kinds: &dyn KindCheck) -> Value {
     }
 }
 
-fn integer(least: u32) -> Value {
-    or_variable(json!({ "type": "integer", "minimum": least, "maximum": u32::MAX }))
+fn integer(least: u32, most: u32) -> Value {
+    or_variable(json!({ "type": "integer", "minimum": least, "maximum": most }))
 }
 
 fn time(positive: bool, words: &[&str]) -> Value {

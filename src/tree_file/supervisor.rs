@@ -13,7 +13,7 @@ use super::fields::Fields;
 use super::node::{Entry, Node, Value, shown};
 use super::reader::Reader;
 use super::source::Span;
-use super::unbuilt;
+use super::template::PARTITIONS_MAX;
 
 pub(super) const STRATEGIES: [(&str, Strategy); 3] = [
     ("one_for_one", Strategy::OneForOne),
@@ -66,7 +66,6 @@ impl Reader<'_> {
             None => Some(AutoShutdown::default()),
         };
         spec.auto_shutdown = auto_shutdown.unwrap_or_default();
-        unbuilt::of_supervisor(self, fields);
         let faults = self.faults();
         self.beside_template(fields, &spec);
         if fields.has("template") {
@@ -75,6 +74,8 @@ impl Reader<'_> {
         }
         let max_children = self.integer(fields.get("max_children"), 0..=u32::MAX);
         let max_children = max_children.and_then(|max| usize::try_from(max).ok());
+        let partitions = self.integer(fields.get("partitions"), 1..=PARTITIONS_MAX);
+        spec.partitions = partitions.filter(|_| fields.has("template"));
         let template = fields.get("template");
         let template = template.and_then(|entry| self.template(entry, path));
         let listed = fields.get("children");
@@ -99,9 +100,16 @@ impl Reader<'_> {
         if let Some((Shutdown::Timeout(most), span)) = own {
             self.check_shutdowns(&lowered, most, span);
         }
-        if spec.template.is_none() {
-            let children = lowered.into_iter().map(|child| child.spec);
-            spec.children = children.map(Arc::new).collect();
+        match (&spec.template, spec.partitions) {
+            (None, _) => {
+                let children = lowered.into_iter().map(|child| child.spec);
+                spec.children = children.map(Arc::new).collect();
+            }
+            (Some(template), Some(count)) => {
+                spec.children = SupervisorSpec::partitioned(&template.child, count).children;
+                spec.template = None;
+            }
+            (Some(_), None) => {}
         }
         spec
     }

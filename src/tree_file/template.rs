@@ -12,10 +12,14 @@ use super::node::{Entry, Value};
 use super::reader::Reader;
 use super::supervisor::Owner;
 
+/// How many partitions there may be: more would be no sharing of a load, but a slip of the hand.
+pub(super) const PARTITIONS_MAX: u32 = 65_536;
+
 impl Reader<'_> {
     /// Reports what a supervisor has beside a `template` that does not go with one, and a bound without one.
     pub(super) fn beside_template(&mut self, fields: Fields<'_>, spec: &SupervisorSpec) {
         let (children, max) = (fields.get("children"), fields.get("max_children"));
+        self.beside_partitions(fields);
         let Some(template) = fields.get("template") else {
             if let (Some(_), Some(max)) = (children, max) {
                 let message = "`max_children` bounds a `template`, and there is none";
@@ -60,6 +64,29 @@ impl Reader<'_> {
                     .help("take out `auto_shutdown`, or list the children under `children:`"),
             );
         }
+    }
+
+    /// Reports `partitions` that have no template, or a bound beside them.
+    fn beside_partitions(&mut self, fields: Fields<'_>) {
+        let Some(partitions) = fields.get("partitions") else {
+            return;
+        };
+        let at = partitions.key.span;
+        let fault = if !fields.has("template") {
+            let message = "`partitions` are made from a `template`, and there is none";
+            Diagnostic::new(Code::PartitionsAlone, message)
+                .at(at, "its children are listed")
+                .help("take it out, or write what each is under `template:`")
+        } else if let Some(max) = fields.get("max_children") {
+            let message = "`partitions` and `max_children` do not go together";
+            Diagnostic::new(Code::PartitionsAlone, message)
+                .at(max.key.span, "bounds children that come and go")
+                .related(at, "there are as many as this says, always")
+                .help("take out one of them")
+        } else {
+            return;
+        };
+        self.report(fault);
     }
 
     /// Lowers the template of the supervisor at `path`.

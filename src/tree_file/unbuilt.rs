@@ -58,20 +58,12 @@ fn keeps_state(fields: Fields<'_>) -> bool {
     })
 }
 
-/// Reports the unbuilt keys of a supervisor.
-pub(super) fn of_supervisor(reader: &mut Reader<'_>, fields: Fields<'_>) {
-    not_built(reader, fields.get("partitions"), Code::NoPartitions);
-}
-
 fn not_built(reader: &mut Reader<'_>, entry: Option<&Entry>, code: Code) {
     let Some(entry) = entry.filter(|entry| !matches!(entry.node.value, Value::Broken)) else {
         return;
     };
     let key = &entry.key.text;
     let help = match code {
-        Code::NoPartitions => {
-            "take out `partitions`, and spawn as many children as are wanted".to_owned()
-        }
         Code::NoProbation => "take out `probation`, or add `state: { keep: true }`".to_owned(),
         Code::NoStall => format!("take out `{key}`: this kernel does not watch for stalls"),
         _ => format!("take out `{key}`; without it the child has the default"),

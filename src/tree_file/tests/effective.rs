@@ -129,12 +129,15 @@ fn settings_that_a_kind_fills_in_are_told() {
 
 #[test]
 fn every_key_that_is_built_is_written() {
-    let template = "- { id: s, template: { kind: probe }, max_children: 0 }";
-    let template = format!("version: 1\ntree:\n  children:\n    {template}\n");
+    let made = |how: &str| {
+        let child = format!("- {{ id: s, template: {{ kind: probe }}, {how} }}");
+        format!("version: 1\ntree:\n  children:\n    {child}\n")
+    };
     let sorts = [
         worker("backoff: {}\nstate: {}"),
         supervisor("backoff: {}"),
-        template,
+        made("max_children: 0"),
+        made("partitions: 2"),
     ];
     let written = sorts.map(|text| to_yaml(&tree(&text), &Kinds)).concat();
 

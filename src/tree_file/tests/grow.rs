@@ -41,7 +41,11 @@ fn supervisor(rng: &mut Rng, depth: usize, left: &mut usize) -> Map<String, Valu
     let mut made = json!({ "children": children, "auto_shutdown": auto_shutdown });
     if rng.u8(0..4) == 0 {
         made = json!({ "template": template(rng, depth, left) });
-        some(rng, &mut made, "max_children", |rng| rng.u32(..).into());
+        if rng.bool() {
+            some(rng, &mut made, "max_children", |rng| rng.u32(..).into());
+        } else {
+            some(rng, &mut made, "partitions", |rng| rng.u32(1..9).into());
+        }
         some(rng, &mut made, "strategy", |_| json!("one_for_one"));
     } else {
         let strategies = ["one_for_one", "one_for_all", "rest_for_one"];

@@ -402,3 +402,16 @@ fn a_budget_that_many_children_of_a_template_can_spend_is_no_warning() {
         assert_eq!(codes, expected, "{max_children}");
     }
 }
+
+#[test]
+fn partitions_are_children_of_the_template_that_are_numbered() {
+    let text = "version: 1\ntree:\n  children:\n    - id: s\n      partitions: 3\n      template: { kind: probe }\n";
+
+    let root = tree(text).root;
+
+    let child = ChildSpec::worker(Template::id(), "probe");
+    let expected = SupervisorSpec::partitioned(&child, 3);
+    assert_eq!(root.children[0].as_supervisor(), Some(&expected));
+    let effective = load_one(text);
+    assert!(effective.diagnostics.is_empty());
+}

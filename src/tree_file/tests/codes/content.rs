@@ -566,4 +566,16 @@ pub(super) const ROWS: &[Row] = &[
         "5:22 any_significant",
         &["does not go with a `template`", "expected never"],
     ),
+    (
+        Code::PartitionsAlone,
+        Children("- id: s\n  partitions: 4\n  max_children: 4\n  template: { kind: probe }"),
+        "6:7 max_children",
+        &["do not go together", "take out one of them"],
+    ),
+    (
+        Code::PartitionsAlone,
+        Children("- id: s\n  partitions: 4\n  children: [{ id: a, kind: probe }]"),
+        "5:7 partitions",
+        &["there is none", "under `template:`"],
+    ),
 ];

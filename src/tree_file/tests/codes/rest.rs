@@ -99,12 +99,6 @@ pub(super) const WARNINGS: &[Row] = &[
 
 pub(super) const UNBUILT: &[Row] = &[
     (
-        Code::NoPartitions,
-        Children("- id: a\n  partitions: 4\n  template: { kind: log }"),
-        "5:7 partitions",
-        &["`partitions` is not built yet"],
-    ),
-    (
         Code::NoOnCrash,
         Worker("on_crash: [{ after: 3 }]"),
         "7:7 on_crash",
