@@ -13,10 +13,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use unity_actors::memory;
-use unity_supervisors::kernel::{BuildError, Observer};
+use unity_supervisors::kernel::{BuildError, MAX_ABANDONED, Observer};
 use unity_supervisors::report::Fact;
 use unity_supervisors::spec::{ChildSpec, TreeSpec};
-use unity_supervisors::{Kernel, KernelConfig, Kinds, Mode, Runtimes};
+use unity_supervisors::{Kernel, KernelConfig, Kinds, Mode, Runtimes, WorkThreads};
 
 use crate::guard::Guarded;
 use crate::http;
@@ -128,6 +128,7 @@ pub struct RunningKernel {
     kernel: Kernel,
     control: Option<Runtime>,
     work: Option<Runtime>,
+    threads: Arc<WorkThreads>,
     lock: SocketLock,
     data_dir: PathBuf,
     states: Arc<FileStore>,
@@ -173,7 +174,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     let tell = progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
 
-    let (control, work) = runtimes(&tell)?;
+    let (control, work, threads) = runtimes(&tell)?;
     let since = Instant::now();
     let lock = control.block_on(take_lock(&socket, &tree.name))?;
     let states = Arc::new(FileStore::new(&data_dir));
@@ -181,6 +182,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let runtimes = Runtimes {
         control: control.handle().clone(),
         work: work.handle().clone(),
+        threads: Some(Arc::clone(&threads)),
     };
     let recorder = Arc::new(Recorder::new(Origin {
         data_dir: data_dir.display().to_string(),
@@ -205,6 +207,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         kernel,
         control: Some(control),
         work: Some(work),
+        threads,
         lock,
         data_dir,
         states,
@@ -232,27 +235,32 @@ fn services(
     services
 }
 
-/// The control runtime and the work runtime.
-fn runtimes(tell: &Progress) -> Result<(Runtime, Runtime), BootError> {
+/// The control runtime and the work runtime, with the threads of the latter.
+fn runtimes(tell: &Progress) -> Result<(Runtime, Runtime, Arc<WorkThreads>), BootError> {
     let since = Instant::now();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let control = runtime("uk-control", CONTROL_THREADS)?;
-    let work = runtime("uk-work", cores)?;
+    let control = builder("uk-control")
+        .worker_threads(CONTROL_THREADS)
+        .build()
+        .map_err(BootError::Runtime)?;
+    let threads = Arc::new(WorkThreads::default());
+    let work = threads
+        .build(&mut builder("uk-work"), cores, MAX_ABANDONED)
+        .map_err(BootError::Runtime)?;
     tell(
         "runtimes",
-        &format!("{CONTROL_THREADS} control threads, {cores} work threads"),
+        &format!(
+            "{CONTROL_THREADS} control threads, {cores} work threads, {MAX_ABANDONED} to spare"
+        ),
         since.elapsed(),
     );
-    Ok((control, work))
+    Ok((control, work, threads))
 }
 
-fn runtime(name: &str, threads: usize) -> Result<Runtime, BootError> {
-    Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name(name)
-        .enable_all()
-        .build()
-        .map_err(BootError::Runtime)
+fn builder(name: &str) -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.thread_name(name).enable_all();
+    builder
 }
 
 /// Takes the lock. A client that looks who holds it keeps it for a moment, so one try is not enough.
@@ -374,6 +382,7 @@ impl Drop for RunningKernel {
                 tracing::warn!("some actors did not die in time");
             }
         }
+        self.threads.release();
         // A thread that is stuck in a handler must not keep the process.
         if let Some(work) = self.work.take() {
             work.shutdown_background();

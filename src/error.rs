@@ -223,6 +223,7 @@ impl CommandError {
             KernelError::Build(BuildError::UnknownKind { kind, .. }) => {
                 Self::no_such_kind(&kind, kernel)
             }
+            KernelError::Build(BuildError::Watchdog(_)) => Self::new(Code::Failed, message),
             KernelError::Build(_) => Self::new(Code::Invalid, message),
             KernelError::Message { .. } => Self::usage(message),
             KernelError::Undelivered { path, error } => {

@@ -44,6 +44,7 @@ mod schema;
 mod settings;
 mod slips;
 pub mod source;
+mod stall;
 mod supervisor;
 mod template;
 #[cfg(test)]

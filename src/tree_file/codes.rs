@@ -81,6 +81,7 @@ codes! {
     TemplateStrategy "UK0244" "children of a template are restarted one for one only"
     TemplateAutoShutdown "UK0245" "the end of a template's children cannot end their supervisor"
     PartitionsAlone "UK0246" "`partitions` has no template to make them from, or a bound beside it"
+    HealthOrder "UK0251" "an answer for health may take longer than the time between two questions"
 
     FiniteSupervisor "UK0301" "a supervisor is killed if its children take long to stop"
     TransientSupervisor "UK0302" "a supervisor that gives up stays down, without an alarm"
@@ -95,9 +96,6 @@ codes! {
 
     NoOnCrash "UK0404" "`on_crash` is not built yet"
     NoProbation "UK0405" "`probation` is built for children that keep their state only"
-    NoStall "UK0406" "`stall` and `stall_after` are not built yet"
-    NoHealth "UK0407" "`health` of a worker is not built yet"
-    NoRuntime "UK0408" "`runtime` is not built yet"
     NoPlace "UK0410" "`place` is not built yet"
     NoSecrets "UK0411" "secrets are not built yet"
 }

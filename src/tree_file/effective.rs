@@ -9,11 +9,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use unity_supervisors::path::ChildId;
 use unity_supervisors::spec::{
-    Backoff, ChildKind, ChildSpec, MailboxSpec, Shutdown, StateSpec, SupervisorSpec, TreeSpec,
+    Backoff, ChildKind, ChildSpec, HealthSpec, MailboxSpec, Shutdown, StateSpec, SupervisorSpec,
+    TreeSpec,
 };
 
 use super::keys::word_of;
-use super::{KindCheck, child, format_duration, keys, parse_duration, scalar, supervisor, worker};
+use super::{
+    KindCheck, child, format_duration, keys, parse_duration, scalar, stall, supervisor, worker,
+};
 
 /// A value that does not fit on a line of so many characters goes over several.
 const WIDTH: usize = 100;
@@ -109,6 +112,14 @@ pub(super) fn child_items(spec: &ChildSpec) -> Items<'_> {
     match &spec.what {
         ChildKind::Worker(worker) => {
             items.push(("mailbox", Item::Map(mailbox_items(&worker.mailbox))));
+            items.push(match &worker.health {
+                Some(health) => ("health", Item::Map(health_items(health))),
+                None => ("health", json!("off").into()),
+            });
+            let stall_after = format_duration(worker.stall_after);
+            items.push(("stall_after", json!(stall_after).into()));
+            items.push(("stall", word(&stall::STALLS, &worker.stall)));
+            items.push(("runtime", word(&stall::RUNTIMES, &worker.runtime)));
             items.push(match &worker.state {
                 Some(state) => ("state", Item::Map(kept_items(state))),
                 None => ("state", Item::Unsaid("off, each life begins anew")),
@@ -170,6 +181,15 @@ pub(super) fn backoff_items(backoff: &Backoff) -> Items<'static> {
         ("max", json!(format_duration(backoff.max)).into()),
         ("factor", json!(backoff.factor).into()),
         ("jitter", json!(backoff.jitter).into()),
+    ]
+}
+
+/// The keys of a `health`.
+pub(super) fn health_items(health: &HealthSpec) -> Items<'static> {
+    vec![
+        ("every", json!(format_duration(health.every)).into()),
+        ("timeout", json!(format_duration(health.timeout)).into()),
+        ("fails", json!(health.fails).into()),
     ]
 }
 
@@ -278,10 +298,12 @@ impl Yaml<'_> {
                 let none = Vec::new();
                 let backoff = backoff_items(&Backoff::default());
                 let state = kept_items(&StateSpec::default());
+                let health = health_items(&HealthSpec::default());
                 let defaults = match default {
                     Some(Item::Map(defaults)) => defaults,
                     _ if key == "backoff" => &backoff,
                     _ if key == "state" => &state,
+                    _ if key == "health" => &health,
                     _ => &none,
                 };
                 self.items(items, defaults, indent + 2);

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{child, supervisor, template, worker};
+use super::{child, stall, supervisor, template, worker};
 
 /// What a key of a child belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,15 +66,16 @@ pub(super) enum Form {
     Map(&'static [Key], Optional),
     /// Of a part that is not built yet; only what fits this schema is fine, its default.
     DefaultOnly(fn() -> Value),
-    /// Of a part that is not built yet.
-    Unbuilt,
 }
 
-/// Whether a key may be there with nothing after it.
+/// What may stand after a key instead of a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Optional {
+    /// Nothing at all.
     Yes,
     No,
+    /// `off`.
+    Off,
 }
 
 const fn key(name: &'static str, form: Form, about: &'static str) -> Key {
@@ -107,11 +108,11 @@ pub(super) const CHILD: &[(Owner, Key)] = &[
     (Owner::Child, key("needs", Form::Ids, "Ids of siblings before it that must run for it to run.")),
     (Owner::Child, key("place", Form::DefaultOnly(|| json!({"const": "here"})), "The node that it runs on.")),
     (Owner::Worker, key("mailbox", Form::Map(MAILBOX, Optional::Yes), "The bounds of its mailbox.")),
-    (Owner::Worker, key("health", Form::DefaultOnly(|| json!({"enum": ["off", false]})), "How often it is asked for its health.")),
-    (Owner::Worker, key("stall_after", Form::Unbuilt, "How long a message may take before the worker counts as stalled.")),
-    (Owner::Worker, key("stall", Form::Unbuilt, "What is done about a stall.")),
+    (Owner::Worker, key("health", Form::Map(HEALTH, Optional::Off), "How often it is asked whether it still gets to its next message, and when it counts as stalled. Without it, it is not asked.")),
+    (Owner::Worker, key("stall_after", TIME_ABOVE_ZERO, "How long it may hold its thread without yielding before it counts as stalled.")),
+    (Owner::Worker, key("stall", Form::Words(|| words(&stall::STALLS)), "What is done about a stall: report tells of it, abandon cuts the stuck life off and starts the next one.")),
     (Owner::Worker, key("on_crash", Form::DefaultOnly(|| json!({"type": "array", "maxItems": 0})), "What is tried after crashes, step by step.")),
-    (Owner::Worker, key("runtime", Form::DefaultOnly(|| json!({"const": "work"})), "The runtime that it runs on.")),
+    (Owner::Worker, key("runtime", Form::Words(|| words(&stall::RUNTIMES)), "Where it runs: work is with others on the work threads, own is on a thread of its own.")),
     (Owner::Worker, key("state", Form::Map(STATE, Optional::No), "Whether its state outlives it, and the kernel. Without it each life begins anew.")),
     (Owner::Supervisor, key("strategy", Form::Words(|| words(&supervisor::STRATEGIES)), "Which children are restarted when one fails: one_for_one is that child, one_for_all are all, rest_for_one is that child and those after it.")),
     (Owner::Supervisor, key("intensity", Form::Integer(0, u32::MAX), "How many restarts it allows within `period`; one more and it gives up.")),
@@ -165,6 +166,25 @@ pub(super) const STATE: &[Key] = &[
     key("every", TIME_ABOVE_ZERO, "Time between two snapshots; what was done since the last one is lost in a crash."),
 ];
 
+/// The keys of a `health`.
+pub(super) const HEALTH: &[Key] = &[
+    key(
+        "every",
+        TIME_ABOVE_ZERO,
+        "How long it is left alone between two questions.",
+    ),
+    key(
+        "timeout",
+        TIME_ABOVE_ZERO,
+        "How long an answer may take; at most `every`.",
+    ),
+    key(
+        "fails",
+        Form::Integer(1, u32::MAX),
+        "After how many questions in a row without an answer it counts as stalled.",
+    ),
+];
+
 /// The keys of a `mailbox`.
 #[rustfmt::skip]
 pub(super) const MAILBOX: &[Key] = &[
@@ -201,7 +221,7 @@ pub(super) fn of(sort: Option<Owner>, root: bool) -> Vec<&'static str> {
 
 /// Whether this version of the kernel does what a key is for.
 pub(super) fn is_built(key: &str) -> bool {
-    let unbuilt = |form: &Form| matches!(form, Form::Unbuilt | Form::DefaultOnly(_));
+    let unbuilt = |form: &Form| matches!(form, Form::DefaultOnly(_));
     !CHILD
         .iter()
         .any(|(_, known)| known.name == key && unbuilt(&known.form))

@@ -11,7 +11,8 @@ use unity_actors::duration;
 use unity_supervisors::path::ID_LEN_MAX;
 use unity_supervisors::priority::Priority;
 use unity_supervisors::spec::{
-    AutoShutdown, Backoff, ChildSpec, MailboxSpec, StateSpec, Strategy, SupervisorSpec, Template,
+    AutoShutdown, Backoff, ChildSpec, HealthSpec, MailboxSpec, StateSpec, Strategy, SupervisorSpec,
+    Template,
 };
 
 use super::KindCheck;
@@ -177,9 +178,7 @@ fn sorts(kinds: &dyn KindCheck) -> Value {
 
 /// No key of the other sort of child.
 fn without(other: Owner) -> Value {
-    let keys = keys::CHILD
-        .iter()
-        .filter(|(owner, key)| *owner == other && !matches!(key.form, Form::Unbuilt));
+    let keys = keys::CHILD.iter().filter(|(owner, _)| *owner == other);
     let none = keys.map(|(_, key)| (key.name.to_owned(), Value::Bool(false)));
     Value::Object(none.collect())
 }
@@ -207,9 +206,6 @@ fn mapping<'k>(
 ) -> Value {
     let mut properties = Map::new();
     for key in keys {
-        if matches!(key.form, Form::Unbuilt) {
-            continue;
-        }
         let found = defaults.iter().filter_map(|items| {
             let found = items.iter().find(|(name, _)| *name == key.name);
             found.map(|(_, item)| item)
@@ -295,14 +291,15 @@ fn form(form: &Form, kinds: &dyn KindCheck) -> Value {
             let backoff = effective::backoff_items(&Backoff::default());
             let mailbox = effective::mailbox_items(&MailboxSpec::default());
             let state = effective::kept_items(&StateSpec::default());
-            let map = mapping(*keys, &[&backoff, &mailbox, &state], kinds);
+            let health = effective::health_items(&HealthSpec::default());
+            let map = mapping(*keys, &[&backoff, &mailbox, &state, &health], kinds);
             match optional {
                 Optional::Yes => or_nothing(map),
                 Optional::No => map,
+                Optional::Off => json!({ "anyOf": [map, { "enum": ["off", false] }, variable()] }),
             }
         }
         Form::DefaultOnly(schema) => or_variable(schema()),
-        Form::Unbuilt => Value::Bool(false),
     }
 }
 

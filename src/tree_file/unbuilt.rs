@@ -1,8 +1,7 @@
 //! Keys of parts of the kernel that are not built yet.
 //!
 //! Each has a code of its own; the change that builds a part takes its line out of here, gives the key
-//! its form in `keys`, and adds the part's rules. A key that only says its default is fine, unless not
-//! even that is done.
+//! its form in `keys`, and adds the part's rules. A key that only says its default is fine.
 
 use unity_supervisors::spec::ChildSpec;
 
@@ -34,20 +33,6 @@ pub(super) fn of_child(reader: &mut Reader<'_>, fields: Fields<'_>) {
         fields.get("on_crash").filter(empty),
         Code::NoOnCrash,
     );
-    // Not even their defaults are done: nothing watches for stalls.
-    for key in ["stall_after", "stall"] {
-        not_built(reader, fields.get(key), Code::NoStall);
-    }
-    let own = reader.choice(fields.get("runtime"), &[("work", false), ("own", true)]);
-    not_built(
-        reader,
-        fields.get("runtime").filter(|_| own == Some(true)),
-        Code::NoRuntime,
-    );
-    let on = |entry: &&Entry| {
-        !matches!(entry.node.value, Value::Bool(false)) && entry.node.as_text() != Some("off")
-    };
-    not_built(reader, fields.get("health").filter(on), Code::NoHealth);
 }
 
 /// Whether a child keeps its state, which makes use of its probation.
@@ -65,7 +50,6 @@ fn not_built(reader: &mut Reader<'_>, entry: Option<&Entry>, code: Code) {
     let key = &entry.key.text;
     let help = match code {
         Code::NoProbation => "take out `probation`, or add `state: { keep: true }`".to_owned(),
-        Code::NoStall => format!("take out `{key}`: this kernel does not watch for stalls"),
         _ => format!("take out `{key}`; without it the child has the default"),
     };
     reader.report(

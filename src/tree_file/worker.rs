@@ -45,6 +45,7 @@ impl Reader<'_> {
             if let Some(mailbox) = mailbox {
                 worker.mailbox = Arc::new(mailbox);
             }
+            self.stalls(fields, worker);
         }
         spec
     }

@@ -27,11 +27,13 @@ pub enum Bug {
     IgnoresLinks,
     /// What waits is shed for want of memory, however urgent it is.
     ShedsUrgent,
+    /// What a life that was cut off still does has an effect.
+    LetsTheDeadAct,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::StopsForward,
         Self::RestartsTemporary,
         Self::LosesWaiting,
@@ -44,5 +46,6 @@ impl Bug {
         Self::TellsNextLife,
         Self::IgnoresLinks,
         Self::ShedsUrgent,
+        Self::LetsTheDeadAct,
     ];
 }

@@ -12,7 +12,7 @@ use crate::actor::Actor;
 use crate::address::Address;
 use crate::exit::{Exit, ExitReason};
 use crate::kernel::Kernel;
-use crate::life::{Life, guarded_task};
+use crate::life::{Life, Stay, guarded_task};
 use crate::mailbox::Mailbox;
 use crate::message::Message;
 use crate::path::ActorPath;
@@ -117,18 +117,23 @@ impl<A: Actor> Context<A> {
         self.life.set_traps_exit(traps);
     }
 
+    /// Says that this life will be busy for `time` from now: until then it is not taken for stalled, neither because it
+    /// holds its thread nor because it does not answer. A later call replaces this one; zero takes it back.
+    pub fn busy_for(&self, time: Duration) {
+        self.life.set_busy(self.kernel(), time);
+    }
+
     /// Runs `work` beside the handlers. It is aborted when this life ends; if it returns an error or panics,
     /// this life ends with that reason.
     pub fn spawn(&self, work: impl Future<Output = Result<(), Exit>> + Send + 'static) {
-        let life = Arc::clone(&self.life);
-        let slot = Arc::clone(&self.slot);
+        let stay = Stay::new(&self.slot, &self.life);
         let task = self.kernel().spawn_task(async move {
-            let reason = match guarded_task(&life, work).await {
+            let reason = match guarded_task(stay.life(), work).await {
                 Ok(Ok(())) => return,
                 Ok(Err(Exit(reason))) => reason,
                 Err(panic) => ExitReason::from(panic),
             };
-            crate::supervisor::job::kill(&slot, &life, reason);
+            crate::supervisor::job::kill(stay.slot(), stay.life(), reason);
         });
         self.life.adopt(task);
     }

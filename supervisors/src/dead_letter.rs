@@ -217,14 +217,35 @@ impl DeadLetterBox {
         reason: DeadReason,
         exit: Option<&ExitReason>,
     ) {
+        self.put(path, message.name(), || body(message), reason, exit);
+    }
+
+    /// Counts a message that a stuck thread still has, and keeps what is known of it: its name.
+    pub(crate) fn add_name(
+        &self,
+        path: &ActorPath,
+        name: &'static str,
+        reason: DeadReason,
+        exit: Option<&ExitReason>,
+    ) {
+        self.put(path, name, || (None, None), reason, exit);
+    }
+
+    fn put(
+        &self,
+        path: &ActorPath,
+        name: &'static str,
+        body: impl FnOnce() -> (Option<Box<RawValue>>, Option<String>),
+        reason: DeadReason,
+        exit: Option<&ExitReason>,
+    ) {
         let inner = &*self.0;
-        let name = message.name();
         inner.count.fetch_add(1, Ordering::Relaxed);
         let id = inner.all.next.fetch_add(1, Ordering::Relaxed);
         if !inner.is_kept() {
             return;
         }
-        let (message, debug) = body(message);
+        let (message, debug) = body();
         let letter = DeadLetter {
             id,
             at: inner.all.clock.wall(),

@@ -39,6 +39,11 @@ impl SystemEvent {
             Fact::State { .. } => "system.child.changed",
             Fact::Deleted { .. } => "system.child.deleted",
             Fact::Fresh { .. } => "system.child.fresh",
+            Fact::Stalled { .. } => "system.child.stalled",
+            Fact::GoesOn { .. } => "system.child.goes_on",
+            Fact::CutOff { .. } => "system.child.cut_off",
+            Fact::LetGo { .. } => "system.child.let_go",
+            Fact::Crowded { .. } => "system.crowded",
             Fact::Safe { why: Some(_) } => "system.safe_mode.entered",
             Fact::Safe { why: None } => "system.safe_mode.ended",
             Fact::Memory {
@@ -57,8 +62,12 @@ impl SystemEvent {
             | Fact::Exited { path, .. }
             | Fact::State { path, .. }
             | Fact::Fresh { path, .. }
+            | Fact::Stalled { path, .. }
+            | Fact::GoesOn { path, .. }
+            | Fact::CutOff { path, .. }
+            | Fact::LetGo { path, .. }
             | Fact::Deleted { path } => path.clone(),
-            Fact::Safe { .. } | Fact::Memory { .. } => ActorPath::root(),
+            Fact::Crowded { .. } | Fact::Safe { .. } | Fact::Memory { .. } => ActorPath::root(),
         }
     }
 
@@ -71,6 +80,24 @@ impl SystemEvent {
             } => json!({ "incarnation": incarnation, "asked": asked }),
             Fact::Exited { record, .. } => json!(record),
             Fact::State { state, .. } => json!({ "state": state }),
+            Fact::Stalled {
+                incarnation,
+                what,
+                held_ms,
+                in_hand,
+                ..
+            } => {
+                json!({ "incarnation": incarnation, "what": what, "held_ms": held_ms, "in_hand": in_hand })
+            }
+            Fact::GoesOn { incarnation, .. } | Fact::LetGo { incarnation, .. } => {
+                json!({ "incarnation": incarnation })
+            }
+            Fact::CutOff {
+                incarnation,
+                abandoned,
+                ..
+            } => json!({ "incarnation": incarnation, "abandoned": abandoned }),
+            Fact::Crowded { abandoned } => json!({ "abandoned": abandoned }),
             Fact::Deleted { .. } | Fact::Safe { why: None } => json!({}),
             Fact::Fresh { why, .. } | Fact::Safe { why: Some(why) } => json!({ "why": why }),
             Fact::Memory {

@@ -13,8 +13,8 @@ use std::any::{Any, TypeId};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -31,7 +31,7 @@ use crate::dead_letter::{DeadLetterBox, DeadLetters, DeadReason};
 use crate::event::{Events, SystemEvent};
 use crate::exit::{ExitKind, ExitReason};
 use crate::group::Groups;
-use crate::kind::{BodySeed, Kinds, SettingsError, Undelivered};
+use crate::kind::{BodySeed, Kinds, SettingsError, Undelivered, WorkerBody};
 use crate::life::Life;
 use crate::mailbox::Mailbox;
 use crate::message::{Message, MessageError, NoAnswer};
@@ -40,11 +40,14 @@ use crate::registry::Registry;
 use crate::report::Fact;
 use crate::slot::{Body, ExitRecord, Slot, SupervisorBody};
 use crate::spec::{
-    AutoShutdown, ChildKind, ChildSpec, SignificanceError, SupervisorSpec, Template, TreeSpec,
+    AutoShutdown, ChildKind, ChildSpec, RunsOn, SignificanceError, SupervisorSpec, Template,
+    TreeSpec,
 };
 use crate::state::{MemoryStore, StateStore};
 use crate::supervisor::core::{Done, Request, RequestError, Role};
 use crate::supervisor::{SupervisorMessage, facts, register, role, start_supervisor};
+use crate::threads::WorkThreads;
+use crate::watchdog;
 
 /// Where the kernel's own services live.
 pub const SYSTEM: &str = "/system";
@@ -54,6 +57,12 @@ pub(crate) const TOP: &str = "";
 const REASON_LEN_MAX: usize = 500;
 /// How many deleted slots leave their history behind.
 const TOMBSTONES_MAX: usize = 64;
+
+/// How many lives may be cut off with their threads stuck at a time, unless the kernel is told otherwise.
+pub const MAX_ABANDONED: usize = 8;
+
+/// How long a killed life may hold its thread before it is cut off, unless the kernel is told otherwise.
+pub const KILL_GRACE: Duration = Duration::from_secs(5);
 
 /// How the kernel is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -92,6 +101,9 @@ pub struct Runtimes {
     pub control: Handle,
     /// For workers.
     pub work: Handle,
+    /// The threads of `work`. Without them, as in simulation, nobody watches for stalls, and who asks for a thread of its
+    /// own shares those of `work`.
+    pub threads: Option<Arc<WorkThreads>>,
 }
 
 impl Runtimes {
@@ -104,6 +116,7 @@ impl Runtimes {
         Self {
             control: Handle::current(),
             work: Handle::current(),
+            threads: None,
         }
     }
 }
@@ -136,6 +149,10 @@ pub struct KernelConfig {
     pub states: Arc<dyn StateStore>,
     /// How many bytes of memory it may use before it sheds messages: see [`memory`]. None unless something is said.
     pub memory_limit: Option<u64>,
+    /// How many lives may be cut off with their threads stuck at a time; with so many the node is degraded.
+    pub max_abandoned: usize,
+    /// How long a killed life may hold its thread before it is cut off.
+    pub kill_grace: Duration,
     /// What [`Kernel::shared`] holds from the start; add to it with [`with_shared`](Self::with_shared).
     pub shared: Shared,
     /// A fault planted on purpose.
@@ -167,6 +184,8 @@ impl KernelConfig {
             safe: None,
             states: Arc::new(MemoryStore::default()),
             memory_limit: None,
+            max_abandoned: MAX_ABANDONED,
+            kill_grace: KILL_GRACE,
             shared: Shared::new(),
             #[cfg(test)]
             bug: None,
@@ -197,6 +216,9 @@ pub enum BuildError {
         /// Which.
         kind: String,
     },
+    /// There is no thread for the watchdog.
+    #[error("cannot start the watchdog: {0}")]
+    Watchdog(std::io::ErrorKind),
     /// The settings do not fit the kind.
     #[error("`{path}`: settings do not fit kind `{kind}`: {error}")]
     Settings {
@@ -323,6 +345,12 @@ struct Inner {
     serials: AtomicU64,
     closed: AtomicBool,
     memory: Mutex<memory::Measured>,
+    /// Lives that are cut off with their threads stuck.
+    abandoned: AtomicUsize,
+    /// Whether it was told that there are as many as may be.
+    crowded: AtomicBool,
+    /// The least that any child says of `stall_after`, in milliseconds.
+    stall_after_ms: AtomicU64,
     shared: Mutex<Shared>,
     groups: Arc<Groups>,
 }
@@ -368,11 +396,15 @@ impl Kernel {
             serials: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             memory: Mutex::default(),
+            abandoned: AtomicUsize::new(0),
+            crowded: AtomicBool::new(false),
+            stall_after_ms: AtomicU64::new(u64::MAX),
             shared: Mutex::new(config.shared.clone()),
             groups: Arc::default(),
             config,
         }));
         let top = kernel.build_top(path, tree.root)?;
+        watchdog::begin(&kernel).map_err(|error| BuildError::Watchdog(error.kind()))?;
         let boot = start_supervisor(top, Arc::clone(&kernel.0.life), None);
         let booting = kernel.clone();
         let spawned = kernel.on_control(boot.spawn).await;
@@ -483,6 +515,10 @@ impl Kernel {
                     #[cfg(test)]
                     bug: config.bug,
                 };
+                let stall_after = u64::try_from(worker.stall_after.as_millis());
+                self.0
+                    .stall_after_ms
+                    .fetch_min(stall_after.unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
                 let body = kind.make(seed).map_err(|error| BuildError::Settings {
                     path: path.clone(),
                     kind: worker.kind.clone(),
@@ -664,6 +700,67 @@ impl Kernel {
         }
     }
 
+    /// How many lives are cut off with their threads stuck.
+    #[must_use]
+    pub fn abandoned(&self) -> usize {
+        self.0.abandoned.load(Ordering::Acquire)
+    }
+
+    /// How many may be at a time; with so many the node is degraded.
+    #[must_use]
+    pub fn max_abandoned(&self) -> usize {
+        self.0.config.max_abandoned
+    }
+
+    /// How long a killed life may hold its thread before it is cut off.
+    pub(crate) fn kill_grace(&self) -> Duration {
+        self.0.config.kill_grace
+    }
+
+    /// Makes room for one more that is cut off. There is always some at the end, when none comes after it.
+    pub(crate) fn may_abandon(&self) -> bool {
+        let most = match self.mode() {
+            Mode::Stopping => usize::MAX,
+            _ => self.max_abandoned(),
+        };
+        let one_more = |abandoned| (abandoned < most).then_some(abandoned + 1);
+        let before = self
+            .0
+            .abandoned
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
+        if let Err(abandoned) = before
+            && !self.0.crowded.swap(true, Ordering::AcqRel)
+        {
+            let abandoned = abandoned as u64;
+            self.report(Fact::Crowded { abandoned });
+        }
+        before.is_ok()
+    }
+
+    /// One that was cut off is so no more.
+    pub(crate) fn let_go(&self) {
+        self.0.abandoned.fetch_sub(1, Ordering::AcqRel);
+        self.0.crowded.store(false, Ordering::Release);
+    }
+
+    /// The least that any child says of `stall_after`.
+    pub(crate) fn stall_after(&self) -> Duration {
+        Duration::from_millis(self.0.stall_after_ms.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn threads(&self) -> Option<&Arc<WorkThreads>> {
+        self.0.config.runtimes.threads.as_ref()
+    }
+
+    pub(crate) fn has_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Does not keep it alive.
+    pub(crate) fn downgrade(&self) -> WeakKernel {
+        WeakKernel(Arc::downgrade(&self.0))
+    }
+
     /// Keeps the history of a slot that is deleted.
     pub(crate) fn bury(&self, slot: &Slot) {
         let history = slot.history();
@@ -702,18 +799,34 @@ impl Kernel {
         }
     }
 
-    /// Begins the start of a worker on its runtime.
+    /// Begins the start of a worker where its life will run: on the control runtime if it is a service, on a thread of its
+    /// own if it asks for one, else on the work runtime.
     pub(crate) fn spawn_start<T: Send + 'static>(
         &self,
-        is_service: bool,
+        worker: &dyn WorkerBody,
+        life: &Arc<Life>,
         start: impl Future<Output = T> + Send + 'static,
-    ) -> JoinHandle<T> {
-        let runtimes = &self.0.config.runtimes;
-        if is_service {
-            runtimes.control.spawn(start)
-        } else {
-            runtimes.work.spawn(start)
+    ) -> Result<JoinHandle<T>, ExitReason> {
+        if worker.is_service() {
+            return Ok(self.0.config.runtimes.control.spawn(start));
         }
+        let threads = self.threads().filter(|threads| !threads.is_simulated());
+        let (RunsOn::Own, Some(threads)) = (worker.runs_on(), threads) else {
+            return Ok(self.spawn_work(start));
+        };
+        let life = Arc::clone(life);
+        let over = async move { life.ended().await };
+        threads
+            .alone(start, over)
+            .map_err(|error| ExitReason::error(format!("it got no thread of its own: {error}")))
+    }
+
+    /// Runs `work` on the work runtime.
+    pub(crate) fn spawn_work<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.0.config.runtimes.work.spawn(work)
     }
 
     pub(crate) fn spawn_control(
@@ -766,6 +879,18 @@ fn check_significance(
         path: path.clone(),
         error,
     })
+}
+
+/// A kernel that may be gone.
+#[derive(Debug)]
+pub(crate) struct WeakKernel(Weak<Inner>);
+
+impl WeakKernel {
+    /// The kernel, until it has closed.
+    pub(crate) fn upgrade(&self) -> Option<Kernel> {
+        let kernel = self.0.upgrade().map(Kernel)?;
+        (!kernel.has_closed()).then_some(kernel)
+    }
 }
 
 /// A task of simulation and tests, which no life owns.

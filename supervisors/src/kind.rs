@@ -21,7 +21,7 @@ use crate::message::{Message, MessageError, NoAnswer};
 use crate::path::ActorPath;
 use crate::shell::{Spawned, spawn};
 use crate::slot::Slot;
-use crate::spec::WorkerSpec;
+use crate::spec::{RunsOn, WorkerSpec};
 use crate::state::{Kept, StateStore};
 use crate::supervisor::Above;
 
@@ -127,9 +127,14 @@ pub(crate) trait WorkerBody: Send + Sync {
         above: Above,
     ) -> BoxFuture<'static, Result<Spawned, ExitReason>>;
     fn is_service(&self) -> bool;
+    fn runs_on(&self) -> RunsOn;
     fn set_gate(&self, gate: Gate, reason: DeadReason);
     fn shed_waiting(&self);
     fn wake(&self);
+    /// Cuts off a life that a thread is stuck in.
+    fn cut_off(&self, life: &Life, exit: &ExitReason);
+    /// The name of the message that a life has in hand.
+    fn in_hand(&self, life: &Life) -> Option<&'static str>;
     fn depth(&self) -> usize;
     fn capacity(&self) -> usize;
     fn dead_letters(&self) -> u64;
@@ -150,6 +155,7 @@ struct Typed<A: Actor> {
     mailbox: Arc<Mailbox<A::Message>>,
     is_service: bool,
     kept: Option<Box<Kept>>,
+    runs_on: RunsOn,
 }
 
 impl<A: Actor> WorkerBody for Typed<A> {
@@ -171,6 +177,10 @@ impl<A: Actor> WorkerBody for Typed<A> {
         self.is_service
     }
 
+    fn runs_on(&self) -> RunsOn {
+        self.runs_on
+    }
+
     fn set_gate(&self, gate: Gate, reason: DeadReason) {
         self.mailbox.set_gate(gate, reason);
     }
@@ -181,6 +191,14 @@ impl<A: Actor> WorkerBody for Typed<A> {
 
     fn wake(&self) {
         self.mailbox.wake();
+    }
+
+    fn cut_off(&self, life: &Life, exit: &ExitReason) {
+        self.mailbox.cut_off(life, exit);
+    }
+
+    fn in_hand(&self, life: &Life) -> Option<&'static str> {
+        life.hand().map(Mailbox::<A::Message>::name_of)
     }
 
     fn depth(&self) -> usize {
@@ -291,6 +309,7 @@ impl<A: Actor> Kind for KindOf<A> {
             mailbox,
             is_service: self.is_service,
             kept: kept.map(Box::new),
+            runs_on: seed.spec.runtime,
         })))
     }
 }

@@ -13,6 +13,7 @@
 //! | `mailbox`, [`address`], [`dead_letter`] | where messages wait, how they are sent, where they end |
 //! | [`planner`], [`intensity`], `supervisor::core` | what is decided, as pure functions |
 //! | `supervisor`, `supervisor::job` | the thin actor and the jobs that carry the decisions out |
+//! | [`threads`], `watchdog`, `health` | the threads that workers run on, and who sees that none is stuck |
 //! | [`kind`] | the table of kinds |
 //! | [`task`] | futures that run as children |
 //! | [`state`] | what outlives a life, and a kernel |
@@ -38,6 +39,7 @@ pub mod dead_letter;
 pub mod event;
 pub mod exit;
 pub mod group;
+mod health;
 pub mod intensity;
 pub mod kernel;
 pub mod kind;
@@ -59,7 +61,9 @@ mod supervisor;
 pub mod task;
 #[cfg(test)]
 mod testing;
+pub mod threads;
 pub mod view;
+mod watchdog;
 
 pub use actor::{Actor, Apply, Next, Settings, Start};
 pub use address::{Address, AskError};
@@ -78,4 +82,5 @@ pub use slot::{Slot, SlotState};
 pub use state::Snapshot;
 pub use supervisor::core::{Done, RequestError};
 pub use task::{Task, TaskError};
+pub use threads::WorkThreads;
 pub use unity_supervisors_derive::Message;

@@ -11,9 +11,10 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Once, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -21,13 +22,39 @@ use tokio::task::AbortHandle;
 
 use crate::bonds::Bonds;
 use crate::exit::{ExitKind, ExitReason};
+use crate::kernel::Kernel;
 use crate::path::ActorPath;
+use crate::slot::Slot;
+use crate::threads::Cell;
 
 thread_local! {
-    /// What this thread is working for.
-    static CURRENT: RefCell<Option<Work>> = const { RefCell::new(None) };
+    static HERE: Here = const { Here { work: RefCell::new(None), cell: RefCell::new(None) } };
     /// Where the last panic of a life on this thread was.
     static PANIC_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// What this thread is working for.
+struct Here {
+    work: RefCell<Option<Work>>,
+    /// Where it says so, if it is watched.
+    cell: RefCell<Option<Arc<Cell>>>,
+}
+
+impl Here {
+    /// Swaps, so that no reference count changes.
+    #[inline]
+    fn swap(&self, work: &mut Option<Work>) {
+        let mut current = self.work.borrow_mut();
+        std::mem::swap(&mut *current, work);
+        if let Some(cell) = &*self.cell.borrow() {
+            cell.mark(current.as_ref().map(|work| (&*work.life, work.is_task)));
+        }
+    }
+}
+
+/// Sets where this thread says what it works for; returns where it said so before.
+pub(crate) fn set_cell(cell: Option<Arc<Cell>>) -> Option<Arc<Cell>> {
+    HERE.with(|here| here.cell.replace(cell))
 }
 
 /// A life that a thread works for.
@@ -37,6 +64,14 @@ struct Work {
     is_task: bool,
 }
 
+/// Set in [`Life::stays`] of a life that was cut off while a thread was stuck in it.
+const ABANDONED: u32 = 1 << 31;
+
+const FREE: u8 = 0;
+const HELD: u8 = 1;
+/// Held, and to be aborted after that.
+const ABORTED: u8 = 2;
+
 /// What is done with the message in hand once the reason of the end is known.
 pub(crate) type LastRites = Box<dyn FnOnce(&ExitReason) + Send>;
 
@@ -45,6 +80,8 @@ pub(crate) type LastRites = Box<dyn FnOnce(&ExitReason) + Send>;
 struct LastMessage {
     rites: Option<LastRites>,
     name: Option<&'static str>,
+    /// It is among the dead letters already.
+    has_letter: bool,
 }
 
 /// One life of a child in its slot.
@@ -65,12 +102,20 @@ pub struct Life {
     ended: AtomicBool,
     end: Notify,
     pub(crate) handled: AtomicU64,
+    /// The variant of the message in hand, counted from 1; 0 is none.
+    hand: AtomicU32,
+    /// How many of its futures there are, and [`ABANDONED`].
+    stays: AtomicU32,
+    /// Until when it said that it will be busy, in milliseconds of the kernel's uptime.
+    busy_until_ms: AtomicU64,
     last: Mutex<Option<Box<LastMessage>>>,
     traps_exit: AtomicBool,
     /// Whether its supervisor has heard of it.
     heard: AtomicBool,
     /// Whether a job waits for its end.
     awaited: AtomicBool,
+    /// Whether it plays, in simulation, that it holds its thread: [`FREE`], [`HELD`] or [`ABORTED`].
+    held: AtomicU8,
     /// The task of a worker's life.
     task: OnceLock<AbortHandle>,
     bonds: Bonds,
@@ -89,7 +134,17 @@ pub(crate) struct Requests {
     pub(crate) kill: Option<ExitReason>,
     pub(crate) observe: Vec<oneshot::Sender<serde_json::Value>>,
     pub(crate) snapshot: bool,
+    /// Who asks whether it still gets to its next message.
+    pub(crate) well: Vec<oneshot::Sender<()>>,
     pub(crate) suspended: bool,
+}
+
+impl Requests {
+    /// Tells whoever waits for an answer that there will be none.
+    fn refuse(&mut self) {
+        self.observe.clear();
+        self.well.clear();
+    }
 }
 
 impl Life {
@@ -107,10 +162,14 @@ impl Life {
             ended: AtomicBool::new(false),
             end: Notify::new(),
             handled: AtomicU64::new(0),
+            hand: AtomicU32::new(0),
+            stays: AtomicU32::new(0),
+            busy_until_ms: AtomicU64::new(0),
             last: Mutex::default(),
             traps_exit: AtomicBool::new(true),
             heard: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
+            held: AtomicU8::new(FREE),
             task: OnceLock::new(),
             bonds: Bonds::default(),
         })
@@ -149,7 +208,7 @@ impl Life {
             let requests = requests.get_or_insert_default();
             ask(requests);
             if self.has_ended() {
-                requests.observe.clear();
+                requests.refuse();
             }
         }
         self.called.store(true, Ordering::Release);
@@ -177,6 +236,7 @@ impl Life {
     /// its actor in order; so it is left alone.
     pub(crate) fn abort(&self) {
         if self.has_begun()
+            && !self.waits_for_hold()
             && let Some(task) = self.task.get()
         {
             task.abort();
@@ -191,6 +251,26 @@ impl Life {
     /// Whether a job reports its end.
     pub(crate) fn is_awaited(&self) -> bool {
         self.awaited.load(Ordering::Acquire)
+    }
+
+    /// Whether it plays that it holds its thread; it is then aborted when it lets go.
+    fn waits_for_hold(&self) -> bool {
+        let held = self
+            .held
+            .compare_exchange(HELD, ABORTED, Ordering::AcqRel, Ordering::Acquire);
+        held != Err(FREE)
+    }
+
+    /// Plays in simulation that it holds its thread: nothing ends it now.
+    pub(crate) fn hold(&self) {
+        self.held.store(HELD, Ordering::Release);
+    }
+
+    /// Plays that it lets go of its thread.
+    pub(crate) fn let_go(&self) {
+        if self.held.swap(FREE, Ordering::AcqRel) == ABORTED {
+            self.abort();
+        }
     }
 
     /// Whether its supervisor hears of it for the first time. It hears twice: of its start, and of its end, which may
@@ -254,19 +334,28 @@ impl Life {
         }
         // Whoever waits for an answer of this life is not to wait for nothing.
         if let Some(requests) = &mut *self.requests.lock() {
-            requests.observe.clear();
+            requests.refuse();
         }
         self.end.notify_waiters();
     }
 
-    /// Keeps what is to be done with the message in hand.
-    pub(crate) fn park_in_hand(&self, rites: LastRites) {
-        self.last.lock().get_or_insert_default().rites = Some(rites);
+    /// Keeps what is to be done with the message in hand; gives it back if that is among the dead letters already.
+    pub(crate) fn park_in_hand(&self, rites: LastRites) -> Option<LastRites> {
+        let mut last = self.last.lock();
+        let last = last.get_or_insert_default();
+        if last.has_letter {
+            return Some(rites);
+        }
+        last.rites = Some(rites);
+        None
     }
 
-    /// Remembers the name of the message that was in hand at the end.
-    pub(crate) fn note_in_hand(&self, name: &'static str) {
-        self.last.lock().get_or_insert_default().name = Some(name);
+    /// Remembers the name of the message that was in hand at the end. `false` if that is among the dead letters already.
+    pub(crate) fn note_in_hand(&self, name: &'static str) -> bool {
+        let mut last = self.last.lock();
+        let last = last.get_or_insert_default();
+        last.name = Some(name);
+        !last.has_letter
     }
 
     /// The name of the message that was in hand at the end.
@@ -317,6 +406,77 @@ impl Life {
         }
     }
 
+    /// What tells this life from all others that there are.
+    #[inline]
+    pub(crate) fn key(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Says which variant is in hand, or that none is, for whoever finds the life stuck.
+    #[inline]
+    pub(crate) fn set_hand(&self, variant: Option<u32>) {
+        let hand = variant.map_or(0, |variant| variant.saturating_add(1));
+        self.hand.store(hand, Ordering::Relaxed);
+    }
+
+    /// The variant of the message in hand.
+    pub(crate) fn hand(&self) -> Option<u32> {
+        self.hand.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// From here on a thread that is stuck in it is not waited for. `false` if nothing of it is left, or it was so
+    /// before.
+    pub(crate) fn abandon(&self) -> bool {
+        let held = |stays| (stays != 0 && stays & ABANDONED == 0).then_some(stays | ABANDONED);
+        self.stays
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, held)
+            .is_ok()
+    }
+
+    /// Whether it was cut off while a thread was stuck in it.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.stays.load(Ordering::Acquire) & ABANDONED != 0
+    }
+
+    /// Waits until it is cut off while a thread is stuck in it.
+    pub(crate) async fn abandoned(&self) {
+        self.ended().await;
+        if !self.is_abandoned() {
+            std::future::pending().await
+        }
+    }
+
+    /// Whether the message in hand is to become a dead letter though a stuck thread still has it. Of this and
+    /// [`park_in_hand`](Self::park_in_hand), the one that comes first has the message.
+    pub(crate) fn claim_letter(&self, name: &'static str) -> bool {
+        let mut last = self.last.lock();
+        let last = last.get_or_insert_default();
+        let is_free = last.rites.is_none() && last.name.is_none();
+        if is_free {
+            last.name = Some(name);
+            last.has_letter = true;
+        }
+        is_free
+    }
+
+    /// Says for how long it will be busy.
+    pub(crate) fn set_busy(&self, kernel: &Kernel, time: Duration) {
+        let until = kernel.uptime().saturating_add(time).as_millis();
+        let until = u64::try_from(until).unwrap_or(u64::MAX);
+        self.busy_until_ms.store(until, Ordering::Relaxed);
+    }
+
+    /// Whether it said that it would be busy now.
+    pub(crate) fn says_busy(&self, kernel: &Kernel) -> bool {
+        let until = self.busy_until_ms.load(Ordering::Relaxed);
+        kernel.uptime() < Duration::from_millis(until)
+    }
+
+    /// How many messages it has taken in hand.
+    pub(crate) fn handled_now(&self) -> u64 {
+        self.handled.load(Ordering::Relaxed)
+    }
+
     /// Counts a message that was taken in hand, without a locked instruction: only the reader writes.
     #[inline]
     pub(crate) fn count_handled(&self) {
@@ -326,6 +486,38 @@ impl Life {
 
     pub(crate) fn set_mailbox(&self, key: usize) {
         self.mailbox.store(key, Ordering::Relaxed);
+    }
+}
+
+/// A future of a life, for as long as it is there. The last to go says that an abandoned life let go of its thread.
+pub(crate) struct Stay {
+    slot: Arc<Slot>,
+    life: Arc<Life>,
+}
+
+impl Stay {
+    pub(crate) fn new(slot: &Arc<Slot>, life: &Arc<Life>) -> Self {
+        life.stays.fetch_add(1, Ordering::AcqRel);
+        Self {
+            slot: Arc::clone(slot),
+            life: Arc::clone(life),
+        }
+    }
+
+    pub(crate) fn life(&self) -> &Arc<Life> {
+        &self.life
+    }
+
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.slot
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if self.life.stays.fetch_sub(1, Ordering::AcqRel) == ABANDONED | 1 {
+            self.slot.let_go(&self.life);
+        }
     }
 }
 
@@ -343,13 +535,16 @@ pub(crate) enum Sender {
 
 /// The life this thread works for right now, if it works for one.
 pub(crate) fn current() -> Option<Arc<Life>> {
-    CURRENT.with_borrow(|current| current.as_ref().map(|work| Arc::clone(&work.life)))
+    HERE.with(|here| {
+        let work = here.work.borrow();
+        work.as_ref().map(|work| Arc::clone(&work.life))
+    })
 }
 
 /// Who sends to the mailbox `key` on this thread right now.
 #[inline]
 pub(crate) fn sender(key: usize) -> Sender {
-    CURRENT.with_borrow(|current| match current {
+    HERE.with(|here| match &*here.work.borrow() {
         None => Sender::Outside,
         Some(work) if work.life.is_revoked() => Sender::Dead,
         Some(work) if !work.is_task && work.life.mailbox.load(Ordering::Relaxed) == key => {
@@ -361,7 +556,10 @@ pub(crate) fn sender(key: usize) -> Sender {
 
 /// Whether this thread works for a life that may not act any more.
 pub(crate) fn is_dead() -> bool {
-    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|work| work.life.is_revoked()))
+    HERE.with(|here| {
+        let work = here.work.borrow();
+        work.as_ref().is_some_and(|work| work.life.is_revoked())
+    })
 }
 
 /// A panic of a life.
@@ -395,19 +593,19 @@ impl From<Panicked> for ExitReason {
     }
 }
 
-/// Sets what the thread works for, for as long as it lives. Swaps, so that no reference count changes.
+/// Sets what the thread works for, for as long as it lives.
 struct Working<'a>(&'a mut Option<Work>);
 
 impl<'a> Working<'a> {
     fn begin(work: &'a mut Option<Work>) -> Self {
-        CURRENT.with_borrow_mut(|current| std::mem::swap(current, work));
+        HERE.with(|here| here.swap(work));
         Self(work)
     }
 }
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        CURRENT.with_borrow_mut(|current| std::mem::swap(current, self.0));
+        HERE.with(|here| here.swap(self.0));
     }
 }
 
@@ -485,8 +683,8 @@ fn install_panic_hook() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
-            let of_a_life = CURRENT
-                .try_with(|current| current.try_borrow().is_ok_and(|current| current.is_some()));
+            let of_a_life =
+                HERE.try_with(|here| here.work.try_borrow().is_ok_and(|work| work.is_some()));
             if of_a_life.unwrap_or(false) {
                 let place = info.location().map(ToString::to_string);
                 PANIC_PLACE.with_borrow_mut(|slot| *slot = place);

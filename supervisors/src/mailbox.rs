@@ -254,6 +254,8 @@ impl<M: Message> Mailbox<M> {
     #[inline]
     pub(crate) fn try_send(&self, message: M) -> Result<(), SendError<M>> {
         let message = match sender(self.key()) {
+            #[cfg(test)]
+            Sender::Dead if self.rest.bug == Some(crate::bug::Bug::LetsTheDeadAct) => message,
             Sender::Dead => return Err(SendError::Revoked(message)),
             Sender::Outside | Sender::Alive | Sender::Myself => message,
         };
@@ -404,7 +406,7 @@ impl<M: Message> Mailbox<M> {
     #[inline]
     fn take(&self, life: &Life, hand: &mut Option<Envelope<M>>) -> Option<usize> {
         loop {
-            let lane = self.pop(hand)?;
+            let lane = self.pop(life, hand)?;
             let wanted = self.rest.waiting.wanted();
             if wanted != 0 {
                 self.wake_senders(wanted);
@@ -414,6 +416,8 @@ impl<M: Message> Mailbox<M> {
                 .and_then(|envelope| self.is_stale(envelope, life))
             {
                 None => {
+                    let variant = hand.as_ref().map(|envelope| envelope.message.variant());
+                    life.set_hand(variant);
                     life.count_handled();
                     return Some(lane);
                 }
@@ -427,8 +431,12 @@ impl<M: Message> Mailbox<M> {
     }
 
     #[inline]
-    fn pop(&self, hand: &mut Option<Envelope<M>>) -> Option<usize> {
+    fn pop(&self, life: &Life, hand: &mut Option<Envelope<M>>) -> Option<usize> {
         let mut stage = self.stage.lock();
+        if stage.reader != life.key() {
+            // It was cut off: what waits is its successor's.
+            return None;
+        }
         let lane = stage.pop(&self.inbox, self.rest.spec.fairness, hand)?;
         stage.handled += 1;
         Some(lane)
@@ -518,6 +526,7 @@ impl<M: Message> Mailbox<M> {
 
     /// Makes ready for the next life: keeps what waits, or buries it, as the spec says.
     pub(crate) fn begin_life(&self, life: &Arc<Life>, is_restart: bool) {
+        self.stage.lock().reader = life.key();
         #[cfg(test)]
         if self.rest.bug == Some(crate::bug::Bug::LosesWaiting) {
             drop(self.stage.lock().drain(&self.inbox, ALL_LANES));
@@ -527,6 +536,34 @@ impl<M: Message> Mailbox<M> {
         }
         self.retract(life, |_of_an_earlier_life| true);
         self.suspend(false);
+    }
+
+    /// Cuts `life` off: it takes no further message, and the one it has in hand becomes a dead letter, of which no more is
+    /// known than its name.
+    pub(crate) fn cut_off(&self, life: &Life, exit: &ExitReason) {
+        {
+            let mut stage = self.stage.lock();
+            if stage.reader == life.key() {
+                stage.reader = 0;
+            }
+        }
+        let Some(variant) = life.hand() else { return };
+        let name = Self::name_of(variant);
+        if life.claim_letter(name) {
+            let letters = &self.rest.dead_letters;
+            letters.add_name(self.path(), name, DeadReason::Crashed, Some(exit));
+        }
+    }
+
+    /// The name of a variant, or of the type where those have none.
+    pub(crate) fn name_of(variant: u32) -> &'static str {
+        let place = usize::try_from(variant).unwrap_or(usize::MAX);
+        let of_type = || std::any::type_name::<M>().rsplit("::").next();
+        M::NAMES
+            .get(place)
+            .copied()
+            .or_else(of_type)
+            .unwrap_or_default()
     }
 
     /// Buries what waits in `lanes`, a bit for each, and returns how many messages that were.

@@ -34,6 +34,15 @@ use crate::priority::Priority;
 
 /// What an actor receives. Derive it.
 pub trait Message: fmt::Debug + Send + Sized + 'static {
+    /// The names of its variants, for when a thread is stuck with one and nobody else may look at it.
+    const NAMES: &'static [&'static str] = &[];
+
+    /// Which of [`NAMES`](Self::NAMES) it is. Asked for each message that is taken in hand.
+    #[inline]
+    fn variant(&self) -> u32 {
+        0
+    }
+
     /// The lane it waits in.
     fn priority(&self) -> Priority {
         Priority::Normal

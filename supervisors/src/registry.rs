@@ -40,6 +40,12 @@ impl Registry {
         paths
     }
 
+    /// The slot of which `is_it` is true; of one at most.
+    pub(crate) fn find(&self, is_it: impl Fn(&Slot) -> bool) -> Option<Arc<Slot>> {
+        let found = self.slots.iter().find(|slot| is_it(slot.value()));
+        found.map(|slot| Arc::clone(slot.value()))
+    }
+
     pub(crate) fn insert(&self, slot: &Arc<Slot>) {
         self.slots.insert(slot.path().clone(), Arc::clone(slot));
     }

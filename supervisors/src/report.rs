@@ -5,7 +5,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::kernel::memory::Shedding;
 use crate::path::ActorPath;
-use crate::slot::{ExitRecord, Response, SlotState};
+use crate::slot::{ExitRecord, Response, SlotState, StallKind};
 
 /// The log target of starts that supervisors make by themselves, which a whole tree has many of at boot.
 pub const PROGRESS: &str = "unity_supervisors::progress";
@@ -49,6 +49,47 @@ pub enum Fact {
         /// Why.
         why: String,
     },
+    /// A life does not yield, or does not answer. Told once a stall.
+    Stalled {
+        /// Whose.
+        path: ActorPath,
+        /// Which.
+        incarnation: u64,
+        /// What it does not do.
+        what: StallKind,
+        /// For how long.
+        held_ms: u64,
+        /// The name of the message that it has in hand.
+        in_hand: Option<&'static str>,
+    },
+    /// A life that was stalled goes on.
+    GoesOn {
+        /// Whose.
+        path: ActorPath,
+        /// Which.
+        incarnation: u64,
+    },
+    /// A life was cut off that a thread is stuck in.
+    CutOff {
+        /// Whose.
+        path: ActorPath,
+        /// Which.
+        incarnation: u64,
+        /// How many are cut off and stuck now, in the whole kernel.
+        abandoned: u64,
+    },
+    /// A life that was cut off let go of its thread.
+    LetGo {
+        /// Whose.
+        path: ActorPath,
+        /// Which.
+        incarnation: u64,
+    },
+    /// As many lives are stuck as may be: none is cut off until one lets go. Told once until then.
+    Crowded {
+        /// How many.
+        abandoned: u64,
+    },
     /// The kernel entered safe mode, and why, or left it.
     Safe {
         /// Why, or `None` when it left it.
@@ -86,28 +127,65 @@ impl Fact {
             Self::State { path, state } => debug!(%path, state = state.as_str(), "child is down"),
             Self::Deleted { path } => debug!(%path, "child deleted"),
             Self::Fresh { path, why } => warn!(%path, %why, "starts fresh"),
+            Self::Stalled {
+                path,
+                incarnation,
+                what: StallKind::HoldsThread,
+                held_ms,
+                in_hand,
+            } => {
+                warn!(%path, incarnation, held_ms, message = in_hand.unwrap_or("none"), "child holds its thread");
+            }
+            Self::Stalled {
+                path,
+                incarnation,
+                held_ms,
+                in_hand,
+                ..
+            } => {
+                warn!(%path, incarnation, held_ms, message = in_hand.unwrap_or("none"), "child does not answer");
+            }
+            Self::GoesOn { path, incarnation } => warn!(%path, incarnation, "child goes on"),
+            Self::CutOff {
+                path,
+                incarnation,
+                abandoned,
+            } => error!(%path, incarnation, abandoned, "child is cut off, its thread is stuck"),
+            Self::LetGo { path, incarnation } => {
+                warn!(%path, incarnation, "a life that was cut off let go of its thread");
+            }
+            Self::Crowded { abandoned } => {
+                error!(
+                    abandoned,
+                    "no more lives are cut off until one lets go of its thread"
+                );
+            }
             Self::Safe { why: Some(why) } => error!(%why, "safe mode"),
             Self::Safe { why: None } => info!("safe mode ended"),
-            &Self::Memory {
-                shedding,
+            Self::Memory { .. } => self.log_memory(),
+        }
+    }
+
+    fn log_memory(&self) {
+        let Self::Memory {
+            shedding,
+            used,
+            limit,
+            shed,
+        } = *self
+        else {
+            return;
+        };
+        match shedding {
+            Shedding::Low => error!(
                 used,
-                limit,
-                shed,
-            } => match shedding {
-                Shedding::Low => {
-                    error!(
-                        used,
-                        limit, shed, "memory is used up: `low` and `deferred` messages are shed"
-                    );
-                }
-                Shedding::Deferred => {
-                    warn!(
-                        used,
-                        limit, shed, "memory is short: `deferred` messages are shed"
-                    );
-                }
-                Shedding::Nothing => info!(used, limit, shed, "memory is no longer short"),
-            },
+                limit, shed, "memory is used up: `low` and `deferred` messages are shed"
+            ),
+            Shedding::Deferred => warn!(
+                used,
+                limit, shed, "memory is short: `deferred` messages are shed"
+            ),
+            Shedding::Nothing => info!(used, limit, shed, "memory is no longer short"),
         }
     }
 }

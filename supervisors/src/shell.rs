@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::actor::{Actor, Next, Start};
 use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
-use crate::life::{Life, guarded, guarded_call};
+use crate::life::{Life, Stay, guarded, guarded_call};
 use crate::mailbox::{InHand, Mailbox};
 use crate::state::Kept;
 use crate::supervisor::Above;
@@ -48,6 +48,8 @@ pub(crate) async fn spawn<A: Actor>(
     let life = Arc::clone(&ctx.life);
     life.set_mailbox(ctx.mailbox.key());
     ctx.mailbox.begin_life(&life, ctx.slot.incarnation() > 0);
+    // Goes after the attempt.
+    let stay = Stay::new(&ctx.slot, &life);
     let attempt = Attempt(&life);
     let started = guarded(&life, A::start(&settings, &mut ctx)).await;
     let actor = match started {
@@ -61,7 +63,7 @@ pub(crate) async fn spawn<A: Actor>(
         Err(panic) => return Err(attempt.failed(panic.into())),
     };
     attempt.worked();
-    let last = LastBreath::new(Arc::clone(&life), above);
+    let last = LastBreath::new(stay, above);
     let kernel = ctx.slot.kernel().clone();
     life.set_task(kernel.spawn_task(live(Begun { actor, ctx, last })));
     Ok(Spawned::Running)
@@ -97,20 +99,21 @@ struct Begun<A: Actor> {
 
 /// Ends the life however its task ends, returned or dropped by a kill, and tells the supervisor.
 pub(crate) struct LastBreath {
-    life: Arc<Life>,
     above: Above,
+    stay: Stay,
 }
 
 impl LastBreath {
-    pub(crate) fn new(life: Arc<Life>, above: Above) -> Self {
-        Self { life, above }
+    pub(crate) fn new(stay: Stay, above: Above) -> Self {
+        Self { above, stay }
     }
 }
 
 impl Drop for LastBreath {
     fn drop(&mut self) {
-        self.life.finish(ExitReason::killed());
-        self.above.tell_ended(&self.life);
+        let life = self.stay.life();
+        life.finish(ExitReason::killed());
+        self.above.tell_ended(life);
     }
 }
 
@@ -132,6 +135,7 @@ async fn live<A: Actor>(begun: Begun<A>) {
     life.begin();
     keep_regularly(&ctx);
     let end = guarded(&life, run(&mut actor, &mut ctx)).await;
+    life.set_hand(None);
     let reason = match end {
         Ok(End::Stop(reason)) => match guarded_call(&life, || keep(&actor, &ctx)) {
             Ok(()) => match guarded(&life, actor.stop(&reason, &mut ctx)).await {
@@ -163,6 +167,7 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
     let mut suspended = false;
     loop {
         if life.is_called() {
+            life.set_hand(None);
             match serve(actor, ctx) {
                 Served::End(end) => return end,
                 Served::GoOn { suspended: now } => suspended = now,
@@ -170,6 +175,7 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
         }
         let taken = if suspended { None } else { in_hand.take() };
         let Some(message) = taken else {
+            life.set_hand(None);
             sleep(&mailbox, &life).await;
             turn = Turn::default();
             continue;
@@ -228,6 +234,10 @@ fn serve<A: Actor>(actor: &A, ctx: &Context<A>) -> Served {
     }
     if let Some(reason) = requests.stop {
         return Served::End(End::Stop(reason));
+    }
+    for asker in requests.well {
+        // Whoever asked may have lost patience; that is no fault.
+        asker.send(()).ok();
     }
     for asker in requests.observe {
         // Whoever asked may have gone away; the answer is then of no use to anybody.

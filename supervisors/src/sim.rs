@@ -4,7 +4,8 @@
 //! starts, spawns and deletes them, waits until all is quiet, shuts down, and has the checkers look at
 //! what was written down. The same seed gives the same event log, to the byte: both runtimes are one
 //! current-thread runtime, every `select!` is biased, nothing decides by iterating a hash map, and the
-//! clock moves only when nothing else can.
+//! clock moves only when nothing else can. A thread that is stuck is played: a handler that says so cannot be ended, and
+//! the watchdog sees it on the same clock.
 //!
 //! What the checkers know is in [`Violation`]. Not simulated: files, processes and links, which are no part of
 //! this crate.
@@ -32,6 +33,7 @@ use crate::kernel::{Kernel, KernelConfig, Runtimes};
 use crate::kind::Kinds;
 use crate::path::ActorPath;
 use crate::spec::AutoShutdown;
+use crate::threads::WorkThreads;
 
 /// How large and how rough a simulation is.
 #[derive(Debug, Clone)]
@@ -164,6 +166,16 @@ pub enum Violation {
         /// Where.
         path: ActorPath,
     },
+    /// A life that was cut off had an effect.
+    Late {
+        /// Where.
+        path: ActorPath,
+    },
+    /// Lives that count as stuck after all threads were let go.
+    StillAbandoned {
+        /// How many.
+        count: usize,
+    },
     /// The kernel did not come up, or did not end.
     Stuck {
         /// In what.
@@ -204,13 +216,18 @@ async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
     let may_end = tree.root.auto_shutdown != AutoShutdown::Never;
     let kinds = Kinds::new().with::<SimActor>("sim", "an actor of the simulation");
     let observed = Arc::clone(&world);
+    let runtimes = Runtimes {
+        threads: Some(Arc::new(WorkThreads::simulated())),
+        ..Runtimes::current()
+    };
     let kernel_config = KernelConfig {
+        max_abandoned: rng.usize(0..4),
         clock: Clock::simulated(Timestamp::from_secs(1_767_225_600)),
         observer: Some(Arc::new(move |fact| observed.note(fact))),
         memory_limit: Some(driver::MEMORY_LIMIT),
         #[cfg(test)]
         bug: config.bug,
-        ..KernelConfig::new(Runtimes::current(), kinds, rng.u64(..))
+        ..KernelConfig::new(runtimes, kinds, rng.u64(..))
     }
     .with_shared(Arc::new(actor::Link::new(Arc::clone(&world))));
     let Ok(kernel) = Kernel::start(kernel_config, tree).await else {

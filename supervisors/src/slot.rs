@@ -23,6 +23,7 @@ use crate::kind::WorkerBody;
 use crate::life::Life;
 use crate::mailbox::Gate;
 use crate::path::{ActorPath, ChildId};
+use crate::report::Fact;
 use crate::spec::ChildSpec;
 use crate::state::Kept;
 use crate::supervisor::SupervisorMessage;
@@ -145,6 +146,29 @@ pub struct ExitRecord {
     pub response: Response,
 }
 
+/// A life that does not yield, or does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stall {
+    /// Which life.
+    pub incarnation: u64,
+    /// Since when, on the monotonic clock.
+    pub since: Instant,
+    /// The name of the message that it has in hand.
+    pub in_hand: Option<&'static str>,
+    /// What it does not do.
+    pub what: StallKind,
+}
+
+/// How a life is stalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StallKind {
+    /// It holds its thread and does not yield.
+    HoldsThread,
+    /// It does not answer when it is asked for its health.
+    NoAnswer,
+}
+
 /// What a slot holds.
 pub(crate) enum Body {
     Worker(Box<dyn WorkerBody>),
@@ -203,6 +227,7 @@ pub struct Slot {
     restarts: AtomicU64,
     abandoned: AtomicU64,
     life: Mutex<Option<Arc<Life>>>,
+    stall: Mutex<Option<Box<Stall>>>,
     history: Mutex<VecDeque<ExitRecord>>,
     buried: AtomicBool,
     body: Body,
@@ -232,6 +257,7 @@ impl Slot {
             restarts: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
             life: Mutex::default(),
+            stall: Mutex::default(),
             history: Mutex::default(),
             buried: AtomicBool::new(false),
             body,
@@ -300,6 +326,14 @@ impl Slot {
     #[must_use]
     pub fn abandoned(&self) -> u64 {
         self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// How its life is stalled, if it is.
+    #[must_use]
+    pub fn stall(&self) -> Option<Stall> {
+        let stall = self.stall.lock().as_deref().cloned()?;
+        let life = self.life().filter(|life| !life.has_ended())?;
+        (life.incarnation() == stall.incarnation).then_some(stall)
     }
 
     /// Its last exits, oldest first.
@@ -407,6 +441,7 @@ impl Slot {
         if let Some(before) = self.life.lock().replace(Arc::clone(&life)) {
             before.revoke();
         }
+        self.set_stall(None);
         life
     }
 
@@ -446,8 +481,27 @@ impl Slot {
         }
     }
 
+    /// Says how its life is stalled, or that it is not.
+    pub(crate) fn set_stall(&self, stall: Option<Stall>) {
+        *self.stall.lock() = stall.map(Box::new);
+    }
+
     pub(crate) fn note_abandoned(&self) {
         self.abandoned.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn undo_abandoned(&self) {
+        self.abandoned.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// An abandoned life let go of its thread, and nothing of it is left.
+    pub(crate) fn let_go(&self, life: &Life) {
+        self.undo_abandoned();
+        self.kernel.let_go();
+        self.kernel.report(Fact::LetGo {
+            path: self.path.clone(),
+            incarnation: life.incarnation(),
+        });
     }
 
     /// Wakes the reader of the mailbox, so that it looks at its requests.

@@ -250,6 +250,26 @@ impl Default for StateSpec {
     }
 }
 
+/// What is done about a life that does not yield.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStall {
+    /// It is told.
+    #[default]
+    Report,
+    /// It is cut off, and the slot goes on with a new life.
+    Abandon,
+}
+
+/// Where a worker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RunsOn {
+    /// With others on the work runtime.
+    #[default]
+    Work,
+    /// On a thread of its own.
+    Own,
+}
+
 /// One child of a supervisor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChildSpec {
@@ -299,6 +319,12 @@ pub struct WorkerSpec {
     pub health: Option<HealthSpec>,
     /// Whether its state outlives it.
     pub state: Option<StateSpec>,
+    /// How long it may hold its thread without yielding. Above zero.
+    pub stall_after: Duration,
+    /// What is done when it does so for longer.
+    pub stall: OnStall,
+    /// Where it runs.
+    pub runtime: RunsOn,
 }
 
 /// What is particular to a supervisor.
@@ -424,6 +450,8 @@ impl ChildSpec {
     pub const SHUTDOWN: Duration = Duration::from_secs(5);
     /// How long a worker may take to start unless it says otherwise.
     pub const START_TIMEOUT: Duration = Duration::from_secs(30);
+    /// How long a worker may hold its thread unless it says otherwise.
+    pub const STALL_AFTER: Duration = Duration::from_secs(5);
     /// How long new settings are on probation unless the child says otherwise.
     pub const PROBATION: Duration = Duration::from_secs(30);
 
@@ -436,6 +464,9 @@ impl ChildSpec {
             mailbox: Arc::clone(&DEFAULT_MAILBOX),
             health: None,
             state: None,
+            stall_after: Self::STALL_AFTER,
+            stall: OnStall::default(),
+            runtime: RunsOn::default(),
         });
         Self {
             shutdown: Shutdown::Timeout(Self::SHUTDOWN),

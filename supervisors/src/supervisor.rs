@@ -5,6 +5,7 @@
 
 mod backoff;
 pub(crate) mod core;
+pub(crate) mod cut_off;
 pub(crate) mod job;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -41,6 +42,11 @@ pub(crate) enum SupervisorMessage {
     Ended {
         key: Key,
         life: Arc<Life>,
+    },
+    /// A thread is stuck in a life of a child, which is to be cut off.
+    Stalled {
+        life: Arc<Life>,
+        reason: ExitReason,
     },
     Due {
         key: Key,
@@ -185,6 +191,7 @@ impl ractor::Actor for Supervisor {
             }
             SupervisorMessage::JobDone { job, reports } => state.job_done(job, reports, &myself),
             SupervisorMessage::Ended { key, life } => state.ended(key, &life, &myself),
+            SupervisorMessage::Stalled { life, reason } => state.stalled(&life, reason, &myself),
             SupervisorMessage::Ask {
                 request,
                 slots,

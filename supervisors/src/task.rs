@@ -16,12 +16,13 @@ use tokio::sync::oneshot;
 use crate::dead_letter::DeadReason;
 use crate::exit::{Exit, ExitReason};
 use crate::kind::{JsonAnswer, Undelivered, WorkerBody};
-use crate::life::{Life, guarded};
+use crate::life::{Life, Stay, guarded};
 use crate::mailbox::Gate;
 use crate::message::MessageError;
 use crate::path::ActorPath;
 use crate::shell::{LastBreath, Spawned};
 use crate::slot::Slot;
+use crate::spec::RunsOn;
 use crate::state::Kept;
 use crate::supervisor::Above;
 
@@ -150,7 +151,7 @@ impl WorkerBody for TaskBody {
             let work = work.ok_or_else(|| ExitReason::error("a task runs once"))?;
             // Nothing looks at requests while it runs: it ends at its next await point.
             life.set_traps_exit(false);
-            let last = LastBreath::new(Arc::clone(&life), above);
+            let last = LastBreath::new(Stay::new(&slot, &life), above);
             let task = slot
                 .kernel()
                 .spawn_task(live(Arc::clone(&life), work, last));
@@ -162,6 +163,16 @@ impl WorkerBody for TaskBody {
 
     fn is_service(&self) -> bool {
         false
+    }
+
+    fn runs_on(&self) -> RunsOn {
+        RunsOn::Work
+    }
+
+    fn cut_off(&self, _life: &Life, _exit: &ExitReason) {}
+
+    fn in_hand(&self, _life: &Life) -> Option<&'static str> {
+        None
     }
 
     fn set_gate(&self, _gate: Gate, _reason: DeadReason) {}

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::exit::ExitReason;
 use crate::kernel::{Kernel, KernelError, Mode};
 use crate::path::{ActorPath, ChildId};
-use crate::slot::{ExitRecord, Response, Slot, SlotState, SupervisorBody};
+use crate::slot::{ExitRecord, Response, Slot, SlotState, StallKind, SupervisorBody};
 
 /// The whole: what `uk tree --json` prints.
 #[derive(Debug, Clone, Serialize)]
@@ -43,6 +43,9 @@ pub struct NodeView {
     pub state: SlotState,
     /// Lives that are stuck on a thread and cut off.
     pub abandoned: u64,
+    /// How its life is stalled, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stall: Option<StallView>,
     /// Its current life, or the last one.
     pub incarnation: u64,
     /// Its restart type.
@@ -64,6 +67,32 @@ pub struct NodeView {
     pub counts: Option<Counts>,
     /// In start order; of those of a template the first [`TEMPLATE_SHOWN`], unless all were asked for.
     pub children: Vec<Self>,
+}
+
+/// A life that does not yield, or does not answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct StallView {
+    /// What it does not do.
+    pub what: StallKind,
+    /// For how long.
+    pub for_ms: u64,
+    /// The name of the message that it has in hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_hand: Option<&'static str>,
+}
+
+impl StallView {
+    /// How the life of `slot` is stalled, if it is.
+    #[must_use]
+    pub fn of(slot: &Slot, now: Instant) -> Option<Self> {
+        let stall = slot.stall()?;
+        let held = now.duration_since(stall.since);
+        Some(Self {
+            what: stall.what,
+            for_ms: u64::try_from(held.as_millis()).unwrap_or(u64::MAX),
+            in_hand: stall.in_hand,
+        })
+    }
 }
 
 /// How many children of a template are shown.
@@ -260,6 +289,7 @@ fn alone(slot: &Slot, parent: Option<&Slot>, now: Instant) -> NodeView {
         node_type: node_type(slot),
         state: slot.state(),
         abandoned: slot.abandoned(),
+        stall: StallView::of(slot, now),
         incarnation: slot.incarnation(),
         restart: spec.restart.as_str(),
         strategy: supervisor.map(|supervisor| supervisor.strategy.as_str()),

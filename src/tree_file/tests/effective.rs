@@ -134,7 +134,7 @@ fn every_key_that_is_built_is_written() {
         format!("version: 1\ntree:\n  children:\n    {child}\n")
     };
     let sorts = [
-        worker("backoff: {}\nstate: {}"),
+        worker("backoff: {}\nhealth: {}\nstate: {}"),
         supervisor("backoff: {}"),
         made("max_children: 0"),
         made("partitions: 2"),
@@ -145,10 +145,11 @@ fn every_key_that_is_built_is_written() {
     let all = children
         .chain(keys::FILE)
         .chain(keys::BACKOFF)
+        .chain(keys::HEALTH)
         .chain(keys::MAILBOX)
         .chain(keys::STATE);
     for key in all {
-        let unbuilt = matches!(key.form, keys::Form::Unbuilt | keys::Form::DefaultOnly(_));
+        let unbuilt = matches!(key.form, keys::Form::DefaultOnly(_));
         let found = written.contains(&format!(" {}:", key.name))
             || written.contains(&format!("\n{}:", key.name))
             || written.starts_with(&format!("{}:", key.name));

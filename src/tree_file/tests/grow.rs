@@ -124,8 +124,12 @@ fn worker(rng: &mut Rng) -> Value {
             made
         });
     }
-    some(rng, &mut made, "runtime", |_| json!("work"));
-    some(rng, &mut made, "health", |_| json!("off"));
+    some(rng, &mut made, "runtime", |rng| pick(rng, &["work", "own"]));
+    some(rng, &mut made, "health", health);
+    some(rng, &mut made, "stall_after", |rng| time(rng, 1));
+    some(rng, &mut made, "stall", |rng| {
+        pick(rng, &["report", "abandon"])
+    });
     some(rng, &mut made, "mailbox", |rng| {
         let mut made = json!({});
         let overflows = ["block", "reject", "drop_oldest", "drop_newest"];
@@ -147,6 +151,21 @@ fn worker(rng: &mut Rng) -> Value {
         });
         made
     });
+    made
+}
+
+fn health(rng: &mut Rng) -> Value {
+    if rng.bool() {
+        return json!("off");
+    }
+    let mut made = json!({});
+    some(rng, &mut made, "every", |rng| {
+        json!(format!("{}s", rng.u32(10..10_000)))
+    });
+    some(rng, &mut made, "timeout", |rng| {
+        json!(format!("{}ms", rng.u32(1..10_000)))
+    });
+    some(rng, &mut made, "fails", |rng| rng.u32(1..).into());
     made
 }
 

@@ -8,8 +8,8 @@ use serde_json::json;
 use unity_supervisors::path::ChildId;
 use unity_supervisors::priority::Priority;
 use unity_supervisors::spec::{
-    Backoff, ChildKind, ChildSpec, MailboxSpec, OnRestart, Overflow, Restart, Shutdown, StateSpec,
-    Strategy, SupervisorSpec, Template, WorkerSpec,
+    Backoff, ChildKind, ChildSpec, HealthSpec, MailboxSpec, OnRestart, OnStall, Overflow, Restart,
+    RunsOn, Shutdown, StateSpec, Strategy, SupervisorSpec, Template, WorkerSpec,
 };
 
 use super::*;
@@ -108,6 +108,9 @@ tree:
             settings,
             mailbox: Arc::new(mailbox),
             health: None,
+            stall_after: ChildSpec::STALL_AFTER,
+            stall: OnStall::Report,
+            runtime: RunsOn::Work,
             state: Some(StateSpec {
                 every: Duration::from_millis(500),
             }),
@@ -116,6 +119,23 @@ tree:
     };
     assert_eq!((tree.name.as_str(), tree.test), ("edge-1", true));
     assert_eq!(*tree.root.children[1], expected);
+}
+
+#[test]
+fn what_a_worker_says_of_stalls_reaches_its_spec() {
+    let keys = "health: { every: 2s, timeout: 1s, fails: 9 }\nstall_after: 3s\nstall: abandon\nruntime: own";
+
+    let tree = tree(&worker(keys));
+
+    let spec = tree.root.children[0].as_worker().unwrap();
+    let health = HealthSpec {
+        every: Duration::from_secs(2),
+        timeout: Duration::from_secs(1),
+        fails: 9,
+    };
+    assert_eq!(spec.health, Some(health));
+    assert_eq!(spec.stall_after, Duration::from_secs(3));
+    assert_eq!((spec.stall, spec.runtime), (OnStall::Abandon, RunsOn::Own));
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn what_can_be_meant_in_one_way_only_is_mended() {
         ("kind: log, restart: always", None),
         ("kind: log, mailbox: { overflow: drop }", None),
         ("kind: log, colour: red", None),
-        ("kind: log, stall: report", None),
+        ("kind: log, health: { every: 1s, timeout: 5s }", None),
         ("kind: log, kind: log", None),
         ("kind: \"l\\x67o\"", None),
     ] {

@@ -37,7 +37,7 @@ fn beyond(code: Code) -> Option<&'static str> {
         Code::ReservedId => "the definition of a child is the same below the root",
         Code::NeedsUnknown | Code::NeedsLater | Code::NeedsItself => "it cannot look at siblings",
         Code::SignificantNever => "it cannot look at the supervisor above",
-        Code::BackoffOrder => "it cannot compare two values",
+        Code::BackoffOrder | Code::HealthOrder => "it cannot compare two values",
         Code::NoProbation | Code::NoStateToKeep => "it cannot see what another key says",
         _ => return None,
     })

@@ -61,6 +61,11 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
         let (variant, name) = (&form.variant.ident, &form.name);
         quote!(Self::#variant { .. } => #name)
     });
+    let all_names = forms.iter().map(|form| &form.name);
+    let variants = (0u32..).zip(&forms).map(|(place, form)| {
+        let variant = &form.variant.ident;
+        quote!(Self::#variant { .. } => #place)
+    });
     let replies = forms.iter().map(reply_arm);
     let json = if options.json {
         json_methods(&forms)
@@ -74,6 +79,11 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
     Ok(quote! {
         #[automatically_derived]
         impl #generics_impl ::unity_supervisors::Message for #ident #generics_type #generics_where {
+            const NAMES: &'static [&'static str] = &[#(#all_names),*];
+            #[inline]
+            fn variant(&self) -> u32 {
+                match self { #(#variants,)* #empty }
+            }
             fn priority(&self) -> ::unity_supervisors::Priority {
                 match self { #(#priorities,)* #empty }
             }

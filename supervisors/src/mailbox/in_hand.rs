@@ -67,7 +67,10 @@ impl<M: Message> Drop for InHand<'_, M> {
             return;
         };
         let (mailbox, life) = (self.mailbox, self.life);
-        life.note_in_hand(envelope.message.name());
+        if !life.note_in_hand(envelope.message.name()) {
+            // It was cut off: all that is left is to drop what the stuck thread had.
+            return drop_quietly(mailbox.path(), envelope);
+        }
         let taken = envelope
             .message
             .reply()
@@ -85,8 +88,9 @@ impl<M: Message> Drop for InHand<'_, M> {
         } else {
             Some(envelope)
         };
-        if let Some(envelope) = envelope {
-            life.park_in_hand(last_rites(mailbox, envelope));
+        let rites = envelope.map(|envelope| last_rites(mailbox, envelope));
+        if let Some(rites) = rites.and_then(|rites| life.park_in_hand(rites)) {
+            drop_quietly(mailbox.path(), rites);
         }
     }
 }
@@ -95,6 +99,14 @@ impl<M: Message> Drop for InHand<'_, M> {
 /// author, and runs while a panic unwinds: a second panic there would end the process.
 pub(super) fn print<M: Message>(message: &M) -> Option<String> {
     catch_unwind(AssertUnwindSafe(|| format!("{message:?}"))).ok()
+}
+
+/// Drops a message that is among the dead letters already, or what holds it. An asker that still waits hears that there
+/// is no answer.
+fn drop_quietly<T>(path: &ActorPath, message: T) {
+    if catch_unwind(AssertUnwindSafe(|| drop(message))).is_err() {
+        tracing::warn!(%path, "a panic while a message of an abandoned life was dropped");
+    }
 }
 
 /// The burial of a message that waits for the reason of its life's end.

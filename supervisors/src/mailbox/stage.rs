@@ -12,6 +12,8 @@ pub(super) struct Stage<M> {
     owed: [i32; LANES],
     /// How many messages were taken in hand.
     pub(super) handled: u64,
+    /// The key of the life that may take messages; 0 is none.
+    pub(super) reader: usize,
 }
 
 impl<M> Default for Stage<M> {
@@ -22,6 +24,7 @@ impl<M> Default for Stage<M> {
             passed: Default::default(),
             owed: Default::default(),
             handled: 0,
+            reader: 0,
         }
     }
 }

@@ -10,6 +10,8 @@ use super::world::{Event, World};
 use crate::actor::{Actor, Next, Start};
 use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
+use crate::life::Life;
+use crate::mailbox::SendError;
 use crate::message::Message;
 use crate::monitor::{Down, Monitor};
 use crate::path::ActorPath;
@@ -63,9 +65,35 @@ pub(super) enum SimMessage {
     Link(ActorPath, bool),
     /// What was monitored by this number has ended.
     Down(Option<u64>, Down),
+    /// Hold the thread, and then try what a dead life may not do.
+    Hold {
+        /// For so long.
+        for_ms: u64,
+    },
+    /// Sent by a life that had a successor by then.
+    Late,
 }
 
 impl Message for SimMessage {
+    const NAMES: &'static [&'static str] = &[
+        "work", "crash", "panic", "finish", "hold", "late", "watch", "unwatch", "link", "down",
+    ];
+
+    fn variant(&self) -> u32 {
+        match self {
+            Self::Work { .. } => 0,
+            Self::Crash => 1,
+            Self::Panic => 2,
+            Self::Finish => 3,
+            Self::Hold { .. } => 4,
+            Self::Late => 5,
+            Self::Watch(..) => 6,
+            Self::Unwatch => 7,
+            Self::Link(..) => 8,
+            Self::Down(..) => 9,
+        }
+    }
+
     fn priority(&self) -> Priority {
         match self {
             Self::Work { lane, .. } => *lane,
@@ -84,6 +112,8 @@ impl Message for SimMessage {
             Self::Unwatch => "unwatch",
             Self::Link(..) => "link",
             Self::Down(..) => "down",
+            Self::Hold { .. } => "hold",
+            Self::Late => "late",
         }
     }
 }
@@ -97,9 +127,37 @@ pub(super) struct SimActor {
     slot: u64,
     stop_ms: u64,
     watches: Vec<(u64, Monitor)>,
+    life: Arc<Life>,
 }
 
 impl SimActor {
+    /// Holds the thread; says whether the message in hand is still its own after that.
+    async fn hold(&self, ctx: &Context<Self>, for_ms: u64) {
+        let Some(threads) = ctx.kernel().threads() else {
+            return;
+        };
+        let hold = threads.hold(&self.life);
+        tokio::time::sleep(Duration::from_millis(for_ms)).await;
+        if !self.life.is_abandoned() {
+            self.handled();
+        } else if ctx.slot.incarnation() > self.incarnation {
+            let sent = ctx.myself().try_tell(SimMessage::Late);
+            if !matches!(sent, Err(SendError::Revoked(_))) {
+                self.late();
+            }
+            ctx.tell_after(Duration::ZERO, SimMessage::Late);
+        }
+        // What follows up to the next await is still a part of the poll that was held.
+        drop(hold);
+    }
+
+    /// A dead life had an effect.
+    fn late(&self) {
+        self.event(Event::Late {
+            path: self.path.clone(),
+        });
+    }
+
     fn event(&self, event: Event) {
         if let Some(world) = &self.world {
             world.event(event);
@@ -151,6 +209,7 @@ impl Drop for SimActor {
         self.event(Event::Died {
             path: self.path.clone(),
             incarnation: self.incarnation,
+            was_cut_off: self.life.is_abandoned(),
         });
     }
 }
@@ -173,6 +232,7 @@ impl Actor for SimActor {
             slot: ctx.slot_serial(),
             stop_ms: settings.stop_ms,
             watches: Vec::new(),
+            life: Arc::clone(&ctx.life),
         };
         let restart = ctx.spec().restart;
         let (path, incarnation) = (actor.path.clone(), actor.incarnation);
@@ -223,6 +283,14 @@ impl Actor for SimActor {
                     bond.iter()
                         .for_each(|bond| world.bonds().down(*bond, &ctx.life));
                 }
+                Ok(Next::Continue)
+            }
+            SimMessage::Hold { for_ms } => {
+                self.hold(ctx, *for_ms).await;
+                Ok(Next::Continue)
+            }
+            SimMessage::Late => {
+                self.late();
                 Ok(Next::Continue)
             }
             bond => {

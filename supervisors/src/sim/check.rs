@@ -107,6 +107,10 @@ pub(super) fn history(world: &World, kernel: &Kernel, violations: &mut Vec<Viola
     }
     messages(&events, violations);
     shed(&events, kernel, violations);
+    let stuck = kernel.abandoned();
+    if stuck > 0 {
+        violations.push(Violation::StillAbandoned { count: stuck });
+    }
     let (accepted, handled) = world.counts();
     let dead = i64::try_from(kernel.dead_letters().total()).unwrap_or(i64::MAX);
     let lost = accepted - handled - dead;
@@ -118,6 +122,7 @@ pub(super) fn history(world: &World, kernel: &Kernel, violations: &mut Vec<Viola
 /// One life at a time, none after the end, none of a temporary child after its first.
 fn lives(events: &[Event], violations: &mut Vec<Violation>) {
     let mut alive = BTreeSet::new();
+    let mut cut_off: Vec<ActorPath> = Vec::new();
     for event in events {
         match event {
             Event::Born {
@@ -132,12 +137,27 @@ fn lives(events: &[Event], violations: &mut Vec<Violation>) {
                     violations.push(Violation::TemporaryRestarted { path: path.clone() });
                 }
             }
-            Event::Died { path, .. } => {
+            Event::Died {
+                path,
+                was_cut_off: false,
+                ..
+            } => {
                 alive.remove(path);
             }
+            Event::CutOff { path } => {
+                alive.remove(path);
+                cut_off.push(path.clone());
+            }
+            Event::Died { path, .. } => {
+                if let Some(found) = cut_off.iter().position(|known| known == path) {
+                    cut_off.swap_remove(found);
+                }
+            }
+            Event::Late { path } => violations.push(Violation::Late { path: path.clone() }),
             Event::Handled { .. } | Event::ShedWrongly { .. } | Event::Shutdown => {}
         }
     }
+    violations.extend(cut_off.into_iter().map(|path| Violation::Orphan { path }));
     violations.extend(alive.into_iter().map(|path| Violation::Orphan { path }));
 }
 
@@ -151,7 +171,12 @@ fn stop_order(events: &[Event], violations: &mut Vec<Violation>) {
         .iter()
         .skip(shutdown)
         .filter_map(|event| match event {
-            Event::Died { path, .. } => Some(path),
+            Event::Died {
+                path,
+                was_cut_off: false,
+                ..
+            }
+            | Event::CutOff { path } => Some(path),
             _ => None,
         })
         .collect();

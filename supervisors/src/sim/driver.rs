@@ -140,9 +140,12 @@ async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, numbe
     let path = slot.path().clone();
     match dice {
         0..=6 => {
-            let message = match rng.u8(0..4) {
+            let message = match rng.u8(0..6) {
                 0 => SimMessage::Panic,
                 1 => SimMessage::Finish,
+                2 | 3 => SimMessage::Hold {
+                    for_ms: rng.u64(0..15_000),
+                },
                 _ => SimMessage::Crash,
             };
             world.act(&format!("tell {path} {}", message.name()));

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::actor::SimSettings;
 use crate::path::ChildId;
 use crate::spec::{
-    AutoShutdown, Backoff, ChildSpec, MailboxSpec, OnRestart, Overflow, Restart, Shutdown,
+    AutoShutdown, Backoff, ChildSpec, MailboxSpec, OnRestart, OnStall, Overflow, Restart, Shutdown,
     Strategy, SupervisorSpec, TreeSpec,
 };
 
@@ -118,6 +118,8 @@ pub(super) fn worker(rng: &mut fastrand::Rng, id: ChildId) -> ChildSpec {
     if let crate::spec::ChildKind::Worker(worker) = &mut child.what {
         worker.settings = json!(settings);
         worker.mailbox = Arc::new(mailbox(rng));
+        worker.stall_after = Duration::from_millis(rng.u64(1..3_000));
+        worker.stall = pick(rng, [OnStall::Report, OnStall::Abandon, OnStall::Abandon]);
     }
     child
 }

@@ -18,7 +18,16 @@ pub(super) enum Event {
         restart: Restart,
     },
     /// It was dropped.
-    Died { path: ActorPath, incarnation: u64 },
+    Died {
+        path: ActorPath,
+        incarnation: u64,
+        /// Whether its successor did not wait for this.
+        was_cut_off: bool,
+    },
+    /// A life was cut off: its slot goes on without waiting for its death.
+    CutOff { path: ActorPath },
+    /// Something that a life did had an effect though it had a successor.
+    Late { path: ActorPath },
     /// A message was handled to its end.
     Handled {
         path: ActorPath,
@@ -91,9 +100,15 @@ impl World {
             Fact::Memory { shedding, shed, .. } => {
                 format!("memory {} {shed}", shedding.as_str())
             }
+            stall => format!("{stall:?}"),
         };
         let line = self.line(&text);
-        self.notes.lock().log.push(line);
+        let mut notes = self.notes.lock();
+        notes.log.push(line);
+        if let Fact::CutOff { path, .. } = fact {
+            let path = path.clone();
+            notes.events.push(Event::CutOff { path });
+        }
     }
 
     /// Writes down an act of chance and what it came to.

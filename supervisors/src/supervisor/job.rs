@@ -22,16 +22,16 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::core::{Key, Manner, Outcome, Step};
+use super::cut_off::{cut_off, wait_for_killed};
 use super::{Above, SupervisorMessage, start_supervisor};
 use crate::exit::{ExitKind, ExitReason};
+use crate::health;
 use crate::kind::WorkerBody;
 use crate::life::Life;
 use crate::shell::Spawned;
 use crate::slot::{Body, Slot, SlotState, SupervisorBody};
 use crate::spec::Shutdown;
 
-/// How long a killed life may hold its thread before it is cut off.
-const KILL_GRACE: Duration = Duration::from_secs(5);
 /// How many steps a job takes before it lets others have a turn.
 const TURN: usize = 64;
 
@@ -275,7 +275,7 @@ impl Job {
     }
 
     /// Starts a worker by a task on its runtime. An attempt that is given up is aborted and waited for, so that two
-    /// attempts never overlap; one that holds its thread for longer than [`KILL_GRACE`] is left behind.
+    /// attempts never overlap; one that holds its thread for longer than the kernel's `kill_grace` is left behind.
     async fn start_worker(
         &self,
         key: Key,
@@ -284,7 +284,8 @@ impl Job {
         life: &Arc<Life>,
     ) -> Result<Spawned, Outcome> {
         let attempt = worker.spawn(Arc::clone(slot), Arc::clone(life), self.above(key));
-        let mut task = slot.kernel().spawn_start(worker.is_service(), attempt);
+        let started = slot.kernel().spawn_start(worker, life, attempt);
+        let mut task = started.map_err(Outcome::Failed)?;
         let mut answered = false;
         let joined = async {
             let joined = (&mut task).await;
@@ -396,9 +397,17 @@ async fn call_off(slot: &Slot, life: &Life, late: impl Future<Output = bool>) {
             life.ended().await;
         }
     };
-    if tokio::time::timeout(KILL_GRACE, ends).await.is_err() {
-        slot.note_abandoned();
-        tracing::error!(path = %slot.path(), "a start holds its thread; it is left behind");
+    let mut ends = std::pin::pin!(ends);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut ends => return,
+            () = life.abandoned() => return,
+            () = tokio::time::sleep(slot.kernel().kill_grace()) => {}
+        }
+        if cut_off(slot, life, ExitReason::killed()) {
+            return;
+        }
     }
 }
 
@@ -434,7 +443,7 @@ fn too_slow_to_stop(limit: Duration) -> ExitReason {
 
 /// What a start came to; what came up is from here on the life of its slot.
 fn came_up(
-    slot: &Slot,
+    slot: &Arc<Slot>,
     life: &Arc<Life>,
     spawned: Result<Spawned, ExitReason>,
 ) -> (Outcome, Option<Arc<Life>>) {
@@ -442,6 +451,7 @@ fn came_up(
         Ok(Spawned::Running) => {
             slot.commit_life(life);
             slot.set_state(SlotState::Running);
+            health::watch(slot, life);
             let incarnation = life.incarnation();
             (Outcome::Started { incarnation }, Some(Arc::clone(life)))
         }
@@ -541,21 +551,4 @@ async fn end_by_force(slot: &Slot, life: &Life, reason: ExitReason) {
 fn force(slot: &Slot, life: &Life, reason: ExitReason) {
     life.replace_exit(reason);
     kill(slot, life, ExitReason::killed());
-}
-
-/// Waits for a killed life; a worker that holds its thread for longer than [`KILL_GRACE`] is cut off.
-async fn wait_for_killed(slot: &Slot, life: &Life) {
-    if slot.is_supervisor() {
-        life.ended().await;
-    } else if tokio::time::timeout(KILL_GRACE, life.ended())
-        .await
-        .is_err()
-    {
-        let text =
-            format!("it held its thread for {KILL_GRACE:?} after it was killed, and was cut off");
-        life.replace_exit(ExitReason::with_text(ExitKind::Killed, text));
-        life.finish(ExitReason::killed());
-        slot.note_abandoned();
-        tracing::error!(path = %slot.path(), "a killed life holds its thread; it is cut off and left behind");
-    }
 }

@@ -54,6 +54,7 @@ fn a_storm_of_requests_hangs_nothing_and_leaves_nothing_behind() {
         let runtimes = Runtimes {
             control: control.handle().clone(),
             work: work.handle().clone(),
+            threads: None,
         };
         work.block_on(storm(seed, runtimes));
         control.shutdown_background();

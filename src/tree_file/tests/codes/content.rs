@@ -358,6 +358,45 @@ pub(super) const ROWS: &[Row] = &[
         &["`max` (10s, the default)"],
     ),
     (
+        Code::HealthOrder,
+        Worker("health: { every: 1s, timeout: 5s }"),
+        "7:37 5s",
+        &[
+            "`timeout` (5s) is longer than `every` (1s)",
+            "the time between two questions",
+        ],
+    ),
+    (
+        Code::HealthOrder,
+        Worker("health: { timeout: 20s }"),
+        "7:26 20s",
+        &["`every` (10s, the default)"],
+    ),
+    (
+        Code::WrongType,
+        Worker("health: 5s"),
+        "7:15 5s",
+        &["`health` must be a mapping or `off`", "every: 10s"],
+    ),
+    (
+        Code::OutOfRange,
+        Worker("stall_after: 0s"),
+        "7:20 0s",
+        &["a duration above zero"],
+    ),
+    (
+        Code::UnknownWord,
+        Worker("stall: abandn"),
+        "7:14 abandn",
+        &["did you mean `abandon`?"],
+    ),
+    (
+        Code::UnknownWord,
+        Worker("runtime: control"),
+        "7:16 control",
+        &["work", "own"],
+    ),
+    (
         Code::NeedsUnknown,
         Children("- { id: camera, kind: log }\n- { id: b, kind: log, needs: [camra] }"),
         "5:35 camra",

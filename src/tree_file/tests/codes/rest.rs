@@ -111,42 +111,6 @@ pub(super) const UNBUILT: &[Row] = &[
         &["is not built yet"],
     ),
     (
-        Code::NoStall,
-        Worker("stall_after: 1m"),
-        "7:7 stall_after",
-        &["is not built yet"],
-    ),
-    (
-        Code::NoStall,
-        Worker("stall_after: 5s"),
-        "7:7 stall_after",
-        &["is not built yet", "does not watch for stalls"],
-    ),
-    (
-        Code::NoStall,
-        Worker("stall: report"),
-        "7:7 stall",
-        &["is not built yet"],
-    ),
-    (
-        Code::NoStall,
-        Worker("stall: abandon"),
-        "7:7 stall",
-        &["is not built yet"],
-    ),
-    (
-        Code::NoHealth,
-        Worker("health: { every: 1s }"),
-        "7:7 health",
-        &["is not built yet"],
-    ),
-    (
-        Code::NoRuntime,
-        Worker("runtime: own"),
-        "7:7 runtime",
-        &["is not built yet"],
-    ),
-    (
         Code::NoPlace,
         Worker("place: { node: edge }"),
         "7:7 place",

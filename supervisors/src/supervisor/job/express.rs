@@ -9,6 +9,7 @@
 use tokio::time::{Instant, sleep_until};
 
 use super::*;
+use crate::spec::RunsOn;
 
 /// How many steps go over at once.
 pub(super) const STEPS_MAX: usize = 64;
@@ -71,11 +72,11 @@ impl Job {
                     Arc::clone(&self.control),
                     self.starting(),
                 );
-                first.kernel().spawn_start(false, up)
+                first.kernel().spawn_work(up)
             }
             Way::Down => {
                 let down = stops(Arc::clone(&shared), run, self.manner.gave_up);
-                first.kernel().spawn_start(false, down)
+                first.kernel().spawn_work(down)
             }
         };
         let end = self.watch(way, steps, &shared, &mut task).await;
@@ -118,13 +119,16 @@ impl Job {
     }
 
     fn fits(&self, way: Way, (step, slot): &(Step, Arc<Slot>)) -> bool {
-        let is_worker = matches!(slot.body(), Body::Worker(worker) if !worker.is_service());
+        let Body::Worker(worker) = slot.body() else {
+            return false;
+        };
         let spec = slot.spec();
-        is_worker
+        !worker.is_service()
             && match (way, step) {
                 (Way::Up, Step::Start { .. }) => {
                     // What is more impatient than a tick is watched step by step.
-                    spec.start_timeout.is_none_or(|limit| limit > TICK * 2)
+                    let limit = spec.start_timeout;
+                    worker.runs_on() == RunsOn::Work && limit.is_none_or(|limit| limit > TICK * 2)
                 }
                 (Way::Down, Step::Stop { .. }) => match spec.shutdown {
                     Shutdown::Infinity => !self.manner.brutal,

@@ -1,0 +1,5 @@
+//! Two runtimes on real threads: who holds a thread holds up nobody else.
+
+mod held;
+mod stalls;
+mod support;
