@@ -37,6 +37,7 @@ mod run;
 mod schema;
 mod shutdown;
 mod spawn;
+mod stall;
 mod start;
 mod state;
 mod stop;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use unity_supervisors::kernel::memory::Shedding;
+use unity_supervisors::view::StallView;
 use unity_supervisors::{ActorPath, Kernel, Mode, SlotState};
 
 use super::{Command, need_of, waits_for, waits_text};
@@ -18,8 +20,8 @@ const SHOWN: usize = 20;
 pub(super) const COMMAND: Command = Command {
     about: "Whether all is well; exit code 9 if not",
     help: "Degraded is: safe mode, a boot that is not over, a child that is in quarantine, being restarted or in \
-           backoff, one that waits for another that is down, a life that is stuck on a thread, or memory so short that \
-           messages are shed. A child that somebody stopped is not.\n\n\
+           backoff, one that waits for another that is down, a life that holds its thread, or one that was cut off \
+           because it does, or memory so short that messages are shed. A child that somebody stopped is not.\n\n\
            Example: uk health --json",
     show,
     exit: |document| {
@@ -35,6 +37,7 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn read(kernel: &Kernel) -> Value {
+    let now = Instant::now();
     let mut states: BTreeMap<&str, u64> = BTreeMap::new();
     let mut unwell = Vec::new();
     let mut quarantined: Vec<ActorPath> = Vec::new();
@@ -52,17 +55,21 @@ fn read(kernel: &Kernel) -> Value {
             quarantined.push(path.clone());
         }
         let need = waits_for(kernel, &slot);
-        if is_bad || slot.abandoned() > 0 || need.is_some() {
+        let stall = StallView::of(&slot, now);
+        if is_bad || slot.abandoned() > 0 || stall.is_some() || need.is_some() {
             let reason = slot.last_exit().map(|exit| exit.reason);
             let need = need.as_deref().map(need_of);
             unwell.push(json!({
                 "path": path, "state": state, "abandoned": slot.abandoned(), "reason": reason, "waits_for": need,
+                "stall": stall,
             }));
         }
     }
+    let (abandoned, most) = (kernel.abandoned(), kernel.max_abandoned());
     let memory = kernel.memory();
     let is_short = memory.is_some_and(|memory| memory.shedding != Shedding::Nothing);
-    let is_ok = kernel.mode() == Mode::Normal && unwell.is_empty() && !is_short;
+    let is_well = unwell.is_empty() && abandoned == 0 && !is_short;
+    let is_ok = kernel.mode() == Mode::Normal && is_well;
     json!({
         "version": 1,
         "status": if is_ok { "ok" } else { "degraded" },
@@ -73,6 +80,8 @@ fn read(kernel: &Kernel) -> Value {
         "states": states,
         "quarantined": quarantined,
         "unwell": unwell,
+        "abandoned": abandoned,
+        "max_abandoned": most,
         "dead_letters": kernel.dead_letters().total(),
         "memory": memory,
         "fullest": if is_short { fullest(kernel) } else { Value::Null },
@@ -113,6 +122,18 @@ fn show(document: &Value, screen: &Screen) -> String {
         out.push_str(&fact(screen, Tone::Bad, "safe mode", why));
     }
     out.push_str(&fact(screen, Tone::Plain, "states", &states(document)));
+    let (abandoned, most) = (
+        number(document, "abandoned"),
+        number(document, "max_abandoned"),
+    );
+    if abandoned > 0 {
+        let rest = match most.saturating_sub(abandoned) {
+            0 => "none more is cut off until one lets go of its thread",
+            _ => "their threads are stuck",
+        };
+        let said = format!("{abandoned} of {most} that may be; {rest}");
+        out.push_str(&fact(screen, Tone::Bad, "abandoned", &said));
+    }
     for child in list(document, "unwell").iter().take(SHOWN) {
         out.push_str(&unwell(child, screen));
     }
@@ -184,6 +205,9 @@ fn unwell(child: &Value, screen: &Screen) -> String {
     let (path, state) = (text(child, "path"), text(child, "state"));
     if let Some(waits) = child.get("waits_for").and_then(waits_text) {
         return fact(screen, Tone::Warn, "waiting", &format!("{path} {waits}"));
+    }
+    if let Some(stall) = super::stall::said(child) {
+        return fact(screen, Tone::Bad, "stalled", &format!("{path} {stall}"));
     }
     let reason = child.get("reason").filter(|reason| !reason.is_null());
     let reason = reason.map(|why| format!(" ({})", crate::screen::reason(why)));

@@ -49,7 +49,7 @@ fn show(document: &Value, screen: &Screen) -> String {
     line.push(Tone::Bold, text(document, "path"));
     line.push(
         Tone::Plain,
-        "; it holds its thread, or waits for one, and ends when that yields",
+        "; it holds its thread, or waits for one, and ends when that yields, or is cut off after 5s",
     );
     line.wrap(screen, 2)
 }

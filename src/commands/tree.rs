@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use unity_supervisors::{ActorPath, Kernel};
 
-use super::Command;
+use super::{Command, stall};
 use crate::arguments::{Arg, ArgKind, Args, duration_text};
 use crate::cli::{Caller, block_on};
 use crate::error::CommandError;
@@ -249,10 +249,13 @@ fn mailbox(node: &Value) -> (Tone, String) {
     if depth > 0 {
         said.push(format!("{depth} wait"));
     }
+    let stall = stall::said(node);
+    let is_stuck = abandoned > 0 || stall.is_some();
+    said.extend(stall);
     if abandoned > 0 {
         said.push(format!("{abandoned} abandoned"));
     }
-    let tone = if abandoned > 0 || depth * 10 >= capacity * 8 {
+    let tone = if is_stuck || depth * 10 >= capacity * 8 {
         Tone::Bad
     } else {
         Tone::Warn

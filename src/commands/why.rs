@@ -9,7 +9,7 @@ use unity_supervisors::{ActorPath, ExitKind, Kernel, SlotState};
 
 mod offline;
 
-use super::{Command, need_of, waits_for, waits_text};
+use super::{Command, need_of, stall, waits_for, waits_text};
 use crate::arguments::{Arg, ArgKind, Args, duration_text, milliseconds};
 use crate::error::CommandError;
 use crate::screen::{Line, Screen, Tone, ago, count, is_in_state, list, number, reason, text};
@@ -74,6 +74,7 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
         exits: history.len(),
         is_safe: kernel.safe_reason().is_some(),
         is_worker: !slot.is_supervisor(),
+        is_stalled: node.stall.is_some(),
     });
     Ok(json!({
         "version": 1,
@@ -89,6 +90,7 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
         "restarts": node.restarts,
         "mailbox": node.mailbox,
         "abandoned": node.abandoned,
+        "stall": node.stall,
         "supervisor": supervisor,
         "safe_reason": kernel.safe_reason(),
         "started_fresh": slot.fresh(),
@@ -156,6 +158,7 @@ struct Facts<'a> {
     need: Option<(&'a ActorPath, SlotState)>,
     is_safe: bool,
     is_worker: bool,
+    is_stalled: bool,
 }
 
 struct Advice {
@@ -183,6 +186,12 @@ fn advise(facts: &Facts<'_>) -> Advice {
             SlotState::Restarting => advice(format!("uk why {need}"), "it waits for that"),
             _ => advice(format!("uk start {need}"), "it waits for that"),
         };
+    }
+    if facts.is_stalled {
+        return advice(
+            format!("uk kill {path}"),
+            "it is stalled; this starts it anew, without the life that is stuck",
+        );
     }
     let is_fixed = path.is_root() || path.as_str() == "/system";
     match facts.state {
@@ -288,6 +297,24 @@ fn head(document: &Value, screen: &Screen) -> String {
         let mut line = Line::new();
         line.push(Tone::Warn, "started fresh");
         line.push(Tone::Plain, &format!(": {fresh}"));
+        out.push_str(&line.wrap(screen, 2));
+    }
+    if let Some(stall) = stall::said(document) {
+        let mut line = Line::new();
+        line.push(Tone::Bad, "stalled");
+        line.push(Tone::Plain, &format!(": it {stall}"));
+        out.push_str(&line.wrap(screen, 2));
+    }
+    let abandoned = number(document, "abandoned");
+    if abandoned > 0 {
+        let lives = if abandoned == 1 {
+            "life of it is"
+        } else {
+            "lives of it are"
+        };
+        let text = format!("{abandoned} {lives} cut off, with a thread that is stuck");
+        let mut line = Line::new();
+        line.push(Tone::Bad, &text);
         out.push_str(&line.wrap(screen, 2));
     }
     let safe = text(document, "safe_reason");
@@ -427,6 +454,7 @@ mod tests {
             need: None,
             is_safe,
             is_worker: true,
+            is_stalled: false,
         };
 
         for (state, is_safe, command) in [
@@ -439,6 +467,11 @@ mod tests {
         ] {
             assert_eq!(advise(&facts(state, is_safe)).command, command, "{state:?}");
         }
+        let stalled = Facts {
+            is_stalled: true,
+            ..facts(SlotState::Running, false)
+        };
+        assert_eq!(advise(&stalled).command, "uk kill /a");
         let root = ActorPath::root();
         let need: ActorPath = "/n".parse().unwrap();
         let of_root = Facts {

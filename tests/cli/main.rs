@@ -16,5 +16,6 @@ mod exit_codes;
 mod guard;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;
+mod stalls;
 mod state;
 mod templates;
