@@ -20,7 +20,7 @@ use unity_measure::{
     CRASH_TEXT, Lanes, MAILBOX_CAPACITY, Messages, REPLY_TIMEOUT, RESTART_PERIOD, RESTARTS_MAX,
     Restarts, Spawns, Suite,
 };
-use unity_supervisors::spec::{ChildKind, ChildSpec, SupervisorSpec, Template, TreeSpec};
+use unity_supervisors::spec::{ChildKind, ChildSpec, Strategy, SupervisorSpec, Template, TreeSpec};
 use unity_supervisors::{
     Actor, ActorPath, Address, ChildId, Context, Done, Exit, Kernel, KernelConfig, Kinds, Message,
     Next, Reply, Runtimes, Start,
@@ -72,6 +72,18 @@ impl Office {
         Self::open(root, shared).await
     }
 
+    /// Boots so many children that are restarted together.
+    async fn group(children: usize) -> Self {
+        let child = |number| Arc::new(ChildSpec::worker(child_id(number), "worker"));
+        let root = SupervisorSpec {
+            strategy: Strategy::OneForAll,
+            intensity: RESTARTS_MAX,
+            children: (0..children).map(child).collect(),
+            ..SupervisorSpec::default()
+        };
+        Self::open(root, Arc::default()).await
+    }
+
     async fn open(root: SupervisorSpec, shared: Arc<Handled>) -> Self {
         let control = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -107,6 +119,13 @@ impl Office {
         let path = ActorPath::root().child(&child_id(number));
         self.kernel.address(&path).expect("the child is there")
     }
+}
+
+async fn lives_before(member: &Address<Task>) -> u64 {
+    member
+        .ask(REPLY_TIMEOUT, Task::LivesBefore)
+        .await
+        .expect("the next life answers")
 }
 
 fn child_id(number: usize) -> ChildId {
@@ -225,6 +244,18 @@ impl Spawns for Ours {
         (start, stopping.elapsed())
     }
 
+    async fn restart_group(count: usize) -> Duration {
+        let office = Office::group(count).await;
+        let (first, last) = (office.address(0), office.address(count - 1));
+        let crashed = Instant::now();
+        first.tell(Task::Crash).await.expect("the child runs");
+        // It starts last, so all are up when its next life answers.
+        while lives_before(&last).await == 0 {}
+        let took = crashed.elapsed();
+        office.kernel.shutdown().await;
+        took
+    }
+
     async fn start_idle(count: usize) -> Box<dyn Any + Send> {
         Box::new(Office::of(count).await)
     }
@@ -245,10 +276,7 @@ impl Restarts for Ours {
     }
 
     async fn ask_next(member: &mut Self::Member) -> u64 {
-        member
-            .ask(REPLY_TIMEOUT, Task::LivesBefore)
-            .await
-            .expect("the next life answers")
+        lives_before(member).await
     }
 
     async fn end_crowd(office: Self::Crowd) {

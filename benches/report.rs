@@ -60,7 +60,7 @@ const ASK: &[Target] = &[AtMost(1.2, "ractor")];
 const RESTART: &[Target] = &[AtMost(0.6, "erlang")];
 
 /// All rows, in the order of the table.
-pub(crate) const ROWS: [Row; 13] = [
+pub(crate) const ROWS: [Row; 14] = [
     row(
         "tell_1_1",
         "per_s",
@@ -104,6 +104,13 @@ pub(crate) const ROWS: [Row; 13] = [
         "batch",
         &[AtLeast(0.8, "ractor")],
         "100,000 children of one supervisor in no order, started and then stopped all at once, the fastest way that waits for each to run and to be down. Ours: a template, one batch, and the stop of its supervisor; Erlang: `simple_one_for_one`, each child asked for; ractor, kameo and actix: started one by one, stopped together",
+    ),
+    row(
+        "group_1000",
+        "us",
+        "group",
+        &[AtMost(3.0, "ractor")],
+        "1,000 children of one supervisor stopped in reverse and started again in order. Ours and Erlang: one of them crashes under `one_for_all`, until all are up; ractor, kameo and actix have no such strategy: each stopped and then each started from a task, one after the other",
     ),
     row(
         "restart_p50",

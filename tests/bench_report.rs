@@ -29,7 +29,7 @@ fn the_document_has_every_row_and_a_null_where_there_is_no_figure() {
     assert!(!text.contains('\n'));
     let document: Value = serde_json::from_str(&text).unwrap();
     let names: Vec<_> = document["rows"].as_object().unwrap().keys().collect();
-    let mut expected = "tell_1_1 tell_4_1 ask_p50 ask_p99 ask_outside_p50 ask_outside_p99 spawn_ordered spawn_batch restart_p50 \
+    let mut expected = "tell_1_1 tell_4_1 ask_p50 ask_p99 ask_outside_p50 ask_outside_p99 spawn_ordered spawn_batch group_1000 restart_p50 \
                         restart_p99 crash_1000 idle_bytes critical_wait"
         .split_whitespace()
         .collect::<Vec<_>>();

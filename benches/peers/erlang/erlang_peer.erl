@@ -64,6 +64,7 @@ rows("tell_4_1", Time) -> [{tell_4_1, per_s, tells(4, Time), []}];
 rows("ask", Time) -> asks(Time);
 rows("spawn", Time) -> spawns(Time);
 rows("batch", Time) -> batches(Time);
+rows("group", Time) -> groups(Time);
 rows("idle", _Time) -> idles();
 rows("restart", Time) -> restarts(Time);
 rows("crash", Time) -> crashes(Time);
@@ -185,6 +186,31 @@ start_and_stop_batch(Count) ->
 spawns(Time) -> spawn_for(spawn_ordered, fun start_and_stop/1, ?CHILDREN, Time).
 
 batches(Time) -> spawn_for(spawn_batch, fun start_and_stop_batch/1, ?BATCH_CHILDREN, Time).
+
+%% The members say when they have started, the last one last.
+restart_group(Count) ->
+    Members = [#{id => Number, start => {?MODULE, start_member, [self(), Number, counters:new(1, [])]}}
+               || Number <- lists:seq(1, Count)],
+    Flags = #{strategy => one_for_all, intensity => ?RESTARTS_MAX, period => ?RESTART_PERIOD_S},
+    {ok, Supervisor} = supervisor:start_link(?MODULE, {Flags, Members}),
+    [{1, First} | _] = [next_life(Number) || Number <- lists:seq(1, Count)],
+    Crashed = now_ns(),
+    First ! crash,
+    [next_life(Number) || Number <- lists:seq(1, Count)],
+    Elapsed = now_ns() - Crashed,
+    stop(Supervisor),
+    Elapsed.
+
+groups(Time) ->
+    restart_group(?CROWD),
+    Elapsed = groups_until(now_ns() + Time, []),
+    [{group_1000, us, lists:nth(length(Elapsed) div 2 + 1, lists:sort(Elapsed)) / 1000, [{groups, length(Elapsed)}]}].
+
+groups_until(End, Elapsed) ->
+    case now_ns() >= End andalso Elapsed =/= [] of
+        true -> Elapsed;
+        false -> groups_until(End, [restart_group(?CROWD) | Elapsed])
+    end.
 
 spawn_for(Row, StartAndStop, Count, Time) ->
     StartAndStop(?WARM_UP_CHILDREN),

@@ -113,6 +113,25 @@ impl Spawns for Actix {
         .await
     }
 
+    async fn restart_group(count: usize) -> Duration {
+        spawn(async move {
+            let mut children = start_children(count).await;
+            let stopping = Instant::now();
+            while let Some((child, changed)) = children.pop() {
+                child.do_send(Stop);
+                changed.notified().await;
+            }
+            children = start_children(count).await;
+            let took = stopping.elapsed();
+            for (child, changed) in children {
+                child.do_send(Stop);
+                changed.notified().await;
+            }
+            took
+        })
+        .await
+    }
+
     async fn start_idle(count: usize) -> Box<dyn Any + Send> {
         Box::new(spawn(start_children(count)).await)
     }

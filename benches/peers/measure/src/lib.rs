@@ -20,6 +20,7 @@
 //! | `ask_outside_p50`, `ask_outside_p99` | main | the same | the same: the way there and back crosses threads |
 //! | `spawn_ordered` | one task | – | actors ÷ time to start 20,000 under one supervisor, each start awaited, and to stop them in reverse, each stop awaited |
 //! | `spawn_batch` | one task | – | actors ÷ time to start 100,000 under one supervisor and to stop them all at once, the fastest way that waits for each to run and to be down |
+//! | `group_1000` | one task | – | median time until 1,000 children of one supervisor are stopped in reverse and started again in order |
 //! | `restart_p50`, `restart_p99` | one task | – | from the tell that makes a supervised actor panic until its next life has answered an ask |
 //! | `crash_1000` | one task | – | 1,000 ÷ median time from the first of 1,000 crashes under one new supervisor until all have answered in their next life |
 //! | `idle_bytes` | one task | – | growth of resident memory while 100,000 actors are started, 2,000 others being there ÷ 100,000; alone in its process |

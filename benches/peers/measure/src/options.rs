@@ -11,7 +11,8 @@ usage: <framework>_peer [--rows ROW,...] [--seconds SECONDS]
 
 rows: tell_1_1, tell_4_1,
       ask (ask_p50, ask_p99), ask_outside (ask_outside_p50, ask_outside_p99),
-      spawn (spawn_ordered), batch (spawn_batch), restart (restart_p50, restart_p99), crash (crash_1000),
+      spawn (spawn_ordered), batch (spawn_batch),
+      group (group_1000), restart (restart_p50, restart_p99), crash (crash_1000),
       idle (idle_bytes; alone in its process), critical (critical_wait); default: all
 seconds: how long each measurement lasts after its warm-up, above 0 and up to 3600; default: 1";
 
@@ -43,6 +44,7 @@ pub(crate) enum Measurement {
     AskOutside,
     Spawn,
     Batch,
+    Group,
     Restart,
     Crash,
     Idle,
@@ -50,13 +52,14 @@ pub(crate) enum Measurement {
 }
 
 impl Measurement {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::TellOneToOne,
         Self::TellFourToOne,
         Self::Ask,
         Self::AskOutside,
         Self::Spawn,
         Self::Batch,
+        Self::Group,
         Self::Restart,
         Self::Crash,
         Self::Idle,
@@ -71,6 +74,7 @@ impl Measurement {
             Self::AskOutside => "ask_outside",
             Self::Spawn => "spawn",
             Self::Batch => "batch",
+            Self::Group => "group",
             Self::Restart => "restart",
             Self::Crash => "crash",
             Self::Idle => "idle",
@@ -86,6 +90,7 @@ impl Measurement {
             Self::AskOutside => &["ask_outside_p50", "ask_outside_p99"],
             Self::Spawn => &["spawn_ordered"],
             Self::Batch => &["spawn_batch"],
+            Self::Group => &["group_1000"],
             Self::Restart => &["restart_p50", "restart_p99"],
             Self::Crash => &["crash_1000"],
             Self::Idle => &["idle_bytes"],

@@ -78,6 +78,11 @@ pub trait Spawns: 'static {
     /// them: first until they run, then until they are down. Returns how long each took.
     fn start_and_stop_batch(count: usize) -> impl Future<Output = (Duration, Duration)> + Send;
 
+    /// Has `count` children stopped in reverse and started again in order, because one of them crashed where the framework
+    /// does that by itself (`one_for_all`), else one after the other. Returns how long it took from the crash, or
+    /// the first stop, until the last was up.
+    fn restart_group(count: usize) -> impl Future<Output = Duration> + Send;
+
     /// Starts `count` children that wait for a message, and returns what keeps them alive.
     fn start_idle(count: usize) -> impl Future<Output = Box<dyn Any + Send>> + Send;
 }
@@ -121,6 +126,20 @@ impl<P: OneByOne> Spawns for P {
         let stopping = Instant::now();
         P::stop_children(children).await;
         (start, stopping.elapsed())
+    }
+
+    async fn restart_group(count: usize) -> Duration {
+        let (supervisor, mut children) = start_children::<P>(count).await;
+        let stopping = Instant::now();
+        while let Some(child) = children.pop() {
+            P::stop_child(child).await;
+        }
+        for _ in 0..count {
+            children.push(P::start_child(&supervisor).await);
+        }
+        let took = stopping.elapsed();
+        P::stop_children(children).await;
+        took
     }
 
     async fn start_idle(count: usize) -> Box<dyn Any + Send> {

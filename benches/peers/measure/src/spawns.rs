@@ -5,13 +5,16 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 
 use crate::figure::{Extra, Figure};
+use crate::histogram::Histogram;
 use crate::peer::Spawns;
 use crate::suite::on_worker;
 
 const CHILDREN: usize = 20_000;
 const BATCH_CHILDREN: usize = 100_000;
+const GROUP: usize = 1_000;
 const WARM_UP_CHILDREN: usize = 2_000;
 const IDLE_ACTORS: usize = 100_000;
 
@@ -27,6 +30,24 @@ pub(crate) fn batch<P: Spawns>(runtime: &Runtime, time: Duration) -> Vec<Figure>
         P::start_and_stop_batch(WARM_UP_CHILDREN).await;
         spawn_for("spawn_batch", BATCH_CHILDREN, time, P::start_and_stop_batch).await
     })]
+}
+
+pub(crate) fn group<P: Spawns>(runtime: &Runtime, time: Duration) -> Vec<Figure> {
+    let restarts = on_worker(runtime, async move {
+        P::restart_group(GROUP).await;
+        let mut restarts = Histogram::new();
+        let started = Instant::now();
+        while started.elapsed() < time {
+            restarts.record(P::restart_group(GROUP).await);
+        }
+        restarts
+    });
+    vec![Figure {
+        row: "group_1000",
+        unit: "us",
+        value: restarts.percentile_us(50),
+        extras: vec![("groups", Extra::Number(restarts.samples() as f64))],
+    }]
 }
 
 async fn spawn_for<R: Future<Output = (Duration, Duration)>>(

@@ -60,6 +60,7 @@ impl Suite {
         self.runs.extend([
             (Measurement::Spawn, spawns::spawn::<P> as Run),
             (Measurement::Batch, spawns::batch::<P>),
+            (Measurement::Group, spawns::group::<P>),
             (Measurement::Idle, spawns::idle::<P>),
         ]);
         self

@@ -493,3 +493,33 @@ proptest! {
         assert!(model.lives.is_empty());
     }
 }
+
+/// What is resident of this process, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
+    let pages = status
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<usize>().ok());
+    pages.expect("a number of pages") * 4096
+}
+
+#[tokio::test]
+async fn what_a_supervisor_knows_of_a_child_is_less_than_400_bytes() {
+    const CHILDREN: usize = 200_000;
+    let children = (0..CHILDREN)
+        .map(|number| Arc::new(ChildSpec::worker(ChildId::known_number(number), "none")));
+    let spec = SupervisorSpec {
+        children: children.collect(),
+        ..SupervisorSpec::default()
+    };
+    let before = resident();
+
+    let core = Core::new(Role::Sub, &spec, Instant::now());
+
+    // Beside it its slot is kept by its key.
+    let kept = size_of::<(Key, Arc<crate::slot::Slot>)>() * 2;
+    let each = (resident() - before) / CHILDREN + kept;
+    assert_eq!(core.children.len(), CHILDREN);
+    assert!(each < 400, "{each} bytes");
+}
