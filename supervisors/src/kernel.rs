@@ -4,6 +4,9 @@
 //! everybody outside: requests by path, messages as JSON, the tree as it is. Above the root and the
 //! services stands one hidden supervisor that brings both back whatever happens.
 
+mod build;
+mod config;
+mod error;
 pub mod memory;
 mod partitions;
 mod requests;
@@ -49,6 +52,9 @@ use crate::supervisor::{SupervisorMessage, facts, register, role, start_supervis
 use crate::threads::WorkThreads;
 use crate::watchdog;
 
+pub use self::config::{KILL_GRACE, KernelConfig, MAX_ABANDONED, Observer, Runtimes, Shared};
+pub use self::error::{BuildError, KernelError};
+
 /// Where the kernel's own services live.
 pub const SYSTEM: &str = "/system";
 /// The hidden supervisor above the root and the services. No id has this form.
@@ -57,12 +63,6 @@ pub(crate) const TOP: &str = "";
 const REASON_LEN_MAX: usize = 500;
 /// How many deleted slots leave their history behind.
 const TOMBSTONES_MAX: usize = 64;
-
-/// How many lives may be cut off with their threads stuck at a time, unless the kernel is told otherwise.
-pub const MAX_ABANDONED: usize = 8;
-
-/// How long a killed life may hold its thread before it is cut off, unless the kernel is told otherwise.
-pub const KILL_GRACE: Duration = Duration::from_secs(5);
 
 /// How the kernel is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -92,230 +92,6 @@ impl Mode {
             Self::Stopping => "stopping",
         }
     }
-}
-
-/// Where actors run: supervisors and services on one runtime, workers on the other.
-#[derive(Debug, Clone)]
-pub struct Runtimes {
-    /// For supervisors, control and the kernel's services.
-    pub control: Handle,
-    /// For workers.
-    pub work: Handle,
-    /// The threads of `work`. Without them, as in simulation, nobody watches for stalls, and who asks for a thread of its
-    /// own shares those of `work`.
-    pub threads: Option<Arc<WorkThreads>>,
-}
-
-impl Runtimes {
-    /// Both on the runtime of the caller: for tests and simulation.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    #[must_use]
-    pub fn current() -> Self {
-        Self {
-            control: Handle::current(),
-            work: Handle::current(),
-            threads: None,
-        }
-    }
-}
-
-/// Hears of each [`Fact`].
-pub type Observer = Arc<dyn Fn(&Fact) + Send + Sync>;
-
-/// What a kernel is made of.
-#[derive(Clone)]
-pub struct KernelConfig {
-    /// Where actors run.
-    pub runtimes: Runtimes,
-    /// The kinds that tree files name.
-    pub kinds: Kinds,
-    /// The kinds of the kernel's services.
-    pub service_kinds: Kinds,
-    /// The children of `/system`.
-    pub services: Vec<ChildSpec>,
-    /// The wall clock.
-    pub clock: Clock,
-    /// What chance begins with.
-    pub seed: u64,
-    /// Hears of what happens.
-    pub observer: Option<Observer>,
-    /// Whether a root that used up its budget ends the kernel, as OTP's does, instead of entering safe mode.
-    pub exit_on_give_up: bool,
-    /// Why it boots into safe mode, if it does: then only essential children of the root are started.
-    pub safe: Option<String>,
-    /// Where the states of children that keep theirs are kept; in memory unless something better is given.
-    pub states: Arc<dyn StateStore>,
-    /// How many bytes of memory it may use before it sheds messages: see [`memory`]. None unless something is said.
-    pub memory_limit: Option<u64>,
-    /// How many lives may be cut off with their threads stuck at a time; with so many the node is degraded.
-    pub max_abandoned: usize,
-    /// How long a killed life may hold its thread before it is cut off.
-    pub kill_grace: Duration,
-    /// What [`Kernel::shared`] holds from the start; add to it with [`with_shared`](Self::with_shared).
-    pub shared: Shared,
-    /// A fault planted on purpose.
-    #[cfg(test)]
-    pub(crate) bug: Option<crate::bug::Bug>,
-}
-
-impl fmt::Debug for KernelConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KernelConfig")
-            .field("kinds", &self.kinds)
-            .finish_non_exhaustive()
-    }
-}
-
-impl KernelConfig {
-    /// No services, no observer, the machine's clock.
-    #[must_use]
-    pub fn new(runtimes: Runtimes, kinds: Kinds, seed: u64) -> Self {
-        Self {
-            runtimes,
-            kinds,
-            service_kinds: Kinds::new(),
-            services: Vec::new(),
-            clock: Clock::real(),
-            seed,
-            observer: None,
-            exit_on_give_up: false,
-            safe: None,
-            states: Arc::new(MemoryStore::default()),
-            memory_limit: None,
-            max_abandoned: MAX_ABANDONED,
-            kill_grace: KILL_GRACE,
-            shared: Shared::new(),
-            #[cfg(test)]
-            bug: None,
-        }
-    }
-}
-
-impl KernelConfig {
-    /// Gives the actors of the kernel something to share, found by its type with [`Kernel::shared`].
-    #[must_use]
-    pub fn with_shared<T: Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
-        self.shared.insert(TypeId::of::<T>(), value);
-        self
-    }
-}
-
-/// Values by type.
-pub type Shared = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
-
-/// Why a slot cannot be made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BuildError {
-    /// There is no such kind.
-    #[error("`{path}`: there is no kind `{kind}`")]
-    UnknownKind {
-        /// Where.
-        path: ActorPath,
-        /// Which.
-        kind: String,
-    },
-    /// There is no thread for the watchdog.
-    #[error("cannot start the watchdog: {0}")]
-    Watchdog(std::io::ErrorKind),
-    /// The settings do not fit the kind.
-    #[error("`{path}`: settings do not fit kind `{kind}`: {error}")]
-    Settings {
-        /// Where.
-        path: ActorPath,
-        /// Which.
-        kind: String,
-        /// What is wrong.
-        error: SettingsError,
-    },
-    /// It cannot be significant there.
-    #[error("`{path}`: {error}")]
-    Significance {
-        /// Where.
-        path: ActorPath,
-        /// Why not.
-        error: SignificanceError,
-    },
-}
-
-/// Why something asked of the kernel was not done.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum KernelError {
-    /// Nothing is at that path.
-    #[error("there is no `{0}`")]
-    NotFound(ActorPath),
-    /// The supervisor refused.
-    #[error("`{path}`: {error}")]
-    Refused {
-        /// Where.
-        path: ActorPath,
-        /// Why.
-        error: RequestError,
-    },
-    /// The root and `/system` cannot be asked this.
-    #[error(
-        "`{0}` is the kernel's own and always there: it cannot be stopped or deleted, and nothing can be added to it"
-    )]
-    Fixed(ActorPath),
-    /// A worker has no children.
-    #[error("`{0}` is a worker, not a supervisor: it has no children")]
-    NotASupervisor(ActorPath),
-    /// A supervisor takes no messages.
-    #[error("`{0}` is a supervisor: it takes no messages")]
-    NotAWorker(ActorPath),
-    /// Its children are made from a template, and this one was not.
-    #[error(
-        "the children of `{0}` are made from its template: one more takes an id and settings, nothing else"
-    )]
-    HasTemplate(ActorPath),
-    /// There is no template that a child could be made from.
-    #[error("`{0}` has no template: one more child takes a whole spec")]
-    NoTemplate(ActorPath),
-    /// Its children do not share a load.
-    #[error("the children of `{0}` are no partitions")]
-    NotPartitioned(ActorPath),
-    /// All its partitions were taken out.
-    #[error("`{0}` has no partition left that takes keys")]
-    NoPartition(ActorPath),
-    /// It was made with fewer.
-    #[error("`{path}` has {most} partitions, and cannot have more")]
-    TooManyPartitions {
-        /// Where.
-        path: ActorPath,
-        /// How many it was made with.
-        most: u32,
-    },
-    /// It is no supervisor of tasks.
-    #[error("`{0}` is no supervisor of tasks: those have a template of kind `task`")]
-    NoTasks(ActorPath),
-    /// The child cannot be made.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// The message does not fit the actor.
-    #[error("`{path}`: {error}")]
-    Message {
-        /// Where.
-        path: ActorPath,
-        /// What is wrong, and what would fit.
-        error: MessageError,
-    },
-    /// The message was not delivered.
-    #[error("`{path}`: {error}")]
-    Undelivered {
-        /// Where.
-        path: ActorPath,
-        /// Why.
-        error: Undelivered,
-    },
-    /// No answer came.
-    #[error("`{path}`: {error}")]
-    NoAnswer {
-        /// Where.
-        path: ActorPath,
-        /// Why.
-        error: NoAnswer,
-    },
 }
 
 /// A slot that was deleted, and what it remembered.
@@ -419,115 +195,6 @@ impl Kernel {
             booting.close();
         });
         Ok(kernel)
-    }
-
-    fn build_top(&self, path: ActorPath, root: SupervisorSpec) -> Result<Arc<Slot>, BuildError> {
-        let services = SupervisorSpec {
-            children: self
-                .0
-                .config
-                .services
-                .iter()
-                .cloned()
-                .map(Arc::new)
-                .collect(),
-            ..SupervisorSpec::default()
-        };
-        let system = Arc::new(ChildSpec::supervisor(ChildId::known("system"), services));
-        let root = Arc::new(ChildSpec::supervisor(ChildId::known("root"), root));
-        let spec = SupervisorSpec {
-            children: vec![Arc::clone(&system), Arc::clone(&root)],
-            ..SupervisorSpec::default()
-        };
-        let system = self.build(ActorPath::root().child(&system.id), &system)?;
-        let root = self.build(ActorPath::root(), &root)?;
-        let spec = Arc::new(ChildSpec::supervisor(ChildId::known("top"), spec));
-        let top = self.build_slot(path, &spec)?;
-        register(&system);
-        register(&root);
-        if let Some(body) = top.supervisor() {
-            body.set_children([Arc::clone(&system), Arc::clone(&root)]);
-        }
-        *self.0.parts.write() = Some(Parts {
-            top: Arc::clone(&top),
-            root,
-            system,
-        });
-        Ok(top)
-    }
-
-    /// Makes a slot, and the slots of all below.
-    pub(crate) fn build(
-        &self,
-        path: ActorPath,
-        spec: &Arc<ChildSpec>,
-    ) -> Result<Arc<Slot>, BuildError> {
-        let slot = self.build_slot(path, spec)?;
-        if let Some(supervisor) = spec.as_supervisor()
-            && let Some(body) = slot.supervisor()
-        {
-            if let Some(template) = &supervisor.template {
-                check_template(slot.path(), template, supervisor.auto_shutdown)?;
-            }
-            let mut children = Vec::with_capacity(supervisor.children.len());
-            for child in &supervisor.children {
-                let path = slot.path().child(&child.id);
-                check_significance(&path, child, supervisor.auto_shutdown)?;
-                children.push(self.build(path, child)?);
-            }
-            body.set_children(children);
-        }
-        Ok(slot)
-    }
-
-    fn build_slot(&self, path: ActorPath, spec: &Arc<ChildSpec>) -> Result<Arc<Slot>, BuildError> {
-        let body = match &spec.what {
-            ChildKind::Supervisor(supervisor) => Body::Supervisor(SupervisorBody {
-                children: RwLock::default(),
-                window: Mutex::new(crate::intensity::Window::new(
-                    supervisor.intensity,
-                    supervisor.period,
-                )),
-                next_id: AtomicU64::new(1),
-                partitions: AtomicU32::new(supervisor.partitions.unwrap_or_default()),
-                port: Mutex::default(),
-            }),
-            ChildKind::Worker(worker) => {
-                let config = &self.0.config;
-                let is_system = path.as_str().starts_with("/system/");
-                let kinds = if is_system {
-                    &config.service_kinds
-                } else {
-                    &config.kinds
-                };
-                let kind = kinds
-                    .get(&worker.kind)
-                    .ok_or_else(|| BuildError::UnknownKind {
-                        path: path.clone(),
-                        kind: worker.kind.clone(),
-                    })?;
-                let dead_letters = DeadLetterBox::new(Arc::clone(&self.0.dead_letters));
-                let seed = BodySeed {
-                    path: &path,
-                    spec: worker,
-                    dead_letters,
-                    states: &config.states,
-                    #[cfg(test)]
-                    bug: config.bug,
-                };
-                let stall_after = u64::try_from(worker.stall_after.as_millis());
-                self.0
-                    .stall_after_ms
-                    .fetch_min(stall_after.unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
-                let body = kind.make(seed).map_err(|error| BuildError::Settings {
-                    path: path.clone(),
-                    kind: worker.kind.clone(),
-                    error,
-                })?;
-                Body::Worker(body.0)
-            }
-        };
-        Ok(Slot::new(path, self.clone(), Arc::clone(spec), body))
     }
 
     /// The node's name.
@@ -848,37 +515,6 @@ impl Kernel {
             Err(error) => Err(ExitReason::error(error.to_string())),
         }
     }
-}
-
-/// The supervisor at `path` does not wait for the end of children that come and go, nor is one of them significant.
-fn check_template(
-    path: &ActorPath,
-    template: &Template,
-    auto_shutdown: AutoShutdown,
-) -> Result<(), BuildError> {
-    if auto_shutdown != AutoShutdown::Never {
-        return Err(BuildError::Significance {
-            path: path.clone(),
-            error: SignificanceError::Template,
-        });
-    }
-    check_significance(
-        &path.child(&template.child.id),
-        &template.child,
-        auto_shutdown,
-    )
-}
-
-fn check_significance(
-    path: &ActorPath,
-    child: &ChildSpec,
-    above: AutoShutdown,
-) -> Result<(), BuildError> {
-    let checked = child.check_significance(above);
-    checked.map_err(|error| BuildError::Significance {
-        path: path.clone(),
-        error,
-    })
 }
 
 /// A kernel that may be gone.

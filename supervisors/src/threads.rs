@@ -7,7 +7,7 @@
 //! to another runtime, so that all that was innocent on the stuck one would have had to be restarted, and its state be
 //! lost. What the spare threads cost is some memory, and they can be counted beforehand.)
 //!
-//! A thread says which life it polls, once a poll, with plain stores to a [`Cell`] of its own; whoever wants to know how
+//! A thread says which life it polls, once a poll, with plain stores to a cell of its own; whoever wants to know how
 //! long that lasts looks again later. Nothing is done for a message.
 //!
 //! What tokio keeps in the slot for the last task that a poll woke cannot be taken over by another thread: if that very poll gets

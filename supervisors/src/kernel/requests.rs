@@ -1,5 +1,6 @@
 //! What is asked of a kernel from outside: its end, the child API by path, messages as JSON.
 
+use super::build::check_significance;
 use super::*;
 use crate::spec::Template;
 
