@@ -260,6 +260,8 @@ fn a_stop_that_holds_its_thread_is_cut_off_before_its_time_is_over() {
     };
     with_kernel(vec![child], |held| async move {
         held.tell(0, Order::SpinAtStop);
+        // A stop overtakes what waits: it is heard of first.
+        assert_eq!(held.count(0).await, (1, 1));
 
         let stopped = held.kernel.stop(&path(0)).await;
 
