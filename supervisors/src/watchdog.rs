@@ -200,14 +200,17 @@ impl Suspect {
     }
 
     fn act(&mut self, kernel: &Kernel, is_task: bool, now: Instant, since: Instant) {
-        match self.judge(kernel, now, since) {
-            Verdict::Wait => return,
-            Verdict::Tell => {}
-            Verdict::CutOff => self.cut_off(kernel, now - since),
+        let verdict = self.judge(kernel, now, since);
+        if verdict == Verdict::Wait {
+            return;
         }
+        // Told before anything is done about it: whoever hears of that finds the stall.
         if !std::mem::replace(&mut self.is_told, true) {
             let in_hand = self.in_hand().filter(|_| !is_task);
             self.tell(kernel, in_hand, now, since);
+        }
+        if verdict == Verdict::CutOff {
+            self.cut_off(kernel, now - since);
         }
     }
 
