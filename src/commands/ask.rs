@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use unity_supervisors::Kernel;
 
-use super::tell::MESSAGE;
+use super::tell::{KEY, MESSAGE, receiver};
 use super::{Command, PATH};
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::error::CommandError;
@@ -22,6 +22,7 @@ pub(super) const COMMAND: Command = Command {
     args: &[
         PATH,
         MESSAGE,
+        KEY,
         Arg::option(
             "timeout",
             ArgKind::Duration,
@@ -37,7 +38,7 @@ pub(super) const COMMAND: Command = Command {
 };
 
 async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
-    let path = args.the_path()?;
+    let path = receiver(&kernel, &args)?;
     let message = args.get("message").cloned().unwrap_or_default();
     let timeout = args.duration("timeout").unwrap_or(TIMEOUT);
     let answer = kernel.ask(&path, message, timeout).await;

@@ -260,3 +260,23 @@ fn a_supervisor_with_a_template_can_be_added_while_the_kernel_runs() {
     assert_eq!(spawned["started"], 2);
     assert_eq!(rig.uk(&["spawn", "--under", "/extra"]).code, 1);
 }
+
+#[test]
+fn a_key_leads_to_the_same_partition_each_time() {
+    let rig = Rig::boot_tree(
+        "version: 1\nname: rig\ntree:\n  children:\n    - { id: users, partitions: 4, template: { kind: probe } }\n    - { id: w, kind: probe }\n",
+    );
+
+    for key in ["5", "-5", "1"] {
+        let told = rig.json(&["tell", "/users", "--key", key, r#"{"echo": 1}"#]);
+        assert_eq!(told["path"], "/users/1", "{key}");
+    }
+    let told =
+        |key: &str| rig.json(&["tell", "/users", "--key", key, r#"{"echo": 1}"#])["path"].clone();
+    assert_eq!(told("user 7"), told("user 7"));
+    let answer = rig.json(&["ask", "/users", "--key", "3", r#"{"echo": "three"}"#]);
+    assert_eq!(answer["answer"], "three");
+    let said = rig.uk(&["tell", "/", "--key", "1", "x"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("are no partitions"), "{}", said.err);
+}
