@@ -29,11 +29,19 @@ pub enum Bug {
     ShedsUrgent,
     /// What a life that was cut off still does has an effect.
     LetsTheDeadAct,
+    /// A child of a template stays behind when it is down for good.
+    KeepsTemplateChildren,
+    /// There are more children of a template than there may be.
+    ForgetsMaxChildren,
+    /// A life that is suspended goes on.
+    HandlesSuspended,
+    /// The life after one that was suspended is so too.
+    StaysSuspended,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::StopsForward,
         Self::RestartsTemporary,
         Self::LosesWaiting,
@@ -47,5 +55,9 @@ impl Bug {
         Self::IgnoresLinks,
         Self::ShedsUrgent,
         Self::LetsTheDeadAct,
+        Self::KeepsTemplateChildren,
+        Self::ForgetsMaxChildren,
+        Self::HandlesSuspended,
+        Self::StaysSuspended,
     ];
 }

@@ -535,6 +535,10 @@ impl<M: Message> Mailbox<M> {
             self.bury_lanes(ALL_LANES, DeadReason::DroppedAtRestart);
         }
         self.retract(life, |_of_an_earlier_life| true);
+        #[cfg(test)]
+        if self.rest.bug == Some(crate::bug::Bug::StaysSuspended) {
+            return;
+        }
         self.suspend(false);
     }
 

@@ -247,6 +247,10 @@ fn serve<A: Actor>(actor: &A, ctx: &Context<A>) -> Served {
         keep(actor, ctx);
     }
     ctx.mailbox.suspend(requests.suspended);
+    #[cfg(test)]
+    if ctx.kernel().bug() == Some(crate::bug::Bug::HandlesSuspended) {
+        return Served::GoOn { suspended: false };
+    }
     Served::GoOn {
         suspended: requests.suspended,
     }

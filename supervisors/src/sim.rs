@@ -1,7 +1,7 @@
 //! Simulation: a whole kernel on one thread and a paused clock, driven by chance from a seed.
 //!
 //! [`simulate`] grows a random tree, lets senders talk to its actors while chance crashes, kills, stops,
-//! starts, spawns and deletes them, waits until all is quiet, shuts down, and has the checkers look at
+//! starts, suspends, resumes, spawns (of a template too) and deletes them, waits until all is quiet, shuts down, and has the checkers look at
 //! what was written down. The same seed gives the same event log, to the byte: both runtimes are one
 //! current-thread runtime, every `select!` is biased, nothing decides by iterating a hash map, and the
 //! clock moves only when nothing else can. A thread that is stuck is played: a handler that says so cannot be ended, and
@@ -171,6 +171,26 @@ pub enum Violation {
         /// Where.
         path: ActorPath,
     },
+    /// A child of a template that was left behind when it was down for good, or a slot that is in no tree.
+    LeftBehind {
+        /// Where.
+        path: ActorPath,
+    },
+    /// More children of a template than there may be.
+    TooMany {
+        /// The last of them.
+        path: ActorPath,
+    },
+    /// A life handled a message though it was suspended.
+    HandlesSuspended {
+        /// Where.
+        path: ActorPath,
+    },
+    /// A life that runs, is not suspended, and leaves what waits for it.
+    Deaf {
+        /// Where.
+        path: ActorPath,
+    },
     /// Lives that count as stuck after all threads were let go.
     StillAbandoned {
         /// How many.
@@ -237,7 +257,7 @@ async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
     let steps = async {
         kernel.booted().await;
         driver::drive(&kernel, &world, &mut rng, config).await;
-        driver::quieten().await;
+        driver::quieten(&kernel).await;
         check::quiet(&kernel, may_end, &mut violations);
         world.bonds().quiet(&mut violations);
         world.begin_shutdown();

@@ -16,6 +16,7 @@ use crate::message::Message;
 use crate::monitor::{Down, Monitor};
 use crate::path::ActorPath;
 use crate::priority::Priority;
+use crate::slot::SlotState;
 
 /// Leads an actor to the world of its kernel.
 #[derive(Debug, Default)]
@@ -204,6 +205,18 @@ impl SimActor {
     }
 }
 
+/// Whether there are more children of its template than there may be.
+fn has_too_many_siblings(ctx: &Context<SimActor>) -> bool {
+    let parent = ctx.path().parent();
+    let Some(above) = parent.and_then(|parent| ctx.kernel().registry().get(&parent)) else {
+        return false;
+    };
+    let template = above.spec().as_supervisor();
+    let template = template.and_then(|spec| spec.template.as_ref());
+    let max_children = template.and_then(|template| template.max_children);
+    max_children.is_some_and(|most| above.children().len() > most)
+}
+
 impl Drop for SimActor {
     fn drop(&mut self) {
         self.event(Event::Died {
@@ -234,6 +247,10 @@ impl Actor for SimActor {
             watches: Vec::new(),
             life: Arc::clone(&ctx.life),
         };
+        if has_too_many_siblings(ctx) {
+            let path = actor.path.clone();
+            actor.event(Event::TooMany { path });
+        }
         let restart = ctx.spec().restart;
         let (path, incarnation) = (actor.path.clone(), actor.incarnation);
         actor.event(Event::Born {
@@ -249,6 +266,10 @@ impl Actor for SimActor {
         message: &mut SimMessage,
         ctx: &mut Context<Self>,
     ) -> Result<Next, Exit> {
+        if ctx.slot.state() == SlotState::Suspended && !self.life.is_revoked() {
+            let path = self.path.clone();
+            self.event(Event::Suspended { path });
+        }
         match message {
             SimMessage::Work {
                 sender,

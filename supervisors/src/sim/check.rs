@@ -6,15 +6,19 @@ use std::sync::Arc;
 use super::Violation;
 use super::world::{Event, World};
 use crate::dead_letter::{DeadLetter, DeadReason};
-use crate::kernel::{Kernel, Mode};
+use crate::kernel::{Kernel, Mode, SYSTEM};
 use crate::path::ActorPath;
 use crate::slot::{ExitRecord, Response, Slot, SlotState};
-use crate::spec::{AutoShutdown, Restart};
+use crate::spec::{AutoShutdown, Restart, SupervisorSpec};
 
 /// Looks at a kernel in which nothing has happened for a long time. It is over by now only if it `may_end`.
 pub(super) fn quiet(kernel: &Kernel, may_end: bool, violations: &mut Vec<Violation>) {
     if let Some(root) = kernel.root() {
         settled(&root, violations);
+        let mut left: BTreeSet<ActorPath> = kernel.registry().paths().into_iter().collect();
+        reach(&root, &mut left);
+        left.retain(|path| !path.as_str().starts_with(SYSTEM));
+        violations.extend(left.into_iter().map(|path| Violation::LeftBehind { path }));
     }
     let is_well = match kernel.mode() {
         Mode::Normal | Mode::Safe => true,
@@ -26,6 +30,14 @@ pub(super) fn quiet(kernel: &Kernel, may_end: bool, violations: &mut Vec<Violati
     }
 }
 
+/// Takes all slots of the tree out of `left`.
+fn reach(slot: &Slot, left: &mut BTreeSet<ActorPath>) {
+    left.remove(slot.path());
+    for child in slot.children() {
+        reach(&child, left);
+    }
+}
+
 fn settled(slot: &Slot, violations: &mut Vec<Violation>) {
     let children = slot.children();
     if outlives_significant(slot, &children) {
@@ -33,12 +45,21 @@ fn settled(slot: &Slot, violations: &mut Vec<Violation>) {
             path: slot.path().clone(),
         });
     }
+    let has_template = |spec: &SupervisorSpec| spec.template.is_some();
+    let is_of_template = slot.spec().as_supervisor().is_some_and(has_template);
     for child in &children {
         let state = child.state();
+        let path = || child.path().clone();
+        if is_of_template && matches!(state, SlotState::Stopped | SlotState::Ignored) {
+            violations.push(Violation::LeftBehind { path: path() });
+        }
+        if state == SlotState::Running && child.depth() > 0 {
+            violations.push(Violation::Deaf { path: path() });
+        }
         let is_met = |need| {
             children
                 .iter()
-                .any(|other| other.id() == need && other.state() == SlotState::Running)
+                .any(|other| other.id() == need && is_up(other.state()))
         };
         let has_unmet_need = !child.spec().needs.iter().all(is_met);
         let on_its_way = match state {
@@ -49,9 +70,8 @@ fn settled(slot: &Slot, violations: &mut Vec<Violation>) {
             _ => false,
         };
         if on_its_way {
-            let path = child.path().clone();
             violations.push(Violation::NotSettled {
-                path,
+                path: path(),
                 state: state.as_str(),
             });
         }
@@ -61,15 +81,17 @@ fn settled(slot: &Slot, violations: &mut Vec<Violation>) {
                     && matches!(other.state(), SlotState::Stopped | SlotState::Quarantined)
             })
         });
-        if state == SlotState::Running && need_is_down {
-            violations.push(Violation::NeedNotMet {
-                path: child.path().clone(),
-            });
+        if is_up(state) && need_is_down {
+            violations.push(Violation::NeedNotMet { path: path() });
         }
         if state == SlotState::Running {
             settled(child, violations);
         }
     }
+}
+
+fn is_up(state: SlotState) -> bool {
+    matches!(state, SlotState::Running | SlotState::Suspended)
 }
 
 /// Whether a supervisor that runs should have ended with its significant children. Temporary ones leave nothing to
@@ -154,6 +176,10 @@ fn lives(events: &[Event], violations: &mut Vec<Violation>) {
                 }
             }
             Event::Late { path } => violations.push(Violation::Late { path: path.clone() }),
+            Event::TooMany { path } => violations.push(Violation::TooMany { path: path.clone() }),
+            Event::Suspended { path } => {
+                violations.push(Violation::HandlesSuspended { path: path.clone() });
+            }
             Event::Handled { .. } | Event::ShedWrongly { .. } | Event::Shutdown => {}
         }
     }
@@ -192,7 +218,8 @@ fn stop_order(events: &[Event], violations: &mut Vec<Violation>) {
     }
 }
 
-/// Whether `one` stands after `other` in start order: their first different ids are numbers given in that order.
+/// Whether `one` stands after `other` in start order: their first different ids are numbers given in that order. Children
+/// of a template are in no order, and have no such number.
 fn comes_after(one: &ActorPath, other: &ActorPath) -> bool {
     let differing = one
         .segments()
@@ -201,8 +228,8 @@ fn comes_after(one: &ActorPath, other: &ActorPath) -> bool {
     differing.is_some_and(|(one, other)| number(one) > number(other))
 }
 
-fn number(id: &str) -> u64 {
-    id.trim_start_matches('n').parse().unwrap_or(u64::MAX)
+fn number(id: &str) -> Option<u64> {
+    id.strip_prefix('n')?.parse().ok()
 }
 
 /// Memory that is short costs `low` and `deferred` messages alone.

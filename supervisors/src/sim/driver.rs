@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::actor::SimMessage;
 use super::world::{Event, World};
 use super::{SimConfig, tree};
@@ -12,7 +14,7 @@ use crate::mailbox::SendError;
 use crate::message::Message;
 use crate::path::{ActorPath, ChildId};
 use crate::priority::Priority;
-use crate::slot::Slot;
+use crate::slot::{Slot, SlotState};
 use crate::spec::Restart;
 
 /// How much memory a simulated kernel may use, as chance measures it.
@@ -46,9 +48,20 @@ pub(super) async fn drive(
     }
 }
 
-/// Gives everything the time to come to rest.
-pub(super) async fn quieten() {
+/// Gives everything the time to come to rest, and lets those go on that were suspended.
+pub(super) async fn quieten(kernel: &Kernel) {
     tokio::time::sleep(Duration::from_secs(120)).await;
+    let mut found = Vec::new();
+    if let Some(root) = kernel.root() {
+        workers(&root, &mut found);
+    }
+    for slot in found {
+        if slot.state() == SlotState::Suspended {
+            // One that ended meanwhile is not suspended any more.
+            drop(kernel.resume(slot.path()).await);
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
 }
 
 /// All workers, in tree order.
@@ -130,7 +143,7 @@ async fn tell(world: &World, address: &Address<SimMessage>, message: SimMessage,
 }
 
 async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: usize) {
-    let dice = rng.u8(0..30);
+    let dice = rng.u8(0..36);
     let target = if rng.u8(0..6) == 0 {
         any_supervisor(kernel, rng)
     } else {
@@ -173,6 +186,9 @@ async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, numbe
                 tell(world, &address, message, false).await;
             }
         }
+        30..=31 => in_background(kernel, world, path, "suspend"),
+        32 => in_background(kernel, world, path, "resume"),
+        33..=35 => spawn_from(kernel, world, rng, number),
         16 => note(world, "delete", &path, kernel.delete(&path).await),
         17 => note(
             world,
@@ -191,6 +207,8 @@ fn in_background(kernel: &Kernel, world: &Arc<World>, path: ActorPath, what: &'s
         let result = match what {
             "stop" => kernel.stop(&path).await,
             "start" => kernel.start_child(&path).await,
+            "suspend" => kernel.suspend(&path).await,
+            "resume" => kernel.resume(&path).await,
             _ => kernel.restart(&path).await,
         };
         note(&world, what, &path, result);
@@ -209,6 +227,36 @@ fn spawn(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: u
     drop(crate::kernel::spawn_detached(async move {
         let result = kernel.spawn(parent.path(), spec).await;
         note(&world, "spawn under", parent.path(), result);
+    }));
+}
+
+/// Adds a few children of a template in one go, or one that may have a name of its own.
+fn spawn_from(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: usize) {
+    let mut found = Vec::new();
+    if let Some(root) = kernel.root() {
+        supervisors(&root, &mut found);
+    }
+    found.retain(|slot| {
+        let spec = slot.spec().as_supervisor();
+        spec.is_some_and(|spec| spec.template.is_some())
+    });
+    let Some(parent) = rng.choice(found) else {
+        return;
+    };
+    let id = rng.bool().then(|| ChildId::number(1_000 + number as u64));
+    let settings = json!({ "stop_ms": rng.u64(0..300) });
+    let many = rng.bool().then(|| rng.usize(0..6));
+    let (kernel, world) = (kernel.clone(), Arc::clone(world));
+    drop(crate::kernel::spawn_detached(async move {
+        let path = parent.path();
+        if let Some(count) = many {
+            let children = std::iter::repeat_n((None, settings), count);
+            let result = kernel.spawn_many(path, children).await;
+            note(&world, "spawn many under", path, result);
+        } else {
+            let result = kernel.spawn_from(path, id, settings).await;
+            note(&world, "spawn from", path, result);
+        }
     }));
 }
 

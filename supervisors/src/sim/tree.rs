@@ -9,7 +9,7 @@ use super::actor::SimSettings;
 use crate::path::ChildId;
 use crate::spec::{
     AutoShutdown, Backoff, ChildSpec, MailboxSpec, OnRestart, OnStall, Overflow, Restart, Shutdown,
-    Strategy, SupervisorSpec, TreeSpec,
+    Strategy, SupervisorSpec, Template, TreeSpec,
 };
 
 /// How deep supervisors nest below the root.
@@ -39,7 +39,11 @@ fn supervisor(rng: &mut fastrand::Rng, depth: usize, left: &mut usize) -> Superv
     while children.len() < wanted && *left > 0 {
         let id = ChildId::known_number(children.len());
         let mut child = if depth < DEPTH_MAX && rng.u8(0..4) == 0 {
-            let mut child = ChildSpec::supervisor(id, supervisor(rng, depth + 1, left));
+            let below = match rng.u8(0..4) {
+                0 => of_template(rng),
+                _ => supervisor(rng, depth + 1, left),
+            };
+            let mut child = ChildSpec::supervisor(id, below);
             child.restart = pick(
                 rng,
                 [
@@ -81,6 +85,19 @@ fn supervisor(rng: &mut fastrand::Rng, depth: usize, left: &mut usize) -> Superv
         period: Duration::from_millis(rng.u64(100..5_000)),
         auto_shutdown,
         children,
+        ..SupervisorSpec::default()
+    }
+}
+
+/// A supervisor whose children come and go.
+fn of_template(rng: &mut fastrand::Rng) -> SupervisorSpec {
+    let template = Template {
+        child: worker(rng, Template::id()),
+        max_children: pick(rng, [None, Some(1), Some(3)]),
+    };
+    SupervisorSpec {
+        intensity: rng.u32(0..8),
+        template: Some(Arc::new(template)),
         ..SupervisorSpec::default()
     }
 }

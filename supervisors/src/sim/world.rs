@@ -38,6 +38,10 @@ pub(super) enum Event {
     },
     /// A message that is never shed was given back for want of memory.
     ShedWrongly { path: ActorPath },
+    /// A child of a template was born where there were more than its `max_children` allows.
+    TooMany { path: ActorPath },
+    /// A life took a message in hand though it was suspended.
+    Suspended { path: ActorPath },
     /// The shutdown of the kernel began.
     Shutdown,
 }

@@ -384,6 +384,10 @@ impl Core {
                 _ => RequestError::AlreadyPresent,
             });
         }
+        #[cfg(test)]
+        if self.bug == Some(crate::bug::Bug::ForgetsMaxChildren) {
+            return None;
+        }
         let max = self.template.flatten()?;
         (self.children.len() >= max).then_some(RequestError::MaxChildren(max))
     }
