@@ -106,7 +106,8 @@ impl Kept {
         snapshot: impl FnOnce() -> Result<Option<Snapshot>, CodecError>,
     ) {
         let handled = life.handled.load(std::sync::atomic::Ordering::Relaxed);
-        let now = (slot.starts(), handled);
+        // Not `starts`, which a life that was replaced would say of its successor.
+        let now = (life.incarnation(), handled);
         if std::mem::replace(&mut *self.handled.lock(), now) == now {
             return;
         }
