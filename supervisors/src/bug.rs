@@ -37,11 +37,19 @@ pub enum Bug {
     HandlesSuspended,
     /// The life after one that was suspended is so too.
     StaysSuspended,
+    /// What a life that was replaced kept is found by a later one.
+    KeepsLateState,
+    /// What a child crashes of is not forgotten.
+    KeepsBadState,
+    /// The state of a life is kept for all paths.
+    MixesStates,
+    /// What was handled since the last snapshot is not kept at an orderly stop.
+    ForgetsLastState,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::StopsForward,
         Self::RestartsTemporary,
         Self::LosesWaiting,
@@ -59,5 +67,9 @@ impl Bug {
         Self::ForgetsMaxChildren,
         Self::HandlesSuspended,
         Self::StaysSuspended,
+        Self::KeepsLateState,
+        Self::KeepsBadState,
+        Self::MixesStates,
+        Self::ForgetsLastState,
     ];
 }

@@ -15,6 +15,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::actor::{Actor, Next, Start};
+#[cfg(test)]
+use crate::bug::Bug;
 use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
 use crate::life::{Life, Stay, guarded, guarded_call};
@@ -137,6 +139,11 @@ async fn live<A: Actor>(begun: Begun<A>) {
     let end = guarded(&life, run(&mut actor, &mut ctx)).await;
     life.set_hand(None);
     let reason = match end {
+        #[cfg(test)]
+        Ok(End::Stop(reason)) if ctx.kernel().bug() == Some(Bug::ForgetsLastState) => {
+            drop(guarded(&life, actor.stop(&reason, &mut ctx)).await);
+            reason
+        }
         Ok(End::Stop(reason)) => match guarded_call(&life, || keep(&actor, &ctx)) {
             Ok(()) => match guarded(&life, actor.stop(&reason, &mut ctx)).await {
                 Ok(()) => reason,
@@ -248,7 +255,7 @@ fn serve<A: Actor>(actor: &A, ctx: &Context<A>) -> Served {
     }
     ctx.mailbox.suspend(requests.suspended);
     #[cfg(test)]
-    if ctx.kernel().bug() == Some(crate::bug::Bug::HandlesSuspended) {
+    if ctx.kernel().bug() == Some(Bug::HandlesSuspended) {
         return Served::GoOn { suspended: false };
     }
     Served::GoOn {

@@ -14,6 +14,7 @@ mod actor;
 mod bonds;
 mod check;
 mod driver;
+mod states;
 mod tree;
 mod world;
 
@@ -181,6 +182,17 @@ pub enum Violation {
         /// The last of them.
         path: ActorPath,
     },
+    /// A life that did not find what the last one before it that was not replaced had kept last, or found what it should
+    /// not: that of another path, of a dead life, or what it may well crash of.
+    WrongState {
+        /// Where.
+        path: ActorPath,
+    },
+    /// A life that was stopped in order, and whose state was not kept.
+    NotKept {
+        /// Where.
+        path: ActorPath,
+    },
     /// A life handled a message though it was suspended.
     HandlesSuspended {
         /// Where.
@@ -244,6 +256,7 @@ async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
         max_abandoned: rng.usize(0..4),
         clock: Clock::simulated(Timestamp::from_secs(1_767_225_600)),
         observer: Some(Arc::new(move |fact| observed.note(fact))),
+        states: world.states().store(),
         memory_limit: Some(driver::MEMORY_LIMIT),
         #[cfg(test)]
         bug: config.bug,

@@ -24,6 +24,8 @@ use serde::de::DeserializeOwned;
 pub use self::codec::{CodecError, SNAPSHOT_LEN_MAX};
 pub use self::memory::MemoryStore;
 use crate::actor::Actor;
+#[cfg(test)]
+use crate::bug::Bug;
 use crate::context::Context;
 use crate::exit::ExitKind;
 use crate::life::Life;
@@ -117,13 +119,26 @@ impl Kept {
             Err(error) => Err(error),
         };
         match stored {
+            #[cfg(test)]
+            Ok(stored) if slot.kernel().bug() == Some(Bug::KeepsLateState) => {
+                self.store.save(slot.path(), Some(stored));
+            }
+            #[cfg(test)]
+            Ok(stored) if slot.kernel().bug() == Some(Bug::MixesStates) => {
+                slot.kernel().registry().paths().iter().for_each(|path| {
+                    self.store.save(path, Some(stored.clone()));
+                });
+            }
             Ok(stored) => slot.while_current(life, || self.store.save(slot.path(), Some(stored))),
             Err(error) => tracing::warn!(path = %slot.path(), %error, "state not kept"),
         }
     }
 
     fn restore<T: DeserializeOwned>(&self, slot: &Slot) -> Result<Option<T>, String> {
-        if has_crashed_twice(&slot.history(), slot.spec().probation) {
+        let is_bad = has_crashed_twice(&slot.history(), slot.spec().probation);
+        #[cfg(test)]
+        let is_bad = is_bad && slot.kernel().bug() != Some(Bug::KeepsBadState);
+        if is_bad {
             self.store.save(slot.path(), None);
             let probation = slot.spec().probation;
             return Err(format!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::states::SimState;
 use super::world::{Event, World};
 use crate::actor::{Actor, Next, Start};
 use crate::context::Context;
@@ -17,6 +18,7 @@ use crate::monitor::{Down, Monitor};
 use crate::path::ActorPath;
 use crate::priority::Priority;
 use crate::slot::SlotState;
+use crate::state::{CodecError, Snapshot};
 
 /// Leads an actor to the world of its kernel.
 #[derive(Debug, Default)]
@@ -128,6 +130,8 @@ pub(super) struct SimActor {
     slot: u64,
     stop_ms: u64,
     watches: Vec<(u64, Monitor)>,
+    /// How many messages it has taken in hand.
+    taken: u64,
     life: Arc<Life>,
 }
 
@@ -147,9 +151,21 @@ impl SimActor {
                 self.late();
             }
             ctx.tell_after(Duration::ZERO, SimMessage::Late);
+            if let Some(kept) = ctx.slot.kept() {
+                kept.take(&ctx.slot, &self.life, || self.snapshot());
+            }
         }
         // What follows up to the next await is still a part of the poll that was held.
         drop(hold);
+    }
+
+    fn state(&self) -> SimState {
+        SimState {
+            path: self.path.to_string(),
+            slot: self.slot,
+            incarnation: self.incarnation,
+            handled: self.taken,
+        }
     }
 
     /// A dead life had an effect.
@@ -205,6 +221,26 @@ impl SimActor {
     }
 }
 
+/// Finds what the last life kept, and sees whether that is right.
+fn find_state(ctx: &Context<SimActor>) {
+    let Some(world) = &ctx.kernel().shared::<Link>().0 else {
+        return;
+    };
+    if ctx.keeps_state() {
+        let found = ctx.restored::<SimState>();
+        let (path, slot) = (ctx.path(), ctx.slot_serial());
+        let probation = ctx.spec().probation;
+        world.act(&format!("{path} found {found:?}"));
+        let is_right = world
+            .states()
+            .is_right(path, slot, probation, found.as_ref());
+        if !is_right {
+            let path = path.clone();
+            world.event(Event::WrongState { path });
+        }
+    }
+}
+
 /// Whether there are more children of its template than there may be.
 fn has_too_many_siblings(ctx: &Context<SimActor>) -> bool {
     let parent = ctx.path().parent();
@@ -230,9 +266,11 @@ impl Drop for SimActor {
 impl Actor for SimActor {
     type Message = SimMessage;
     type Settings = SimSettings;
+    const STATE: Option<u32> = Some(1);
 
     async fn start(settings: &SimSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
         ctx.trap_exit(settings.traps);
+        find_state(ctx);
         tokio::time::sleep(Duration::from_millis(settings.start_ms)).await;
         let unlucky = ctx.with_rng(|rng| rng.u8(0..100)) < settings.fails_percent;
         if unlucky && ctx.starts_before() > 0 {
@@ -245,6 +283,7 @@ impl Actor for SimActor {
             slot: ctx.slot_serial(),
             stop_ms: settings.stop_ms,
             watches: Vec::new(),
+            taken: 0,
             life: Arc::clone(&ctx.life),
         };
         if has_too_many_siblings(ctx) {
@@ -270,6 +309,7 @@ impl Actor for SimActor {
             let path = self.path.clone();
             self.event(Event::Suspended { path });
         }
+        self.taken += 1;
         match message {
             SimMessage::Work {
                 sender,
@@ -322,7 +362,25 @@ impl Actor for SimActor {
         }
     }
 
-    async fn stop(self, _: &ExitReason, _: &mut Context<Self>) {
+    fn snapshot(&self) -> Result<Option<Snapshot>, CodecError> {
+        let state = self.state();
+        if let Some(world) = &self.world
+            && !self.life.is_revoked()
+        {
+            world.states().taken(&self.path, &state);
+        }
+        Snapshot::of(&state).map(Some)
+    }
+
+    async fn stop(self, _: &ExitReason, ctx: &mut Context<Self>) {
+        if let Some(world) = &self.world
+            && ctx.keeps_state()
+            && !self.life.is_revoked()
+            && !world.states().is_newest(&self.path, &self.state())
+        {
+            let path = self.path.clone();
+            world.event(Event::NotKept { path });
+        }
         tokio::time::sleep(Duration::from_millis(self.stop_ms)).await;
     }
 }

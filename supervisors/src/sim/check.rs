@@ -176,6 +176,10 @@ fn lives(events: &[Event], violations: &mut Vec<Violation>) {
                 }
             }
             Event::Late { path } => violations.push(Violation::Late { path: path.clone() }),
+            Event::WrongState { path } => {
+                violations.push(Violation::WrongState { path: path.clone() });
+            }
+            Event::NotKept { path } => violations.push(Violation::NotKept { path: path.clone() }),
             Event::TooMany { path } => violations.push(Violation::TooMany { path: path.clone() }),
             Event::Suspended { path } => {
                 violations.push(Violation::HandlesSuspended { path: path.clone() });

@@ -143,7 +143,7 @@ async fn tell(world: &World, address: &Address<SimMessage>, message: SimMessage,
 }
 
 async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: usize) {
-    let dice = rng.u8(0..36);
+    let dice = rng.u8(0..37);
     let target = if rng.u8(0..6) == 0 {
         any_supervisor(kernel, rng)
     } else {
@@ -189,6 +189,11 @@ async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, numbe
         30..=31 => in_background(kernel, world, path, "suspend"),
         32 => in_background(kernel, world, path, "resume"),
         33..=35 => spawn_from(kernel, world, rng, number),
+        36 => {
+            let first = rng.bool().then(|| rng.usize(0..20));
+            world.act(&format!("spoil {path} {first:?}"));
+            world.states().spoil(&path, first);
+        }
         16 => note(world, "delete", &path, kernel.delete(&path).await),
         17 => note(
             world,

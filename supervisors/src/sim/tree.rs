@@ -9,7 +9,7 @@ use super::actor::SimSettings;
 use crate::path::ChildId;
 use crate::spec::{
     AutoShutdown, Backoff, ChildSpec, MailboxSpec, OnRestart, OnStall, Overflow, Restart, Shutdown,
-    Strategy, SupervisorSpec, Template, TreeSpec,
+    StateSpec, Strategy, SupervisorSpec, Template, TreeSpec,
 };
 
 /// How deep supervisors nest below the root.
@@ -132,7 +132,10 @@ pub(super) fn worker(rng: &mut fastrand::Rng, id: ChildId) -> ChildSpec {
         stop_ms: pick(rng, [0, 0, 5, 300]),
         traps: rng.bool(),
     };
+    child.probation = Duration::from_millis(rng.u64(0..5_000));
     if let crate::spec::ChildKind::Worker(worker) = &mut child.what {
+        let every = Duration::from_millis(rng.u64(50..2_000));
+        worker.state = (rng.u8(0..3) == 0).then_some(StateSpec { every });
         worker.settings = json!(settings);
         worker.mailbox = Arc::new(mailbox(rng));
         worker.stall_after = Duration::from_millis(rng.u64(1..3_000));

@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::bonds::SimBonds;
+use super::states::SimStates;
 use crate::path::ActorPath;
 use crate::report::Fact;
 use crate::spec::Restart;
@@ -42,6 +43,10 @@ pub(super) enum Event {
     TooMany { path: ActorPath },
     /// A life took a message in hand though it was suspended.
     Suspended { path: ActorPath },
+    /// A life began with another state than it should.
+    WrongState { path: ActorPath },
+    /// A life was stopped in order, and its state was not kept.
+    NotKept { path: ActorPath },
     /// The shutdown of the kernel began.
     Shutdown,
 }
@@ -52,6 +57,7 @@ pub(super) struct World {
     start: Instant,
     notes: Mutex<Notes>,
     bonds: SimBonds,
+    states: SimStates,
     has_links: bool,
 }
 
@@ -69,6 +75,7 @@ impl World {
             start: Instant::now(),
             notes: Mutex::default(),
             bonds: SimBonds::default(),
+            states: SimStates::default(),
             has_links,
         }
     }
@@ -76,6 +83,11 @@ impl World {
     /// The monitors and links of its actors.
     pub(super) fn bonds(&self) -> &SimBonds {
         &self.bonds
+    }
+
+    /// What its actors keep.
+    pub(super) fn states(&self) -> &SimStates {
+        &self.states
     }
 
     /// Whether actors link to each other.
@@ -106,6 +118,9 @@ impl World {
             }
             stall => format!("{stall:?}"),
         };
+        if let Fact::Exited { path, record } = fact {
+            self.states.exited(path, record);
+        }
         let line = self.line(&text);
         let mut notes = self.notes.lock();
         notes.log.push(line);
