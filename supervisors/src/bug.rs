@@ -45,11 +45,17 @@ pub enum Bug {
     MixesStates,
     /// What was handled since the last snapshot is not kept at an orderly stop.
     ForgetsLastState,
+    /// Nothing is brought to who awaits a task that failed.
+    LosesTaskErrors,
+    /// A task that is cancelled goes on.
+    KeepsCancelled,
+    /// Children that stop all at once are not stopped.
+    LeavesTasks,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::StopsForward,
         Self::RestartsTemporary,
         Self::LosesWaiting,
@@ -71,5 +77,8 @@ impl Bug {
         Self::KeepsBadState,
         Self::MixesStates,
         Self::ForgetsLastState,
+        Self::LosesTaskErrors,
+        Self::KeepsCancelled,
+        Self::LeavesTasks,
     ];
 }

@@ -1,8 +1,8 @@
 //! Simulation: a whole kernel on one thread and a paused clock, driven by chance from a seed.
 //!
 //! [`simulate`] grows a random tree, lets senders talk to its actors while chance crashes, kills, stops,
-//! starts, suspends, resumes, spawns (of a template too) and deletes them, waits until all is quiet, shuts down, and has the checkers look at
-//! what was written down. The same seed gives the same event log, to the byte: both runtimes are one
+//! starts, suspends, resumes, spawns and deletes them, of a template too, runs tasks and spoils what is kept, waits until
+//! all is quiet, shuts down, and has the checkers look at what was written down. The same seed gives the same event log, to the byte: both runtimes are one
 //! current-thread runtime, every `select!` is biased, nothing decides by iterating a hash map, and the
 //! clock moves only when nothing else can. A thread that is stuck is played: a handler that says so cannot be ended, and
 //! the watchdog sees it on the same clock.
@@ -15,6 +15,7 @@ mod bonds;
 mod check;
 mod driver;
 mod states;
+mod tasks;
 mod tree;
 mod world;
 
@@ -86,7 +87,7 @@ pub enum Violation {
         /// Where.
         path: ActorPath,
     },
-    /// An actor that still lived after the kernel had ended.
+    /// An actor or task that was still there after the kernel, or its supervisor, had ended.
     Orphan {
         /// Where.
         path: ActorPath,
@@ -192,6 +193,11 @@ pub enum Violation {
     NotKept {
         /// Where.
         path: ActorPath,
+    },
+    /// Somebody awaits a task in vain, was brought what another one returned, or was so before it was over.
+    TaskUnresolved {
+        /// Which.
+        number: usize,
     },
     /// A life handled a message though it was suspended.
     HandlesSuspended {

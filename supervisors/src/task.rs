@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+#[cfg(test)]
+use crate::bug::Bug;
 use crate::dead_letter::DeadReason;
 use crate::exit::{Exit, ExitReason};
 use crate::kind::{JsonAnswer, Undelivered, WorkerBody};
@@ -52,6 +54,10 @@ impl<T: Send + 'static> Task<T> {
         let outcome = async move {
             if let Ok(answer) = answered.await {
                 return Ok(answer);
+            }
+            #[cfg(test)]
+            if waited_for.kernel().bug() == Some(Bug::LosesTaskErrors) {
+                std::future::pending().await
             }
             // What it was doing is dropped before its reason is known.
             let Some(life) = waited_for.life() else {
@@ -95,6 +101,10 @@ impl<T> Future for Task<T> {
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         if self.is_detached {
+            return;
+        }
+        #[cfg(test)]
+        if self.slot.kernel().bug() == Some(Bug::KeepsCancelled) {
             return;
         }
         if let Some(life) = self.slot.life().filter(|life| !life.has_ended()) {

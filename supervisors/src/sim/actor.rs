@@ -17,7 +17,7 @@ use crate::message::Message;
 use crate::monitor::{Down, Monitor};
 use crate::path::ActorPath;
 use crate::priority::Priority;
-use crate::slot::SlotState;
+use crate::slot::{Slot, SlotState};
 use crate::state::{CodecError, Snapshot};
 
 /// Leads an actor to the world of its kernel.
@@ -133,6 +133,7 @@ pub(super) struct SimActor {
     /// How many messages it has taken in hand.
     taken: u64,
     life: Arc<Life>,
+    above: Option<Arc<Life>>,
 }
 
 impl SimActor {
@@ -241,10 +242,14 @@ fn find_state(ctx: &Context<SimActor>) {
     }
 }
 
+/// The slot of its supervisor.
+fn above(ctx: &Context<SimActor>) -> Option<Arc<Slot>> {
+    ctx.kernel().registry().get(&ctx.path().parent()?)
+}
+
 /// Whether there are more children of its template than there may be.
 fn has_too_many_siblings(ctx: &Context<SimActor>) -> bool {
-    let parent = ctx.path().parent();
-    let Some(above) = parent.and_then(|parent| ctx.kernel().registry().get(&parent)) else {
+    let Some(above) = above(ctx) else {
         return false;
     };
     let template = above.spec().as_supervisor();
@@ -255,6 +260,10 @@ fn has_too_many_siblings(ctx: &Context<SimActor>) -> bool {
 
 impl Drop for SimActor {
     fn drop(&mut self) {
+        if self.above.as_ref().is_some_and(|above| above.has_ended()) && !self.life.is_abandoned() {
+            let path = self.path.clone();
+            self.event(Event::Outlived { path });
+        }
         self.event(Event::Died {
             path: self.path.clone(),
             incarnation: self.incarnation,
@@ -285,6 +294,7 @@ impl Actor for SimActor {
             watches: Vec::new(),
             taken: 0,
             life: Arc::clone(&ctx.life),
+            above: above(ctx).and_then(|slot| slot.life()),
         };
         if has_too_many_siblings(ctx) {
             let path = actor.path.clone();

@@ -124,6 +124,7 @@ fn outlives_significant(slot: &Slot, children: &[Arc<Slot>]) -> bool {
 pub(super) fn history(world: &World, kernel: &Kernel, violations: &mut Vec<Violation>) {
     let events = world.events();
     lives(&events, violations);
+    tasks(&events, violations);
     if !world.has_links() {
         stop_order(&events, violations);
     }
@@ -184,11 +185,45 @@ fn lives(events: &[Event], violations: &mut Vec<Violation>) {
             Event::Suspended { path } => {
                 violations.push(Violation::HandlesSuspended { path: path.clone() });
             }
-            Event::Handled { .. } | Event::ShedWrongly { .. } | Event::Shutdown => {}
+            Event::Outlived { path } => violations.push(Violation::Orphan { path: path.clone() }),
+            _ => {}
         }
     }
     violations.extend(cut_off.into_iter().map(|path| Violation::Orphan { path }));
     violations.extend(alive.into_iter().map(|path| Violation::Orphan { path }));
+}
+
+/// A task is over before whoever awaits it is brought something, which happens once.
+fn tasks(events: &[Event], violations: &mut Vec<Violation>) {
+    let mut running: BTreeMap<usize, &ActorPath> = BTreeMap::new();
+    let mut awaited = BTreeSet::new();
+    for event in events {
+        let found = match event {
+            Event::TaskBegan { parent, number } => {
+                let before = running.insert(*number, parent).cloned();
+                before.map(|path| Violation::TwoLives { path })
+            }
+            Event::TaskOver { number, .. } => {
+                running.remove(number);
+                None
+            }
+            Event::TaskAwaited { number } => {
+                awaited.insert(*number);
+                None
+            }
+            Event::TaskResolved { number, is_right } => {
+                let is_first = awaited.remove(number);
+                let is_well = is_first && *is_right && !running.contains_key(number);
+                (!is_well).then_some(Violation::TaskUnresolved { number: *number })
+            }
+            _ => None,
+        };
+        violations.extend(found);
+    }
+    let left = running.into_values().cloned();
+    violations.extend(left.map(|path| Violation::Orphan { path }));
+    let unresolved = awaited.into_iter();
+    violations.extend(unresolved.map(|number| Violation::TaskUnresolved { number }));
 }
 
 /// At the shutdown the living end in the reverse of the order in which they were born, seen from each pair of

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::actor::SimMessage;
 use super::world::{Event, World};
-use super::{SimConfig, tree};
+use super::{SimConfig, tasks, tree};
 use crate::address::Address;
 use crate::kernel::{Kernel, SYSTEM};
 use crate::mailbox::SendError;
@@ -143,7 +143,7 @@ async fn tell(world: &World, address: &Address<SimMessage>, message: SimMessage,
 }
 
 async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: usize) {
-    let dice = rng.u8(0..37);
+    let dice = rng.u8(0..40);
     let target = if rng.u8(0..6) == 0 {
         any_supervisor(kernel, rng)
     } else {
@@ -188,8 +188,8 @@ async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, numbe
         }
         30..=31 => in_background(kernel, world, path, "suspend"),
         32 => in_background(kernel, world, path, "resume"),
-        33..=35 => spawn_from(kernel, world, rng, number),
-        36 => {
+        33..=38 => spawn_from(kernel, world, rng, number),
+        39 => {
             let first = rng.bool().then(|| rng.usize(0..20));
             world.act(&format!("spoil {path} {first:?}"));
             world.states().spoil(&path, first);
@@ -235,7 +235,7 @@ fn spawn(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: u
     }));
 }
 
-/// Adds a few children of a template in one go, or one that may have a name of its own.
+/// Adds a few children of a template in one go, or one that may have a name of its own; or a task.
 fn spawn_from(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: usize) {
     let mut found = Vec::new();
     if let Some(root) = kernel.root() {
@@ -248,6 +248,9 @@ fn spawn_from(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, numb
     let Some(parent) = rng.choice(found) else {
         return;
     };
+    if tasks::has_tasks(&parent) {
+        return tasks::run(kernel, world, rng, parent.path().clone(), number);
+    }
     let id = rng.bool().then(|| ChildId::number(1_000 + number as u64));
     let settings = json!({ "stop_ms": rng.u64(0..300) });
     let many = rng.bool().then(|| rng.usize(0..6));
@@ -265,7 +268,7 @@ fn spawn_from(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, numb
     }));
 }
 
-fn note<T: std::fmt::Debug, E: std::fmt::Display>(
+pub(super) fn note<T: std::fmt::Debug, E: std::fmt::Display>(
     world: &World,
     what: &str,
     path: &ActorPath,

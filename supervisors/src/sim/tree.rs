@@ -38,9 +38,13 @@ fn supervisor(rng: &mut fastrand::Rng, depth: usize, left: &mut usize) -> Superv
     let wanted = rng.usize(1..=5);
     while children.len() < wanted && *left > 0 {
         let id = ChildId::known_number(children.len());
-        let mut child = if depth < DEPTH_MAX && rng.u8(0..4) == 0 {
-            let below = match rng.u8(0..4) {
+        let mut child = if depth < DEPTH_MAX && rng.u8(0..3) == 0 {
+            let below = match rng.u8(0..5) {
                 0 => of_template(rng),
+                1 => SupervisorSpec {
+                    intensity: rng.u32(0..8),
+                    ..SupervisorSpec::tasks(pick(rng, [None, Some(1), Some(3)]))
+                },
                 _ => supervisor(rng, depth + 1, left),
             };
             let mut child = ChildSpec::supervisor(id, below);

@@ -47,6 +47,16 @@ pub(super) enum Event {
     WrongState { path: ActorPath },
     /// A life was stopped in order, and its state was not kept.
     NotKept { path: ActorPath },
+    /// What a task runs began.
+    TaskBegan { parent: ActorPath, number: usize },
+    /// It is over: nothing of it is left.
+    TaskOver { parent: ActorPath, number: usize },
+    /// Somebody begins to wait for what a task brings.
+    TaskAwaited { number: usize },
+    /// It was brought something, right or not.
+    TaskResolved { number: usize, is_right: bool },
+    /// A life was there after its supervisor's had ended; a task's is told by its parent.
+    Outlived { path: ActorPath },
     /// The shutdown of the kernel began.
     Shutdown,
 }

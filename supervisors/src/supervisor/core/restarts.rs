@@ -352,6 +352,7 @@ impl Core {
         match self.bug {
             Some(crate::bug::Bug::StopsForward) => up.reverse(),
             Some(crate::bug::Bug::LeavesOrphan) => drop(up.pop()),
+            Some(crate::bug::Bug::LeavesTasks) if self.template.is_some() => up.clear(),
             _ => {}
         }
         if up.is_empty() {
