@@ -197,3 +197,62 @@ impl<A: Actor> Context<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actor::{Next, Start};
+    use crate::exit::Exit;
+    use crate::kernel::{Kernel, KernelConfig, Runtimes};
+    use crate::kind::Kinds;
+    use crate::message::NoMessage;
+    use crate::path::ChildId;
+    use crate::spec::{ChildKind, ChildSpec, SupervisorSpec, TreeSpec};
+
+    struct Probe;
+
+    impl Actor for Probe {
+        type Message = NoMessage;
+        type Settings = serde_json::Value;
+        const STATE: Option<u32> = Some(1);
+
+        async fn start(_: &Self::Settings, _: &mut Context<Self>) -> Result<Start<Self>, Exit> {
+            Ok(Start::Running(Self))
+        }
+
+        async fn handle(&mut self, _: &mut NoMessage, _: &mut Context<Self>) -> Result<Next, Exit> {
+            Ok(Next::Continue)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_snapshot_of_a_dead_life_holds_up_none_of_the_next() {
+        let mut child = ChildSpec::worker(ChildId::known("probe"), "probe");
+        if let ChildKind::Worker(worker) = &mut child.what {
+            worker.state = Some(StateSpec::default());
+        }
+        let tree = TreeSpec {
+            name: "test".to_owned(),
+            test: true,
+            root: SupervisorSpec {
+                children: vec![Arc::new(child)],
+                ..SupervisorSpec::default()
+            },
+        };
+        let kinds = Kinds::new().with::<Probe>("probe", "keeps nothing of its own");
+        let config = KernelConfig::new(Runtimes::current(), kinds, 1);
+        let kernel = Kernel::start(config, tree).await.unwrap();
+        kernel.booted().await;
+        let slot = kernel.root().unwrap().children().remove(0);
+        let dead = slot.life().unwrap();
+        kernel.restart(slot.path()).await.unwrap();
+        let alive = slot.life().unwrap();
+        let kept = slot.kept().unwrap();
+
+        kept.take(&slot, &dead, || Snapshot::of(&"dead").map(Some));
+        kept.take(&slot, &alive, || Snapshot::of(&"alive").map(Some));
+
+        assert_eq!(kept.restore(&slot), Ok(Some("alive".to_owned())));
+        kernel.shutdown().await;
+    }
+}
