@@ -9,7 +9,7 @@ use crate::dead_letter::{DeadLetter, DeadReason};
 use crate::kernel::{Kernel, Mode, SYSTEM};
 use crate::path::ActorPath;
 use crate::slot::{ExitRecord, Response, Slot, SlotState};
-use crate::spec::{AutoShutdown, Restart, SupervisorSpec};
+use crate::spec::{AutoShutdown, ChildSpec, Restart, SupervisorSpec};
 
 /// Looks at a kernel in which nothing has happened for a long time. It is over by now only if it `may_end`.
 pub(super) fn quiet(kernel: &Kernel, may_end: bool, violations: &mut Vec<Violation>) {
@@ -108,14 +108,20 @@ fn outlives_significant(slot: &Slot, children: &[Arc<Slot>]) -> bool {
             significant.any(|child| child.history().into_iter().any(left_down))
         }
         AutoShutdown::AllSignificant => {
+            // One that is gone may have been stopped by somebody, which ends nothing.
+            let is_there =
+                |spec: &Arc<ChildSpec>| children.iter().any(|child| *child.id() == spec.id);
+            let mut named = supervisor.children.iter().filter(|spec| spec.significant);
             let mut some = false;
             // One whose start failed when somebody asked for it may have been on its way when the last one ended.
-            significant.all(|child| {
-                some = true;
-                child.state() == SlotState::Stopped
-                    && child.starts() == child.incarnation()
-                    && child.last_exit().is_some_and(left_down)
-            }) && some
+            named.all(is_there)
+                && significant.all(|child| {
+                    some = true;
+                    child.state() == SlotState::Stopped
+                        && child.starts() == child.incarnation()
+                        && child.last_exit().is_some_and(left_down)
+                })
+                && some
         }
     }
 }
