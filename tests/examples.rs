@@ -20,6 +20,10 @@ mod harness;
 #[expect(dead_code, reason = "the example's `main` is not called here")]
 mod embed;
 
+#[path = "../examples/chat_room/main.rs"]
+#[expect(dead_code, reason = "the example's `main` is not called here")]
+mod chat_room;
+
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("examples")
@@ -33,6 +37,11 @@ fn expected(name: &str) -> String {
 #[tokio::test]
 async fn embed_says_what_it_promises() {
     assert_eq!(embed::sell().await.unwrap(), expected("embed"));
+}
+
+#[tokio::test]
+async fn a_chat_room_says_who_comes_who_leaves_and_who_is_cut_off() {
+    assert_eq!(chat_room::chat().await.unwrap(), expected("chat_room"));
 }
 
 #[test]
