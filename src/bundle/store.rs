@@ -112,7 +112,9 @@ pub fn read(file: &Path) -> Result<Value, CommandError> {
         invalid(what).hint("a bundle is written by `uk doctor --bundle`, and by itself under `bundles` in the data folder")
     };
     let document: Value = serde_json::from_slice(&text).map_err(|error| {
-        if error.is_eof() && text.trim_ascii_start().starts_with(b"{") {
+        if text.trim_ascii().is_empty() {
+            no_bundle("is empty, and no bundle".to_owned())
+        } else if error.is_eof() && text.trim_ascii_start().starts_with(b"{") {
             invalid("is cut off: its end is missing".to_owned())
                 .hint("copy it again, whole; a kernel never leaves a part of a bundle")
         } else {
@@ -172,7 +174,12 @@ mod tests {
     fn what_is_no_bundle_says_so_and_what_to_do() {
         let file = std::env::temp_dir().join(format!("uk-no-bundle-{}", std::process::id()));
         for (text, code, said, hint) in [
-            ("", Code::Invalid, "is no bundle", "uk doctor --bundle"),
+            (
+                "",
+                Code::Invalid,
+                "is empty, and no bundle",
+                "uk doctor --bundle",
+            ),
             (
                 "tree: x",
                 Code::Invalid,

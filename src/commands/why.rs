@@ -203,6 +203,10 @@ fn advise(facts: &Facts<'_>) -> Advice {
             format!("uk release {path}"),
             "once the cause is mended, this starts it again",
         ),
+        SlotState::Suspended => advice(
+            format!("uk resume {path}"),
+            "somebody suspended it; this has it take messages again",
+        ),
         SlotState::Stopped | SlotState::Ignored => advice(format!("uk start {path}"), "it is down"),
         SlotState::Backoff => advice(
             format!("uk start {path}"),
@@ -461,6 +465,7 @@ mod tests {
             (SlotState::Quarantined, false, "uk release /a"),
             (SlotState::Quarantined, true, "uk release --all"),
             (SlotState::Stopped, false, "uk start /a"),
+            (SlotState::Suspended, false, "uk resume /a"),
             (SlotState::Backoff, false, "uk start /a"),
             (SlotState::Running, false, "uk state /a"),
             (SlotState::Restarting, false, "uk tree --watch"),

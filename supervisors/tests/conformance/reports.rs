@@ -266,7 +266,7 @@ async fn s265_a_supervisor_that_gives_up_reports_the_child_that_used_up_its_budg
         .iter()
         .map(|report| report.field("reason"))
         .collect();
-    let reason = "gave_up: more than 1 restarts within 3600s; the last was of `b` (error: boom)";
+    let reason = "gave_up: more than 1 restart within 3600s; the last was of `b` (error: boom)";
     assert_eq!(reasons, [reason]);
 }
 

@@ -270,8 +270,13 @@ impl Core {
     pub(super) fn give_up(&mut self, key: Key, reason: &ExitReason, rng: &mut fastrand::Rng) {
         let id = self.id_text(key);
         let (intensity, period) = (self.window.intensity(), self.window.period());
+        let restarts = if intensity == 1 {
+            "restart"
+        } else {
+            "restarts"
+        };
         let text = format!(
-            "more than {intensity} restarts within {period:?}; the last was of `{id}` ({reason})"
+            "more than {intensity} {restarts} within {period:?}; the last was of `{id}` ({reason})"
         );
         if self.role == Role::Root {
             self.enter_safe_mode(key, text, rng);
