@@ -5,14 +5,19 @@
 //! again and again, each a few times, and prints medians beside their limits. Ends with exit code 1 when a limit
 //! is broken.
 
+#[path = "verdict.rs"]
+mod verdict;
+
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::time::Instant;
+
+use self::verdict::report;
 
 const ROUNDS: usize = 5;
 const STORM_CHILDREN: usize = 1_000;
@@ -43,19 +48,7 @@ const CASES: [Case; 2] = [
 ];
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            report(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn report(line: &str) {
-    // A closed pipe ends the bench soon enough.
-    drop(writeln!(io::stdout().lock(), "{line}"));
+    verdict::of(run())
 }
 
 fn run() -> Result<bool> {

@@ -4,8 +4,10 @@
 //! from a kill until it runs again, and a restart. Prints medians and their ratio; ends with exit code 1 when a
 //! ratio is above its limit. Actors run on two threads, supervisors on a third, as in `uk`.
 
+#[path = "verdict.rs"]
+mod verdict;
+
 use std::hint::black_box;
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,8 @@ use unity_supervisors::{
     Actor, ActorPath, ChildId, Context, Exit, Kernel, KernelConfig, Kinds, Next, NoMessage,
     Runtimes, Slot, SlotState, Start,
 };
+
+use self::verdict::report;
 
 const SIZES: [usize; 2] = [10, 100_000];
 const ROUNDS: usize = 200;
@@ -79,19 +83,7 @@ impl Operation {
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            report(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn report(line: &str) {
-    // A closed pipe ends the bench soon enough.
-    drop(writeln!(io::stdout().lock(), "{line}"));
+    verdict::of(run())
 }
 
 fn run() -> Result<bool> {

@@ -3,7 +3,9 @@
 //!
 //! Prints medians and the worst of some rounds beside their limit. Ends with exit code 1 when the limit is broken.
 
-use std::io::{self, Write};
+#[path = "verdict.rs"]
+mod verdict;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
 use unity_supervisors::spec::{ChildKind, ChildSpec, SupervisorSpec, TreeSpec};
 use unity_supervisors::{ActorPath, ChildId, Kernel, KernelConfig, Runtimes, WorkThreads};
+
+use self::verdict::report;
 
 const ROUNDS: usize = 9;
 const THREADS: usize = 2;
@@ -31,19 +35,7 @@ const ROWS: [&str; 4] = [
 ];
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            report(&format!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn report(line: &str) {
-    // A closed pipe ends the bench soon enough.
-    drop(writeln!(io::stdout().lock(), "{line}"));
+    verdict::of(run())
 }
 
 fn run() -> Result<bool> {
