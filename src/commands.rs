@@ -228,6 +228,7 @@ fn done(
         Done::Waiting { .. } => "waiting",
         Done::Suspended => "suspended",
         Done::Resumed => "resumed",
+        Done::Reloaded => "reloaded",
         Done::Each(_) => "spawned",
     };
     let slot = kernel.registry().get(path);
@@ -268,7 +269,8 @@ fn waits_for(kernel: &Kernel, slot: &Slot) -> Option<Arc<Slot>> {
         return None;
     }
     let parent = slot.path().parent()?;
-    let siblings = slot.spec().needs.iter();
+    let spec = slot.spec();
+    let siblings = spec.needs.iter();
     let needs = siblings.filter_map(|need| kernel.registry().get(&parent.child(need)));
     needs
         .filter_map(|need| match need.state() {

@@ -68,7 +68,8 @@ async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
         .registry()
         .get(&under)
         .ok_or_else(|| not_done(KernelError::NotFound(under.clone())))?;
-    let Some(above) = supervisor.spec().as_supervisor() else {
+    let spec = supervisor.spec();
+    let Some(above) = spec.as_supervisor() else {
         return Err(not_done(KernelError::NotASupervisor(under)));
     };
     let Some(template) = &above.template else {

@@ -16,6 +16,7 @@ use crate::life::{Life, Stay, guarded_task};
 use crate::mailbox::Mailbox;
 use crate::message::Message;
 use crate::path::ActorPath;
+use crate::settings::{InForce, SettingsHandle};
 use crate::slot::Slot;
 use crate::spec::ChildSpec;
 
@@ -24,6 +25,7 @@ pub struct Context<A: Actor> {
     pub(crate) slot: Arc<Slot>,
     pub(crate) life: Arc<Life>,
     pub(crate) mailbox: Arc<Mailbox<A::Message>>,
+    pub(crate) settings: Arc<InForce<A::Settings>>,
 }
 
 impl<A: Actor> fmt::Debug for Context<A> {
@@ -69,8 +71,16 @@ impl<A: Actor> Context<A> {
 
     /// What it was made from.
     #[must_use]
-    pub fn spec(&self) -> &ChildSpec {
+    pub fn spec(&self) -> Arc<ChildSpec> {
         self.slot.spec()
+    }
+
+    /// A handle to its settings as they are in force, to be kept and read as often as one likes. What
+    /// [`Actor::apply`] has taken is in force once all that changes with it has agreed; until then the handle shows the
+    /// settings before.
+    #[must_use]
+    pub fn settings(&self) -> SettingsHandle<A::Settings> {
+        SettingsHandle::new(&self.settings)
     }
 
     /// Draws from the kernel's chance, which is seeded.

@@ -17,10 +17,7 @@ use crate::supervisor::job::kill;
 
 /// Asks `life` for its health from here to its end, if its spec says so.
 pub(crate) fn watch(slot: &Arc<Slot>, life: &Arc<Life>) {
-    let Some(worker) = slot.spec().as_worker() else {
-        return;
-    };
-    let (Some(health), stall) = (worker.health, worker.stall) else {
+    let Some((health, _)) = questions(slot) else {
         return;
     };
     let (slot, of_life) = (Arc::clone(slot), Arc::clone(life));
@@ -32,12 +29,21 @@ pub(crate) fn watch(slot: &Arc<Slot>, life: &Arc<Life>) {
             missed: 0,
             since: Instant::now(),
         };
-        loop {
+        // As the spec says by then, which may change meanwhile.
+        while let Some((health, stall)) = self::questions(&questions.slot) {
             tokio::time::sleep(health.every).await;
+            questions.health = health;
             questions.ask(stall).await;
         }
     });
     life.adopt(asks);
+}
+
+/// How the child in `slot` is asked, if it is.
+fn questions(slot: &Slot) -> Option<(HealthSpec, OnStall)> {
+    let spec = slot.spec();
+    let worker = spec.as_worker()?;
+    Some((worker.health?, worker.stall))
 }
 
 /// What is asked of a life, and how often in a row it did not answer.

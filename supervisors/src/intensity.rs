@@ -63,6 +63,14 @@ impl Window {
         self.period
     }
 
+    /// Other limits; the restarts that were counted stay.
+    pub fn set_limits(&mut self, intensity: u32, period: Duration) {
+        self.intensity = intensity;
+        self.period = period;
+        let excess = self.charges.len().saturating_sub(intensity as usize);
+        self.charges.drain(..excess);
+    }
+
     /// Forgets all restarts.
     pub fn clear(&mut self) {
         self.charges.clear();

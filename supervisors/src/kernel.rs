@@ -48,7 +48,7 @@ use crate::spec::{
 };
 use crate::state::{MemoryStore, StateStore};
 use crate::supervisor::core::{Done, Request, RequestError, Role};
-use crate::supervisor::{SupervisorMessage, facts, register, role, start_supervisor};
+use crate::supervisor::{SupervisorMessage, register, role, start_supervisor};
 use crate::threads::WorkThreads;
 use crate::watchdog;
 
@@ -384,6 +384,11 @@ impl Kernel {
         self.0.config.kill_grace
     }
 
+    /// Where states are kept.
+    pub(crate) fn states(&self) -> &Arc<dyn StateStore> {
+        &self.0.config.states
+    }
+
     /// Makes room for one more that is cut off. There is always some at the end, when none comes after it.
     pub(crate) fn may_abandon(&self) -> bool {
         let most = match self.mode() {
@@ -470,15 +475,20 @@ impl Kernel {
     /// own if it asks for one, else on the work runtime.
     pub(crate) fn spawn_start<T: Send + 'static>(
         &self,
-        worker: &dyn WorkerBody,
+        slot: &Slot,
         life: &Arc<Life>,
         start: impl Future<Output = T> + Send + 'static,
     ) -> Result<JoinHandle<T>, ExitReason> {
-        if worker.is_service() {
+        if slot.worker().is_some_and(WorkerBody::is_service) {
             return Ok(self.0.config.runtimes.control.spawn(start));
         }
+        let spec = slot.spec();
+        let runs_on = spec
+            .as_worker()
+            .map(|worker| worker.runtime)
+            .unwrap_or_default();
         let threads = self.threads().filter(|threads| !threads.is_simulated());
-        let (RunsOn::Own, Some(threads)) = (worker.runs_on(), threads) else {
+        let (RunsOn::Own, Some(threads)) = (runs_on, threads) else {
             return Ok(self.spawn_work(start));
         };
         let life = Arc::clone(life);

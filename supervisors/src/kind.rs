@@ -6,6 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -19,9 +20,10 @@ use crate::life::Life;
 use crate::mailbox::{Gate, Mailbox, SendError};
 use crate::message::{Message, MessageError, NoAnswer};
 use crate::path::ActorPath;
+use crate::settings::{InForce, Parsed};
 use crate::shell::{Spawned, spawn};
 use crate::slot::Slot;
-use crate::spec::{RunsOn, WorkerSpec};
+use crate::spec::{StateSpec, WorkerSpec};
 use crate::state::{Kept, StateStore};
 use crate::supervisor::Above;
 
@@ -127,7 +129,6 @@ pub(crate) trait WorkerBody: Send + Sync {
         above: Above,
     ) -> BoxFuture<'static, Result<Spawned, ExitReason>>;
     fn is_service(&self) -> bool;
-    fn runs_on(&self) -> RunsOn;
     fn set_gate(&self, gate: Gate, reason: DeadReason);
     fn shed_waiting(&self);
     fn wake(&self);
@@ -147,15 +148,24 @@ pub(crate) trait WorkerBody: Send + Sync {
         message: Value,
     ) -> Result<BoxFuture<'static, Result<JsonAnswer, Undelivered>>, MessageError>;
     fn mailbox(&self) -> Arc<dyn Any + Send + Sync>;
-    fn kept(&self) -> Option<&Kept>;
+    fn kept(&self) -> Option<Arc<Kept>> {
+        None
+    }
+    /// Reads settings as those of its kind.
+    fn parse(&self, _settings: &Value) -> Result<Parsed, SettingsError> {
+        Ok(Parsed(Arc::new(())))
+    }
+    /// Puts settings in force that [`parse`](Self::parse) has read.
+    fn set_settings(&self, _settings: Parsed) {}
+    /// How its state is kept from the next life on, if it is.
+    fn set_kept(&self, _kind: &str, _state: Option<StateSpec>, _states: &Arc<dyn StateStore>) {}
 }
 
 struct Typed<A: Actor> {
-    settings: Arc<A::Settings>,
+    settings: Arc<InForce<A::Settings>>,
     mailbox: Arc<Mailbox<A::Message>>,
     is_service: bool,
-    kept: Option<Box<Kept>>,
-    runs_on: RunsOn,
+    kept: ArcSwapOption<Kept>,
 }
 
 impl<A: Actor> WorkerBody for Typed<A> {
@@ -169,16 +179,13 @@ impl<A: Actor> WorkerBody for Typed<A> {
             slot,
             life,
             mailbox: Arc::clone(&self.mailbox),
+            settings: Arc::clone(&self.settings),
         };
-        spawn(ctx, Arc::clone(&self.settings), above).boxed()
+        spawn(ctx, above).boxed()
     }
 
     fn is_service(&self) -> bool {
         self.is_service
-    }
-
-    fn runs_on(&self) -> RunsOn {
-        self.runs_on
     }
 
     fn set_gate(&self, gate: Gate, reason: DeadReason) {
@@ -249,8 +256,24 @@ impl<A: Actor> WorkerBody for Typed<A> {
         Arc::clone(&self.mailbox) as Arc<dyn Any + Send + Sync>
     }
 
-    fn kept(&self) -> Option<&Kept> {
-        self.kept.as_deref()
+    fn kept(&self) -> Option<Arc<Kept>> {
+        self.kept.load_full()
+    }
+
+    fn parse(&self, settings: &Value) -> Result<Parsed, SettingsError> {
+        let settings = KindOf::<A>::parse(settings)?;
+        Ok(Parsed(Arc::new(settings)))
+    }
+
+    fn set_settings(&self, settings: Parsed) {
+        match settings.0.downcast() {
+            Ok(settings) => self.settings.replace(settings),
+            Err(_other) => tracing::error!("settings of another kind were left alone"),
+        }
+    }
+
+    fn set_kept(&self, kind: &str, state: Option<StateSpec>, states: &Arc<dyn StateStore>) {
+        self.kept.store(kept::<A>(kind, state, states));
     }
 }
 
@@ -295,23 +318,34 @@ impl<A: Actor> Kind for KindOf<A> {
     }
 
     fn make(&self, seed: BodySeed<'_>) -> Result<BodyBox, SettingsError> {
-        let settings = Arc::new(Self::parse(&seed.spec.settings)?);
+        let settings = InForce::new(Arc::new(Self::parse(&seed.spec.settings)?));
         let spec = Arc::clone(&seed.spec.mailbox);
         let mailbox = Mailbox::new(seed.path.clone(), spec, seed.dead_letters);
         #[cfg(test)]
         let mailbox = mailbox.with_bug(seed.bug);
         let mailbox = Arc::new(mailbox);
-        let kept = A::STATE.zip(seed.spec.state).map(|(version, state)| {
-            Kept::new(Arc::clone(seed.states), &seed.spec.kind, version, state)
-        });
         Ok(BodyBox(Box::new(Typed::<A> {
             settings,
             mailbox,
             is_service: self.is_service,
-            kept: kept.map(Box::new),
-            runs_on: seed.spec.runtime,
+            kept: ArcSwapOption::new(kept::<A>(&seed.spec.kind, seed.spec.state, seed.states)),
         })))
     }
+}
+
+/// How the state of an actor is kept, if it has one and it is to be.
+fn kept<A: Actor>(
+    kind: &str,
+    state: Option<StateSpec>,
+    states: &Arc<dyn StateStore>,
+) -> Option<Arc<Kept>> {
+    let (version, state) = A::STATE.zip(state)?;
+    Some(Arc::new(Kept::new(
+        Arc::clone(states),
+        kind,
+        version,
+        state,
+    )))
 }
 
 fn settings_schema<A: Actor>() -> Value {

@@ -19,6 +19,7 @@ use crate::bonds::Bonds;
 use crate::exit::ExitReason;
 use crate::kernel::Kernel;
 use crate::path::ActorPath;
+use crate::settings::ApplyRequest;
 use crate::slot::Slot;
 
 pub(crate) use self::guard::{
@@ -95,6 +96,8 @@ pub(crate) struct Requests {
     pub(crate) kill: Option<ExitReason>,
     pub(crate) observe: Vec<oneshot::Sender<serde_json::Value>>,
     pub(crate) snapshot: bool,
+    /// Settings to be taken. A later request takes the place of an earlier one.
+    pub(crate) apply: Option<ApplyRequest>,
     /// Who asks whether it still gets to its next message.
     pub(crate) well: Vec<oneshot::Sender<()>>,
     pub(crate) suspended: bool,
@@ -104,6 +107,7 @@ impl Requests {
     /// Tells whoever waits for an answer that there will be none.
     fn refuse(&mut self) {
         self.observe.clear();
+        self.apply = None;
         self.well.clear();
     }
 }

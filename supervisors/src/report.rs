@@ -204,6 +204,9 @@ fn log_exit(path: &ActorPath, record: &ExitRecord) {
         Response::GaveUp => error!(%path, incarnation, %reason, "{what}; its supervisor gives up"),
         Response::Quarantined => error!(%path, incarnation, %reason, "{what}; quarantined"),
         Response::Restarted => warn!(%path, incarnation, %reason, "{what}; restarting"),
+        Response::RolledBack => {
+            error!(%path, incarnation, %reason, "{what}; on probation, its former settings are back");
+        }
         Response::Backoff { pause_ms } => {
             warn!(%path, incarnation, %reason, pause_ms, "{what}; restarting after a pause");
         }

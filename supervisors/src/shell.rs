@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
 use crate::life::{Life, Stay, guarded, guarded_call};
 use crate::mailbox::{InHand, Mailbox};
-use crate::state::Kept;
+use crate::settings::{ApplyRequest, Vote};
 use crate::supervisor::Above;
 
 /// How many messages a life handles before it lets others on its thread have a turn.
@@ -44,7 +44,6 @@ pub(crate) enum Spawned {
 /// Dropping the future ends the attempt.
 pub(crate) async fn spawn<A: Actor>(
     mut ctx: Context<A>,
-    settings: Arc<A::Settings>,
     above: Above,
 ) -> Result<Spawned, ExitReason> {
     let life = Arc::clone(&ctx.life);
@@ -53,6 +52,7 @@ pub(crate) async fn spawn<A: Actor>(
     // Goes after the attempt.
     let stay = Stay::new(&ctx.slot, &life);
     let attempt = Attempt(&life);
+    let settings = ctx.settings.now();
     let started = guarded(&life, A::start(&settings, &mut ctx)).await;
     let actor = match started {
         Ok(Ok(Start::Running(actor))) if life.is_revoked() => {
@@ -177,7 +177,15 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
             life.set_hand(None);
             match serve(actor, ctx) {
                 Served::End(end) => return end,
-                Served::GoOn { suspended: now } => suspended = now,
+                Served::GoOn {
+                    suspended: now,
+                    apply: asked,
+                } => {
+                    suspended = now;
+                    if let Some(asked) = asked {
+                        apply(actor, ctx, asked).await;
+                    }
+                }
             }
         }
         let taken = if suspended { None } else { in_hand.take() };
@@ -230,7 +238,10 @@ impl Turn {
 
 enum Served {
     End(End),
-    GoOn { suspended: bool },
+    GoOn {
+        suspended: bool,
+        apply: Option<ApplyRequest>,
+    },
 }
 
 /// Does what was asked of the shell.
@@ -256,11 +267,29 @@ fn serve<A: Actor>(actor: &A, ctx: &Context<A>) -> Served {
     ctx.mailbox.suspend(requests.suspended);
     #[cfg(test)]
     if ctx.kernel().bug() == Some(Bug::HandlesSuspended) {
-        return Served::GoOn { suspended: false };
+        return Served::GoOn {
+            suspended: false,
+            apply: requests.apply,
+        };
     }
     Served::GoOn {
         suspended: requests.suspended,
+        apply: requests.apply,
     }
+}
+
+/// Asks the actor what it says to new settings. Before that its state is kept as it was with the old ones.
+async fn apply<A: Actor>(actor: &mut A, ctx: &mut Context<A>, asked: ApplyRequest) {
+    let Ok(settings) = asked.settings.0.downcast::<A::Settings>() else {
+        return;
+    };
+    keep(actor, ctx);
+    let vote = match tokio::time::timeout(asked.limit, actor.apply(&settings, ctx)).await {
+        Ok(said) => Vote::Said(said),
+        Err(_elapsed) => Vote::Late,
+    };
+    // Whoever asked may have lost patience, and then restarts it.
+    drop(asked.reply.send(vote));
 }
 
 /// Takes a snapshot, if the child keeps its state.
@@ -272,7 +301,7 @@ fn keep<A: Actor>(actor: &A, ctx: &Context<A>) {
 
 /// Asks for a snapshot now and then, if the child keeps its state.
 fn keep_regularly<A: Actor>(ctx: &Context<A>) {
-    let Some(every) = ctx.slot.kept().map(Kept::every) else {
+    let Some(every) = ctx.slot.kept().map(|kept| kept.every()) else {
         return;
     };
     let (slot, life) = (Arc::clone(&ctx.slot), Arc::clone(&ctx.life));

@@ -9,9 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use ractor::ActorRef;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::clock::Timestamp;
@@ -19,12 +21,12 @@ use crate::dead_letter::DeadReason;
 use crate::exit::ExitReason;
 use crate::intensity::Window;
 use crate::kernel::Kernel;
-use crate::kind::WorkerBody;
+use crate::kind::{SettingsError, WorkerBody};
 use crate::life::Life;
 use crate::mailbox::Gate;
 use crate::path::{ActorPath, ChildId};
 use crate::report::Fact;
-use crate::spec::ChildSpec;
+use crate::spec::{ChildSpec, lay_over};
 use crate::state::Kept;
 use crate::supervisor::SupervisorMessage;
 use crate::supervisor::core::Key;
@@ -108,6 +110,8 @@ pub enum Response {
         /// The pause.
         pause_ms: u64,
     },
+    /// Started again at once, with the settings that it had before their last change, which was on probation.
+    RolledBack,
     /// Left down: its restart type and this exit ask for that.
     LeftDown,
     /// Left down: a person or its group's restart stopped it.
@@ -220,7 +224,10 @@ pub struct Slot {
     path: ActorPath,
     serial: u64,
     kernel: Kernel,
-    spec: Arc<ChildSpec>,
+    id: ChildId,
+    spec: ArcSwap<ChildSpec>,
+    /// What a ladder has laid over its settings.
+    swap: Mutex<Option<Box<Value>>>,
     state: AtomicU8,
     incarnation: AtomicU64,
     starts: AtomicU64,
@@ -250,7 +257,9 @@ impl Slot {
             path,
             serial: kernel.next_serial(),
             kernel,
-            spec,
+            id: spec.id.clone(),
+            spec: ArcSwap::new(spec),
+            swap: Mutex::default(),
             state: AtomicU8::new(SlotState::Starting as u8),
             incarnation: AtomicU64::new(0),
             starts: AtomicU64::new(0),
@@ -279,13 +288,62 @@ impl Slot {
     /// Its id in its supervisor.
     #[must_use]
     pub fn id(&self) -> &ChildId {
-        &self.spec.id
+        &self.id
     }
 
-    /// What it was made from.
+    /// What it is to be now: what it was made from, or what took the place of that while it runs.
     #[must_use]
-    pub fn spec(&self) -> &Arc<ChildSpec> {
-        &self.spec
+    pub fn spec(&self) -> Arc<ChildSpec> {
+        self.spec.load_full()
+    }
+
+    /// Its settings in force: those of its spec, with what a ladder has laid over them. A supervisor has none.
+    #[must_use]
+    pub fn settings(&self) -> Value {
+        let spec = self.spec();
+        let mut settings = spec
+            .as_worker()
+            .map_or(Value::Null, |worker| worker.settings.clone());
+        if let Some(swap) = self.swap() {
+            lay_over(&mut settings, swap);
+        }
+        settings
+    }
+
+    /// What a ladder has laid over its settings, if one has.
+    #[must_use]
+    pub fn swap(&self) -> Option<Value> {
+        self.swap.lock().as_deref().cloned()
+    }
+
+    /// Gives it another spec, and what is laid over the settings of that. Settings that differ are in force for every
+    /// handle from here on; a life that does not look at its handle takes them when it is asked to, or with the next one.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if its kind does not take them; then nothing changes.
+    pub(crate) fn respec(
+        &self,
+        spec: Arc<ChildSpec>,
+        swap: Option<Value>,
+    ) -> Result<(), SettingsError> {
+        let before = self.spec();
+        if let (Some(body), Some(worker), Some(former)) =
+            (self.worker(), spec.as_worker(), before.as_worker())
+        {
+            let mut settings = worker.settings.clone();
+            if let Some(swap) = swap.clone() {
+                lay_over(&mut settings, swap);
+            }
+            if settings != self.settings() {
+                body.set_settings(body.parse(&settings)?);
+            }
+            if worker.state != former.state {
+                body.set_kept(&worker.kind, worker.state, self.kernel.states());
+            }
+        }
+        *self.swap.lock() = swap.map(Box::new);
+        self.spec.store(spec);
+        Ok(())
     }
 
     /// The kernel it belongs to.
@@ -459,7 +517,7 @@ impl Slot {
     }
 
     /// How it keeps state, if it does.
-    pub(crate) fn kept(&self) -> Option<&Kept> {
+    pub(crate) fn kept(&self) -> Option<Arc<Kept>> {
         self.worker()?.kept()
     }
 

@@ -293,6 +293,8 @@ pub struct ChildSpec {
     pub probation: Duration,
     /// Earlier siblings that must run for this one to run.
     pub needs: Vec<ChildId>,
+    /// Whether it is down, as one that was stopped, when its supervisor begins.
+    pub begins_stopped: bool,
     /// Worker or supervisor.
     pub what: ChildKind,
 }
@@ -434,7 +436,8 @@ impl Template {
     }
 }
 
-fn lay_over(below: &mut Value, above: Value) {
+/// Lays `above` over `below`: objects are merged at all depths, anything else replaces.
+pub fn lay_over(below: &mut Value, above: Value) {
     match (below, above) {
         (Value::Object(below), Value::Object(above)) => {
             for (key, value) in above {
@@ -493,6 +496,7 @@ impl ChildSpec {
             backoff: None,
             probation: Self::PROBATION,
             needs: Vec::new(),
+            begins_stopped: false,
             what,
         }
     }
@@ -513,6 +517,14 @@ impl ChildSpec {
     #[must_use]
     pub fn as_worker(&self) -> Option<&WorkerSpec> {
         match &self.what {
+            ChildKind::Worker(worker) => Some(worker),
+            ChildKind::Supervisor(_) => None,
+        }
+    }
+
+    /// The worker's part, if it is one, to be changed.
+    pub fn as_worker_mut(&mut self) -> Option<&mut WorkerSpec> {
+        match &mut self.what {
             ChildKind::Worker(worker) => Some(worker),
             ChildKind::Supervisor(_) => None,
         }

@@ -71,6 +71,19 @@ pub(crate) struct Kept {
     handled: Mutex<(u64, u64)>,
     /// Why the last life that wanted it did not get it.
     fresh: Mutex<Option<String>>,
+    /// What there was before the last change of settings.
+    before: Mutex<Before>,
+}
+
+/// A state to go back to.
+#[derive(Default)]
+enum Before {
+    #[default]
+    None,
+    /// That of the last life with the old settings, which may keep a newer one before it ends.
+    Marked(Option<Vec<u8>>),
+    /// What a life with the new settings began with.
+    Taken(Option<Vec<u8>>),
 }
 
 impl Kept {
@@ -87,6 +100,22 @@ impl Kept {
             every: spec.every,
             handled: Mutex::default(),
             fresh: Mutex::default(),
+            before: Mutex::default(),
+        }
+    }
+
+    /// The settings change: remembers the state that there is.
+    pub(crate) fn mark(&self, slot: &Slot) {
+        // Unreadable is as good as none: there is nothing to go back to.
+        let stored = self.store.load(slot.path()).unwrap_or_default();
+        *self.before.lock() = Before::Marked(stored);
+    }
+
+    /// The settings go back, and with them the state that there was.
+    pub(crate) fn put_back(&self, slot: &Slot) {
+        match std::mem::take(&mut *self.before.lock()) {
+            Before::None => {}
+            Before::Marked(stored) | Before::Taken(stored) => self.store.save(slot.path(), stored),
         }
     }
 
@@ -150,6 +179,11 @@ impl Kept {
             Ok(None) => return Ok(None),
             Err(error) => return Err(format!("its state cannot be read: {error}")),
         };
+        let mut before = self.before.lock();
+        if matches!(*before, Before::Marked(_)) {
+            *before = Before::Taken(Some(stored.clone()));
+        }
+        drop(before);
         codec::unframe(&self.kind, self.version, &stored)
             .and_then(|state| codec::decode(&state))
             .map(Some)

@@ -4,6 +4,7 @@
 //! out the effects. It never awaits anything itself.
 
 mod backoff;
+mod changes;
 pub(crate) mod core;
 pub(crate) mod cut_off;
 pub(crate) mod job;
@@ -20,16 +21,17 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::core::{
-    Core, Done, Effect, Facts, Input, JobId, Key, Manner, Request, RequestError, Role, Step, Ticket,
+    Core, Done, Effect, Input, JobId, Key, Manner, Request, RequestError, Role, Step, Ticket,
 };
 use self::job::{Job, JobControl, Report};
 use crate::dead_letter::DeadReason;
 use crate::exit::{ExitKind, ExitReason};
 use crate::kernel::{Kernel, Mode};
 use crate::life::Life;
-use crate::path::ActorPath;
+use crate::path::{ActorPath, ChildId};
 use crate::report::Fact;
 use crate::slot::{ExitRecord, Port, Slot, SlotState, SupervisorBody};
+use crate::spec::{ChildSpec, SupervisorSpec};
 
 /// What a supervisor is told.
 pub(crate) enum SupervisorMessage {
@@ -40,7 +42,6 @@ pub(crate) enum SupervisorMessage {
     },
     /// A life of a child is over, and nothing of it is left.
     Ended {
-        key: Key,
         life: Arc<Life>,
     },
     /// A thread is stuck in a life of a child, which is to be cut off.
@@ -68,11 +69,10 @@ pub(crate) enum SupervisorMessage {
 
 impl ractor::Message for SupervisorMessage {}
 
-/// Whom a life tells of its end: its supervisor, and which child it is there.
+/// Whom a life tells of its end.
 #[derive(Clone)]
 pub(crate) struct Above {
     pub(crate) supervisor: ActorRef<SupervisorMessage>,
-    pub(crate) key: Key,
 }
 
 impl Above {
@@ -81,7 +81,6 @@ impl Above {
             return;
         }
         let ended = SupervisorMessage::Ended {
-            key: self.key,
             life: Arc::clone(life),
         };
         // A supervisor that is gone has no use for it.
@@ -190,7 +189,7 @@ impl ractor::Actor for Supervisor {
                 state.feed(Input::End { reason, brutal }, &myself);
             }
             SupervisorMessage::JobDone { job, reports } => state.job_done(job, reports, &myself),
-            SupervisorMessage::Ended { key, life } => state.ended(key, &life, &myself),
+            SupervisorMessage::Ended { life } => state.ended(&life, &myself),
             SupervisorMessage::Stalled { life, reason } => state.stalled(&life, reason, &myself),
             SupervisorMessage::Ask {
                 request,
@@ -219,7 +218,8 @@ impl State {
             began,
         } = begun;
         let kernel = slot.kernel().clone();
-        let (Some(spec), Some(body)) = (slot.spec().as_supervisor(), slot.supervisor()) else {
+        let spec = slot.spec();
+        let (Some(spec), Some(body)) = (spec.as_supervisor(), slot.supervisor()) else {
             return Err("a supervisor's slot holds a supervisor".into());
         };
         {
@@ -228,7 +228,8 @@ impl State {
             if life.has_ended() {
                 return Err("its start was called off".into());
             }
-            if body.children.read().is_empty() {
+            if !is_populated(body, spec) {
+                body.forget_children(DeadReason::Stopped);
                 populate(&slot)?;
             }
             *port = Some(Port {
@@ -276,12 +277,25 @@ impl State {
         }
     }
 
-    fn ended(&mut self, key: Key, life: &Life, myself: &ActorRef<SupervisorMessage>) {
+    fn ended(&mut self, life: &Arc<Life>, myself: &ActorRef<SupervisorMessage>) {
         if life.is_first_heard() {
             // The job that started it has yet to say so.
             return;
         }
-        self.exited(key, life, myself);
+        if let Some((key, _)) = self.child_of(life) {
+            self.exited(key, life, myself);
+        }
+    }
+
+    /// The child that lives this life, while no other life has taken its place.
+    fn child_of(&self, life: &Arc<Life>) -> Option<(Key, Arc<Slot>)> {
+        let root = ChildId::known("root");
+        let key = self
+            .core
+            .key_of(life.path().id().as_ref().unwrap_or(&root))?;
+        let slot = self.child(key)?;
+        let current = slot.life()?;
+        Arc::ptr_eq(&current, life).then_some((key, slot))
     }
 
     fn exited(&mut self, key: Key, life: &Life, myself: &ActorRef<SupervisorMessage>) {
@@ -368,6 +382,10 @@ impl State {
                 });
             }
             Effect::Delete { key } => self.delete(key),
+            Effect::Add { key, spec } => self.add(key, &spec),
+            Effect::Move { from, to } => self.move_child(from, to),
+            Effect::Respec { key, spec, marks } => self.respec(key, spec, marks),
+            Effect::RollBack { key, spec } => self.roll_back(key, spec),
             Effect::Adopt { key, ticket } => self.adopt(key, ticket),
             Effect::Answer { ticket, result } => {
                 self.spawning.remove(&ticket);
@@ -395,9 +413,14 @@ impl State {
         myself: &ActorRef<SupervisorMessage>,
     ) {
         manner.gave_up |= self.gave_up;
-        let steps = steps
+        // What has no slot could not be made, and its steps fail.
+        let (steps, lost): (Vec<Step>, Vec<Step>) = steps
             .into_iter()
-            .filter_map(|step| Some((self.child(step.key())?, step)))
+            .partition(|step| self.child(step.key()).is_some());
+        let slot_of = |step: Step| Some((self.child(step.key())?, step));
+        let steps: Vec<_> = steps
+            .into_iter()
+            .filter_map(slot_of)
             .map(|(slot, step)| (step, slot))
             .collect();
         let control = Arc::new(JobControl::new(manner.asked));
@@ -412,7 +435,8 @@ impl State {
         let steps: Vec<Step> = job.steps.iter().map(|(step, _)| step.clone()).collect();
         self.kernel.spawn_control(async move {
             let run = AssertUnwindSafe(job.run()).catch_unwind().await;
-            let reports = run.unwrap_or_else(|_panic| job::given_up(&steps));
+            let mut reports = run.unwrap_or_else(|_panic| job::given_up(&steps));
+            reports.extend(job::given_up(&lost));
             // A supervisor that was killed meanwhile has no use for them: its life ended with all below.
             drop(supervisor.send_message(SupervisorMessage::JobDone { job: id, reports }));
         });
@@ -573,9 +597,17 @@ impl Drop for State {
     }
 }
 
+/// Whether the slots of the children that `spec` names are there already: it was made with them, and has not begun yet.
+fn is_populated(body: &SupervisorBody, spec: &SupervisorSpec) -> bool {
+    let children = body.children.read();
+    let is_of = |(slot, child): (&Arc<Slot>, &Arc<ChildSpec>)| Arc::ptr_eq(&slot.spec(), child);
+    children.len() == spec.children.len() && children.values().zip(&spec.children).all(is_of)
+}
+
 /// Makes the slots of all children of `slot`, and of all below.
 pub(crate) fn populate(slot: &Arc<Slot>) -> Result<(), crate::kernel::BuildError> {
-    let (Some(spec), Some(body)) = (slot.spec().as_supervisor(), slot.supervisor()) else {
+    let spec = slot.spec();
+    let (Some(spec), Some(body)) = (spec.as_supervisor(), slot.supervisor()) else {
         return Ok(());
     };
     let mut children = Vec::with_capacity(spec.children.len());
@@ -597,11 +629,6 @@ pub(crate) fn register(slot: &Arc<Slot>) {
     for child in slot.children() {
         register(&child);
     }
-}
-
-/// The facts of a spec to be spawned.
-pub(crate) fn facts(slot: &Slot) -> Facts {
-    Facts::from(&**slot.spec())
 }
 
 /// The role of the supervisor at `path`.

@@ -24,8 +24,6 @@ use crate::message::MessageError;
 use crate::path::ActorPath;
 use crate::shell::{LastBreath, Spawned};
 use crate::slot::Slot;
-use crate::spec::RunsOn;
-use crate::state::Kept;
 use crate::supervisor::Above;
 
 /// Why a task brought nothing: how its life ended. Passed on with `?` it ends the caller as an error; `Exit(error.0)` ends it
@@ -175,10 +173,6 @@ impl WorkerBody for TaskBody {
         false
     }
 
-    fn runs_on(&self) -> RunsOn {
-        RunsOn::Work
-    }
-
     fn cut_off(&self, _life: &Life, _exit: &ExitReason) {}
 
     fn in_hand(&self, _life: &Life) -> Option<&'static str> {
@@ -215,10 +209,6 @@ impl WorkerBody for TaskBody {
         _message: Value,
     ) -> Result<BoxFuture<'static, Result<JsonAnswer, Undelivered>>, MessageError> {
         Err(no_messages())
-    }
-
-    fn kept(&self) -> Option<&Kept> {
-        None
     }
 
     fn mailbox(&self) -> Arc<dyn Any + Send + Sync> {

@@ -233,7 +233,8 @@ impl Kernel {
 }
 
 fn child(slot: &Slot) -> ChildView {
-    let worker = slot.spec().as_worker();
+    let spec = slot.spec();
+    let worker = spec.as_worker();
     ChildView {
         path: slot.path().clone(),
         id: slot.id().clone(),
@@ -265,7 +266,8 @@ fn count(supervisor: &SupervisorBody) -> Counts {
 }
 
 fn node(slot: &Arc<Slot>, parent: Option<&Slot>, now: Instant, shown: usize) -> NodeView {
-    let supervisor = slot.spec().as_supervisor();
+    let spec = slot.spec();
+    let supervisor = spec.as_supervisor();
     let has_template = supervisor.is_some_and(|supervisor| supervisor.template.is_some());
     let most = if has_template { shown } else { usize::MAX };
     let children = slot.first_children(most);
@@ -339,7 +341,7 @@ fn share(history: &[ExitRecord], now: Instant, period: std::time::Duration) -> u
     let charged = history.iter().filter(|record| {
         matches!(
             record.response,
-            Response::Restarted | Response::Backoff { .. }
+            Response::Restarted | Response::RolledBack | Response::Backoff { .. }
         ) && now.duration_since(record.when) <= period
     });
     u32::try_from(charged.count()).unwrap_or(u32::MAX)

@@ -215,7 +215,8 @@ impl Suspect {
     }
 
     fn judge(&mut self, kernel: &Kernel, now: Instant, since: Instant) -> Verdict {
-        let Some(worker) = self.slot.spec().as_worker() else {
+        let spec = self.slot.spec();
+        let Some(worker) = spec.as_worker() else {
             return Verdict::Wait;
         };
         if self.life.has_ended() {

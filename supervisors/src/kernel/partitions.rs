@@ -76,7 +76,8 @@ impl Kernel {
     /// The slot of a supervisor whose children are partitions, and how many they are.
     fn partitioned(&self, path: &ActorPath) -> Result<(Arc<Slot>, u32), KernelError> {
         let slot = self.slot(path)?;
-        let Some(spec) = slot.spec().as_supervisor() else {
+        let spec = slot.spec();
+        let Some(spec) = spec.as_supervisor() else {
             return Err(KernelError::NotASupervisor(path.clone()));
         };
         match spec.partitions {

@@ -158,13 +158,12 @@ impl Kernel {
         if path.as_str() == SYSTEM {
             return Err(KernelError::Fixed(path));
         }
-        let above = supervisor.spec().as_supervisor();
+        let above = supervisor.spec();
+        let above = above.as_supervisor();
         let above = above.map(|above| above.auto_shutdown).unwrap_or_default();
         check_significance(&path, &spec, above)?;
         let slot = self.build(path, &Arc::new(spec))?;
-        let request = Request::Spawn {
-            facts: facts(&slot),
-        };
+        let request = Request::Spawn { spec: slot.spec() };
         self.ask_supervisor(&supervisor, request, [slot]).await
     }
 
@@ -183,9 +182,7 @@ impl Kernel {
         let supervisor = self.supervisor(parent)?;
         let slot = self.build_from(&supervisor, id, settings)?;
         let path = slot.path().clone();
-        let request = Request::Spawn {
-            facts: facts(&slot),
-        };
+        let request = Request::Spawn { spec: slot.spec() };
         let done = self.ask_supervisor(&supervisor, request, [slot]).await?;
         Ok((path, done))
     }
@@ -206,7 +203,7 @@ impl Kernel {
             .collect::<Result<VecDeque<_>, _>>()?;
         let paths: Vec<ActorPath> = slots.iter().map(|slot| slot.path().clone()).collect();
         let request = Request::SpawnMany {
-            facts: slots.iter().map(|slot| facts(slot)).collect(),
+            specs: slots.iter().map(|slot| slot.spec()).collect(),
         };
         match self.ask_supervisor(&supervisor, request, slots).await? {
             Done::Each(each) => Ok(paths.into_iter().zip(each).collect()),
@@ -493,6 +490,6 @@ impl Kernel {
 }
 
 /// What the children of a supervisor are made from, if that is a template.
-pub(super) fn template(supervisor: &Slot) -> Option<&Template> {
-    supervisor.spec().as_supervisor()?.template.as_deref()
+pub(super) fn template(supervisor: &Slot) -> Option<Arc<Template>> {
+    supervisor.spec().as_supervisor()?.template.clone()
 }

@@ -60,7 +60,7 @@ impl Kernel {
     ) -> Result<Arc<Slot>, KernelError> {
         let supervisor = self.slot(parent)?;
         let template = super::requests::template(&supervisor);
-        let is_task = |template: &&crate::spec::Template| matches!(&template.child.what, ChildKind::Worker(worker) if worker.kind == TASK);
+        let is_task = |template: &Arc<crate::spec::Template>| matches!(&template.child.what, ChildKind::Worker(worker) if worker.kind == TASK);
         let Some(template) = template.filter(is_task) else {
             return Err(KernelError::NoTasks(parent.clone()));
         };
@@ -73,9 +73,7 @@ impl Kernel {
         let path = parent.child(&spec.id);
         let body = Body::Worker(Box::new(TaskBody::new(make)));
         let slot = Slot::new(path, self.clone(), Arc::new(spec), body);
-        let request = Request::Spawn {
-            facts: facts(&slot),
-        };
+        let request = Request::Spawn { spec: slot.spec() };
         self.ask_supervisor(&supervisor, request, [Arc::clone(&slot)])
             .await?;
         Ok(slot)

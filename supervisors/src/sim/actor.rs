@@ -252,7 +252,8 @@ fn has_too_many_siblings(ctx: &Context<SimActor>) -> bool {
     let Some(above) = above(ctx) else {
         return false;
     };
-    let template = above.spec().as_supervisor();
+    let spec = above.spec();
+    let template = spec.as_supervisor();
     let template = template.and_then(|spec| spec.template.as_ref());
     let max_children = template.and_then(|template| template.max_children);
     max_children.is_some_and(|most| above.children().len() > most)

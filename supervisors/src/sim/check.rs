@@ -97,7 +97,8 @@ fn is_up(state: SlotState) -> bool {
 /// Whether a supervisor that runs should have ended with its significant children. Temporary ones leave nothing to
 /// look at; the others do.
 fn outlives_significant(slot: &Slot, children: &[Arc<Slot>]) -> bool {
-    let Some(supervisor) = slot.spec().as_supervisor() else {
+    let spec = slot.spec();
+    let Some(supervisor) = spec.as_supervisor() else {
         return false;
     };
     let mut significant = children.iter().filter(|child| child.spec().significant);

@@ -242,7 +242,8 @@ fn spawn_from(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, numb
         supervisors(&root, &mut found);
     }
     found.retain(|slot| {
-        let spec = slot.spec().as_supervisor();
+        let spec = slot.spec();
+        let spec = spec.as_supervisor();
         spec.is_some_and(|spec| spec.template.is_some())
     });
     let Some(parent) = rng.choice(found) else {

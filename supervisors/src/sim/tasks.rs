@@ -17,7 +17,8 @@ const LONG_MS: u64 = 400;
 
 /// Whether this is a supervisor of tasks.
 pub(super) fn has_tasks(slot: &crate::slot::Slot) -> bool {
-    let spec = slot.spec().as_supervisor();
+    let spec = slot.spec();
+    let spec = spec.as_supervisor();
     let template = spec.and_then(|spec| spec.template.as_ref());
     let worker = template.and_then(|template| template.child.as_worker());
     worker.is_some_and(|worker| worker.kind == TASK)

@@ -7,23 +7,31 @@
 //! holds its own children, under the group strategies it holds the whole supervisor, as OTP's does.
 
 mod jobs;
+pub(crate) mod reload;
 mod requests;
 mod restarts;
 mod settle;
 mod significant;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(crate) use self::reload::Reload;
+use self::reload::Trial;
 use super::backoff::pause;
 use crate::exit::{ExitKind, ExitReason};
 use crate::intensity::Window;
 use crate::path::ChildId;
 use crate::planner::{Member, comes_back, plan};
 use crate::slot::{Response, SlotState};
-use crate::spec::{AutoShutdown, Backoff, ChildSpec, Restart, Shutdown, Strategy, SupervisorSpec};
+use crate::spec::{
+    AutoShutdown, Backoff, ChildKind, ChildSpec, Restart, Shutdown, Strategy, SupervisorSpec,
+    Template,
+};
 
 /// A child: its place in the start order. Never used twice in one life of a supervisor.
 pub(crate) type Key = u64;
@@ -56,35 +64,6 @@ pub(crate) enum Role {
     MortalRoot,
     /// Any other.
     Sub,
-}
-
-/// What the core knows of a child's spec.
-#[derive(Debug, Clone)]
-pub(crate) struct Facts {
-    pub(crate) id: ChildId,
-    pub(crate) restart: Restart,
-    pub(crate) essential: bool,
-    pub(crate) significant: bool,
-    /// Whether it is stopped by a kill.
-    pub(crate) brutal_kill: bool,
-    pub(crate) backoff: Option<Box<Backoff>>,
-    pub(crate) needs: Box<[ChildId]>,
-    pub(crate) is_supervisor: bool,
-}
-
-impl From<&ChildSpec> for Facts {
-    fn from(spec: &ChildSpec) -> Self {
-        Self {
-            id: spec.id.clone(),
-            restart: spec.restart,
-            essential: spec.essential,
-            significant: spec.significant,
-            brutal_kill: spec.shutdown == Shutdown::BrutalKill,
-            backoff: spec.backoff.map(Box::new),
-            needs: spec.needs.as_slice().into(),
-            is_supervisor: spec.as_supervisor().is_some(),
-        }
-    }
 }
 
 /// What happens to a supervisor.
@@ -131,11 +110,23 @@ pub(crate) enum Request {
         id: ChildId,
     },
     Spawn {
-        facts: Facts,
+        spec: Arc<ChildSpec>,
     },
     /// Children of a template; each is answered for itself.
     SpawnMany {
-        facts: Vec<Facts>,
+        specs: Vec<Arc<ChildSpec>>,
+    },
+    /// To be another supervisor from here on.
+    Reload(Box<Reload>),
+    /// Children that are to be added, to be started beside those that run.
+    Prepare {
+        specs: Vec<Arc<ChildSpec>>,
+    },
+    /// What was prepared is not to be.
+    Undo {
+        ids: Vec<ChildId>,
+        /// What it failed of, which is then the answer.
+        error: Option<RequestError>,
     },
     Suspend {
         id: ChildId,
@@ -178,6 +169,8 @@ pub enum Done {
     Suspended,
     /// It takes messages.
     Resumed,
+    /// It is as it was asked to be.
+    Reloaded,
     /// What became of each of many, in the order they were asked for.
     Each(Vec<Result<Self, RequestError>>),
 }
@@ -218,6 +211,14 @@ pub enum RequestError {
     /// Its start failed.
     #[error("its start failed ({0})")]
     StartFailed(ExitReason),
+    /// The start of a child that was to be added failed.
+    #[error("`{id}` failed to start ({reason})")]
+    ChildFailed {
+        /// Which.
+        id: ChildId,
+        /// Why.
+        reason: ExitReason,
+    },
     /// Whoever asks is part of what is to be stopped, or still starts below the supervisor that is asked.
     #[error(
         "whoever asks would wait for itself: it is part of what it wants stopped, or has not started yet"
@@ -342,6 +343,27 @@ pub(crate) enum Effect {
     Delete {
         key: Key,
     },
+    /// Make the slot of a child.
+    Add {
+        key: Key,
+        spec: Arc<ChildSpec>,
+    },
+    /// A child has another place in the order.
+    Move {
+        from: Key,
+        to: Key,
+    },
+    /// Give the slot of a child another spec; if it `marks`, the state that it has now is kept for the way back.
+    Respec {
+        key: Key,
+        spec: Arc<ChildSpec>,
+        marks: bool,
+    },
+    /// Give it its former spec back, and the state that it had then.
+    RollBack {
+        key: Key,
+        spec: Arc<ChildSpec>,
+    },
     /// Take in the next slot of the spawn whose ticket this is; without a key, let it go.
     Adopt {
         key: Option<Key>,
@@ -380,9 +402,8 @@ enum Status {
     Member,
 }
 
-#[derive(Debug)]
 struct Child {
-    facts: Facts,
+    spec: Arc<ChildSpec>,
     needs: Box<[Key]>,
     status: Status,
     incarnation: u64,
@@ -393,6 +414,37 @@ struct Child {
     condemned: bool,
     /// Whether, while it waits, its state says `stopped`.
     shown_stopped: bool,
+    /// Goes for good as soon as it is down.
+    is_leaving: bool,
+    /// Somebody stopped it.
+    by_hand: bool,
+    /// Its start was given up for a reload, which starts it.
+    skipped: bool,
+    /// When its pause is over.
+    due: Option<Instant>,
+    /// The changes of its settings that are on probation.
+    trial: Option<Box<Trial>>,
+}
+
+impl fmt::Debug for Child {
+    /// Not all of its spec, which is much.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = [
+            (self.condemned, "condemned"),
+            (self.is_leaving, "leaving"),
+            (self.by_hand, "by hand"),
+            (self.skipped, "skipped"),
+            (self.spec.begins_stopped, "begins stopped"),
+        ];
+        let flags = flags.into_iter().filter(|(is_so, _)| *is_so);
+        let flags: Vec<&str> = flags.map(|(_, flag)| flag).collect();
+        let (id, status, needs) = (&self.spec.id, &self.status, &self.needs);
+        write!(
+            f,
+            "{id} {:?} {status:?} needs {needs:?} {flags:?}",
+            self.spec.restart
+        )
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -410,6 +462,11 @@ enum Purpose {
     AskSpawnMany(Ticket, Vec<Result<Key, RequestError>>),
     AskStop(Ticket, Key),
     Release(Ticket, usize),
+    Reload(Ticket),
+    /// With the keys of what is to be added.
+    Prepare(Ticket, Vec<Key>),
+    /// With what is answered then.
+    Undo(Ticket, Result<Done, RequestError>),
     /// Needs are met again.
     Settle,
     /// A need is down for good.
@@ -427,7 +484,10 @@ impl Purpose {
             | Self::AskSpawn(ticket, _)
             | Self::AskSpawnMany(ticket, _)
             | Self::AskStop(ticket, _)
-            | Self::Release(ticket, _) => Some(*ticket),
+            | Self::Release(ticket, _)
+            | Self::Reload(ticket)
+            | Self::Prepare(ticket, _)
+            | Self::Undo(ticket, _) => Some(*ticket),
             _ => None,
         }
     }
@@ -446,8 +506,8 @@ enum Phase {
 pub(crate) struct Core {
     role: Role,
     strategy: Strategy,
-    /// Its children are made from a template: how many there may be.
-    template: Option<Option<usize>>,
+    /// What its children are made from, if they come and go.
+    template: Option<Arc<Template>>,
     auto_shutdown: AutoShutdown,
     window: Window,
     children: BTreeMap<Key, Child>,
@@ -462,6 +522,8 @@ pub(crate) struct Core {
     /// Whether the window changed since somebody asked.
     charged: bool,
     began: bool,
+    /// A reload waits for jobs to be done: no other begins before it.
+    reload_waits: bool,
     deferred: VecDeque<Input>,
     effects: Vec<Effect>,
     now: Instant,
@@ -478,7 +540,7 @@ impl Core {
                 Some(_) => Strategy::OneForOne,
                 None => spec.strategy,
             },
-            template: spec.template.as_ref().map(|template| template.max_children),
+            template: spec.template.clone(),
             auto_shutdown: spec.auto_shutdown,
             window: Window::new(spec.intensity, spec.period),
             children: BTreeMap::new(),
@@ -491,6 +553,7 @@ impl Core {
             safe: false,
             charged: false,
             began: false,
+            reload_waits: false,
             deferred: VecDeque::new(),
             effects: Vec::new(),
             now,
@@ -499,7 +562,7 @@ impl Core {
         };
         for child in &spec.children {
             // A need that is no earlier sibling was a fault of the file; here it would only wait for ever.
-            core.add(Facts::from(&**child));
+            core.add(Arc::clone(child));
         }
         // Made in one go its nodes are full; grown in order they are little more than half.
         core.children = std::mem::take(&mut core.children).into_iter().collect();
@@ -526,8 +589,11 @@ impl Core {
         let was_job = matches!(input, Input::JobDone { .. });
         self.feed(input, rng);
         if was_job {
-            for input in std::mem::take(&mut self.deferred) {
-                self.feed(input, rng);
+            for _ in 0..self.deferred.len() {
+                // One by one: what one of them does may give the others new keys.
+                if let Some(input) = self.deferred.pop_front() {
+                    self.feed(input, rng);
+                }
             }
         }
         self.settle();
@@ -586,7 +652,9 @@ impl Core {
 
     fn is_group_held(&self) -> bool {
         !self.jobs.is_empty()
-            && (self.phase == Phase::Booting || self.strategy() != Strategy::OneForOne)
+            && (self.phase == Phase::Booting
+                || self.reload_waits
+                || self.strategy() != Strategy::OneForOne)
     }
 
     /// In safe mode every essential child stands for itself.
@@ -598,10 +666,10 @@ impl Core {
         }
     }
 
-    fn add(&mut self, facts: Facts) -> Key {
+    fn add(&mut self, spec: Arc<ChildSpec>) -> Key {
         let key = self.next_key;
         self.next_key += 1;
-        let needs: Box<[Key]> = facts
+        let needs: Box<[Key]> = spec
             .needs
             .iter()
             .filter_map(|id| self.by_id.get(id).copied())
@@ -609,11 +677,11 @@ impl Core {
         if !needs.is_empty() {
             self.watched.insert(key);
         }
-        self.by_id.insert(facts.id.clone(), key);
+        self.by_id.insert(spec.id.clone(), key);
         self.children.insert(
             key,
             Child {
-                facts,
+                spec,
                 needs,
                 status: Status::Waiting,
                 incarnation: 0,
@@ -622,6 +690,11 @@ impl Core {
                 up_since: None,
                 condemned: false,
                 shown_stopped: false,
+                is_leaving: false,
+                by_hand: false,
+                skipped: false,
+                due: None,
+                trial: None,
             },
         );
         self.answer_needs(key);
@@ -630,14 +703,14 @@ impl Core {
 
     /// A child that was deleted and is added again is what those need that named its id.
     fn answer_needs(&mut self, key: Key) {
-        let Some(id) = self.children.get(&key).map(|child| child.facts.id.clone()) else {
+        let Some(id) = self.children.get(&key).map(|child| child.spec.id.clone()) else {
             return;
         };
         for watched in &self.watched {
             let Some(child) = self.children.get_mut(watched) else {
                 continue;
             };
-            for (need, named) in child.needs.iter_mut().zip(&child.facts.needs) {
+            for (need, named) in child.needs.iter_mut().zip(&child.spec.needs) {
                 if *named == id && *watched != key {
                     *need = key;
                 }
@@ -647,7 +720,10 @@ impl Core {
 
     fn remove(&mut self, key: Key) {
         if let Some(child) = self.children.remove(&key) {
-            self.by_id.remove(&child.facts.id);
+            // Another of the same id may have taken its place.
+            if self.by_id.get(&child.spec.id) == Some(&key) {
+                self.by_id.remove(&child.spec.id);
+            }
             self.watched.remove(&key);
             self.effects.push(Effect::Delete { key });
         }
@@ -666,6 +742,9 @@ impl Core {
         child.generation += 1;
         child.status = status;
         child.shown_stopped = false;
+        if child.status == Status::Waiting {
+            self.watched.insert(key);
+        }
         if let Some(state) = state {
             self.effects.push(Effect::State { key, state });
         }
@@ -677,6 +756,11 @@ impl Core {
             child.generation += 1;
             child.status = Status::Down(SlotState::Stopped);
         }
+    }
+
+    /// Which child is called `id`.
+    pub(crate) fn key_of(&self, id: &ChildId) -> Option<Key> {
+        self.by_id.get(id).copied()
     }
 
     fn status(&self, key: Key) -> Option<&Status> {

@@ -69,24 +69,14 @@ impl State {
         reason: ExitReason,
         myself: &ActorRef<SupervisorMessage>,
     ) {
-        let is_its = |slot: &Slot| {
-            slot.life()
-                .is_some_and(|current| Arc::ptr_eq(&current, life))
-        };
-        let found = self.slot.supervisor().and_then(|body| {
-            let children = body.children.read();
-            let mut children = children.iter();
-            let found = children.find(|(_, slot)| is_its(slot));
-            found.map(|(key, slot)| (*key, Arc::clone(slot)))
-        });
-        let Some((key, slot)) = found else {
+        let Some((key, slot)) = self.child_of(life) else {
             return;
         };
         if life.has_ended() || !cut_off(&slot, life, reason.clone()) {
             return;
         }
         if slot.incarnation() == life.incarnation() {
-            self.ended(key, life, myself);
+            self.ended(life, myself);
         } else {
             // It is being started, by a job that has to hear why it failed.
             self.jobs

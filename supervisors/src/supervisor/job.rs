@@ -222,10 +222,9 @@ impl Job {
     }
 
     /// Whom a child tells of its end.
-    fn above(&self, key: Key) -> Above {
+    fn above(&self) -> Above {
         Above {
             supervisor: self.supervisor.clone(),
-            key,
         }
     }
 
@@ -246,7 +245,7 @@ impl Job {
             Body::Supervisor(_) => tokio::select! {
                 biased;
                 interrupt = self.interrupted(key) => Err(interrupt),
-                spawned = within(slot, start_below(slot, &life, self.above(key))) => {
+                spawned = within(slot, start_below(slot, &life, self.above())) => {
                     spawned.map_err(Outcome::Failed)
                 }
             },
@@ -283,8 +282,8 @@ impl Job {
         worker: &dyn WorkerBody,
         life: &Arc<Life>,
     ) -> Result<Spawned, Outcome> {
-        let attempt = worker.spawn(Arc::clone(slot), Arc::clone(life), self.above(key));
-        let started = slot.kernel().spawn_start(worker, life, attempt);
+        let attempt = worker.spawn(Arc::clone(slot), Arc::clone(life), self.above());
+        let started = slot.kernel().spawn_start(slot, life, attempt);
         let mut task = started.map_err(Outcome::Failed)?;
         let mut answered = false;
         let joined = async {

@@ -163,7 +163,7 @@ async fn s236_the_whole_spec_of_a_child_can_be_read() {
 
     let slot = tree.kernel.registry().get(&path("/a")).unwrap();
 
-    assert_eq!(**slot.spec(), given);
+    assert_eq!(*slot.spec(), given);
     assert_eq!(slot.spec().start_timeout, Some(ChildSpec::START_TIMEOUT));
 }
 

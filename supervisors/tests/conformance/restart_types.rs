@@ -134,7 +134,7 @@ async fn s070_a_transient_child_that_ended_is_brought_back_under_its_spec() {
 
     assert_eq!(tree.ping("/a").await, 2);
     assert_eq!(
-        *tree.kernel.registry().get(&path("/a")).unwrap().spec(),
+        tree.kernel.registry().get(&path("/a")).unwrap().spec(),
         spec
     );
 }

@@ -249,8 +249,8 @@ async fn s083_s153_only_the_one_that_crashed_is_replaced_with_its_own_settings()
 
     assert_eq!((tree.incarnation("/s/b"), counts(&tree)), (1, [2, 2, 0, 2]));
     let slot = tree.kernel.registry().get(&path("/s/a")).unwrap();
-    let settings = &slot.spec().as_worker().unwrap().settings;
-    assert_eq!(settings, &json!({ "stop_takes_ms": 1 }));
+    let settings = slot.settings();
+    assert_eq!(settings, json!({ "stop_takes_ms": 1 }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -603,7 +603,8 @@ async fn s175_s178_a_template_is_one_for_one_whatever_else_is_said_and_has_the_d
     assert_eq!(tree.incarnation("/s/b"), 1);
     let defaults = SupervisorSpec {
         template: tree.kernel.registry().get(&path(POOL)).and_then(|slot| {
-            let supervisor = slot.spec().as_supervisor()?;
+            let spec = slot.spec();
+            let supervisor = spec.as_supervisor()?;
             supervisor.template.clone()
         }),
         ..SupervisorSpec::default()

@@ -83,7 +83,7 @@ async fn a_target_that_does_not_run_is_down_at_once() {
     tree.kernel.stop(&path("/right/stopped")).await.unwrap();
     tree.kernel.stop(&path("/right/deleted")).await.unwrap();
     let spec = tree.kernel.registry().get(&path("/right/deleted")).unwrap();
-    let spec = (**spec.spec()).clone();
+    let spec = (*spec.spec()).clone();
     tree.kernel.delete(&path("/right/deleted")).await.unwrap();
     tree.kernel.spawn(&path("/right"), spec).await.unwrap();
 

@@ -14,7 +14,10 @@ impl Core {
         }
         let first = matches!(
             purpose,
-            Purpose::Boot | Purpose::AskSpawn(..) | Purpose::AskSpawnMany(..)
+            Purpose::Boot
+                | Purpose::AskSpawn(..)
+                | Purpose::AskSpawnMany(..)
+                | Purpose::Prepare(..)
         );
         let at_once = self.template.is_some() && matches!(purpose, Purpose::Last);
         let brutal = matches!(&self.phase, Phase::Ending { brutal: true, .. });
@@ -85,7 +88,7 @@ impl Core {
                 let has_backoff = self
                     .children
                     .get(key)
-                    .is_some_and(|child| child.facts.backoff.is_some());
+                    .is_some_and(|child| child.spec.backoff.is_some());
                 self.start_step(*key, &ready, tolerate_backoff && has_backoff)
             })
             .collect()
@@ -93,6 +96,13 @@ impl Core {
 
     pub(super) fn begin(&mut self, safe: Option<String>) {
         let mut keys: Vec<Key> = self.children.keys().copied().collect();
+        keys.retain(|key| {
+            let stopped = self.begins_stopped(*key);
+            if stopped {
+                self.set(*key, Status::Down(SlotState::Stopped));
+            }
+            !stopped
+        });
         if let Some(why) = safe {
             self.safe = true;
             self.effects.push(Effect::Safe(Some(why)));
@@ -111,6 +121,12 @@ impl Core {
         } else {
             self.run(Purpose::Boot, steps);
         }
+    }
+
+    pub(super) fn begins_stopped(&self, key: Key) -> bool {
+        self.children
+            .get(&key)
+            .is_some_and(|child| child.spec.begins_stopped)
     }
 
     pub(super) fn boot_steps(&mut self, keys: &[Key]) -> Vec<Step> {
@@ -187,6 +203,12 @@ impl Core {
             Purpose::AskSpawn(ticket, key) => self.spawned(ticket, key, failures),
             Purpose::AskSpawnMany(ticket, asked) => self.spawned_many(ticket, asked, failures),
             Purpose::AskStop(ticket, key) => self.asked_stop(ticket, key),
+            Purpose::Reload(ticket) => {
+                self.answer(ticket, Ok(Done::Reloaded));
+                self.crash_all(failures, rng);
+            }
+            Purpose::Prepare(ticket, added) => self.prepared(ticket, added, failures, rng),
+            Purpose::Undo(ticket, result) => self.answer(ticket, result),
             Purpose::Release(ticket, count) => {
                 self.answer(ticket, Ok(Done::Released { count }));
                 self.crash_all(failures, rng);
@@ -259,7 +281,8 @@ impl Core {
         self.record_stop(key, reason);
         match purpose {
             Purpose::Last => self.set_at_end(key),
-            _ if self.vanishes(key) => self.remove(key),
+            _ if self.vanishes(key) && !matches!(purpose, Purpose::Reload(_)) => self.remove(key),
+            _ if self.is_leaving(key) => self.remove(key),
             Purpose::Quarantine => {
                 if let Some(child) = self.children.get_mut(&key) {
                     child.condemned = false;
@@ -268,7 +291,13 @@ impl Core {
             }
             Purpose::Unsettle => self.set(key, Status::Waiting),
             // Stopped with its group and not started with it: a need of it is not there.
-            Purpose::Restart | Purpose::AskStart(..) | Purpose::AskRestart(..) => {
+            Purpose::Reload(_) if self.begins_stopped(key) => {
+                self.set(key, Status::Down(SlotState::Stopped));
+            }
+            Purpose::Restart
+            | Purpose::AskStart(..)
+            | Purpose::AskRestart(..)
+            | Purpose::Reload(_) => {
                 self.set(key, Status::Waiting);
             }
             Purpose::AskStop(_, asked) if *asked != key => self.set(key, Status::Waiting),
@@ -280,7 +309,7 @@ impl Core {
     /// Notes the end of a child that was stopped, or was to be. Only what is stopped by a kill may end by one.
     pub(super) fn record_stop(&mut self, key: Key, reason: &ExitReason) {
         let is_brutal = matches!(&self.phase, Phase::Ending { brutal: true, .. });
-        let is_killed = |child: &Child| is_brutal || child.facts.brutal_kill;
+        let is_killed = |child: &Child| is_brutal || child.spec.shutdown == Shutdown::BrutalKill;
         let in_order = reason.kind.is_clean()
             || reason.kind == ExitKind::Killed && self.children.get(&key).is_some_and(is_killed);
         let response = if in_order {
@@ -294,7 +323,7 @@ impl Core {
     pub(super) fn restart_type(&self, key: Key) -> Restart {
         self.children
             .get(&key)
-            .map(|child| child.facts.restart)
+            .map(|child| child.spec.restart)
             .unwrap_or_default()
     }
 
@@ -306,6 +335,12 @@ impl Core {
             return is_temporary;
         }
         self.template.is_some() || is_temporary
+    }
+
+    fn is_leaving(&self, key: Key) -> bool {
+        self.children
+            .get(&key)
+            .is_some_and(|child| child.is_leaving)
     }
 
     pub(super) fn record(

@@ -79,6 +79,7 @@ impl Core {
         self.answer(ticket, Ok(Done::Stopped));
         if let Some(child) = self.children.get_mut(&key) {
             child.attempts = 0;
+            child.by_hand = true;
         }
     }
 
@@ -88,8 +89,13 @@ impl Core {
             return;
         }
         let id = match &request {
-            Request::Spawn { facts } => return self.ask_spawn(ticket, facts.clone(), request),
-            Request::SpawnMany { facts } => return self.ask_spawn_many(ticket, facts.clone()),
+            Request::Spawn { spec } => return self.ask_spawn(ticket, Arc::clone(spec), request),
+            Request::SpawnMany { specs } => return self.ask_spawn_many(ticket, specs.clone()),
+            Request::Reload(reload) => return self.ask_reload(ticket, (**reload).clone()),
+            Request::Prepare { specs } => return self.ask_prepare(ticket, specs.clone()),
+            Request::Undo { ids, error } => {
+                return self.ask_undo(ticket, ids.clone(), error.clone());
+            }
             Request::Release { id: None } => return self.ask_release_all(ticket, request),
             Request::Release { id: Some(id) }
             | Request::Kill { id, .. }
@@ -123,7 +129,8 @@ impl Core {
                 Request::Delete { .. } => self.ask_delete(ticket, key),
                 Request::Release { .. } => self.ask_release(ticket, key),
                 Request::Suspend { suspend, .. } => self.ask_suspend(ticket, key, suspend),
-                Request::Kill { .. } | Request::Spawn { .. } | Request::SpawnMany { .. } => {}
+                // Handled above.
+                _ => {}
             }
         }
     }
@@ -243,7 +250,7 @@ impl Core {
 
     pub(super) fn is_in_backoff(&self, key: Key) -> bool {
         self.children.get(&key).is_some_and(|child| {
-            child.facts.backoff.is_some() && matches!(child.status, Status::Due { .. })
+            child.spec.backoff.is_some() && matches!(child.status, Status::Due { .. })
         })
     }
 
@@ -253,6 +260,7 @@ impl Core {
             return;
         };
         child.condemned = false;
+        child.by_hand = false;
         child.attempts = 0;
         let before = match child.status {
             Status::Down(SlotState::Quarantined) => SlotState::Quarantined,
@@ -280,7 +288,7 @@ impl Core {
         let child = self.children.get(&key);
         let mut needs = child
             .into_iter()
-            .flat_map(|child| child.needs.iter().zip(&child.facts.needs));
+            .flat_map(|child| child.needs.iter().zip(&child.spec.needs));
         let unmet = needs
             .find(|(need, _)| !self.is_up(**need))
             .map(|(_, id)| id.clone());
@@ -326,22 +334,21 @@ impl Core {
     }
 
     /// The need of a new child that, directly or not, names the new child.
-    pub(super) fn needs_each_other(&self, facts: &Facts) -> Option<ChildId> {
-        facts
-            .needs
+    pub(super) fn needs_each_other(&self, spec: &ChildSpec) -> Option<ChildId> {
+        spec.needs
             .iter()
             .find(|need| {
                 let mut named: Vec<&ChildId> = vec![*need];
                 let mut seen = BTreeSet::new();
                 while let Some(id) = named.pop() {
-                    if *id == facts.id {
+                    if *id == spec.id {
                         return true;
                     }
                     let child = self.by_id.get(id).and_then(|key| self.children.get(key));
                     if seen.insert(id)
                         && let Some(child) = child
                     {
-                        named.extend(&child.facts.needs);
+                        named.extend(&child.spec.needs);
                     }
                 }
                 false
@@ -349,22 +356,22 @@ impl Core {
             .cloned()
     }
 
-    pub(super) fn ask_spawn(&mut self, ticket: Ticket, facts: Facts, request: Request) {
-        if let Some(error) = self.no_place(&facts.id) {
+    pub(super) fn ask_spawn(&mut self, ticket: Ticket, spec: Arc<ChildSpec>, request: Request) {
+        if let Some(error) = self.no_place(&spec.id) {
             self.answer(ticket, Err(error));
-        } else if let Some(need) = facts
+        } else if let Some(need) = spec
             .needs
             .iter()
             .find(|need| !self.by_id.contains_key(*need))
         {
             let need = need.clone();
             self.answer(ticket, Err(RequestError::NoSuchNeed(need)));
-        } else if let Some(need) = self.needs_each_other(&facts) {
+        } else if let Some(need) = self.needs_each_other(&spec) {
             self.answer(ticket, Err(RequestError::NeedsEachOther(need)));
         } else if self.is_group_held() {
             self.defer(ticket, request);
         } else {
-            let key = self.add(facts);
+            let key = self.add(spec);
             let adopt = Effect::Adopt {
                 key: Some(key),
                 ticket,
@@ -388,23 +395,23 @@ impl Core {
         if self.bug == Some(crate::bug::Bug::ForgetsMaxChildren) {
             return None;
         }
-        let max = self.template.flatten()?;
+        let max = self.template.as_ref()?.max_children?;
         (self.children.len() >= max).then_some(RequestError::MaxChildren(max))
     }
 
-    fn ask_spawn_many(&mut self, ticket: Ticket, facts: Vec<Facts>) {
+    fn ask_spawn_many(&mut self, ticket: Ticket, specs: Vec<Arc<ChildSpec>>) {
         if self.is_group_held() {
-            return self.defer(ticket, Request::SpawnMany { facts });
+            return self.defer(ticket, Request::SpawnMany { specs });
         }
-        let mut asked = Vec::with_capacity(facts.len());
-        let mut steps = Vec::with_capacity(facts.len());
-        for facts in facts {
-            if let Some(error) = self.no_place(&facts.id) {
+        let mut asked = Vec::with_capacity(specs.len());
+        let mut steps = Vec::with_capacity(specs.len());
+        for spec in specs {
+            if let Some(error) = self.no_place(&spec.id) {
                 self.effects.push(Effect::Adopt { key: None, ticket });
                 asked.push(Err(error));
                 continue;
             }
-            let key = self.add(facts);
+            let key = self.add(spec);
             let adopt = Effect::Adopt {
                 key: Some(key),
                 ticket,
@@ -423,7 +430,8 @@ impl Core {
     /// Has a child take no messages, or take them again; that it does already is fine, as in OTP (`sys:suspend`).
     fn ask_suspend(&mut self, ticket: Ticket, key: Key, suspend: bool) {
         let child = self.children.get(&key);
-        let result = match child.map(|child| (&child.status, child.facts.is_supervisor)) {
+        let result = match child.map(|child| (&child.status, child.spec.as_supervisor().is_some()))
+        {
             Some((_, true)) => Err(RequestError::NotAWorker),
             Some((Status::Up { .. }, false)) => {
                 self.effects.push(Effect::Suspend { key, suspend });

@@ -48,13 +48,13 @@ impl Core {
             || self
                 .children
                 .get(&key)
-                .is_some_and(|child| child.facts.backoff.is_some())
+                .is_some_and(|child| child.spec.backoff.is_some())
     }
 
     pub(super) fn is_essential(&self, key: Key) -> bool {
         self.children
             .get(&key)
-            .is_some_and(|child| child.facts.essential)
+            .is_some_and(|child| child.spec.essential)
     }
 
     pub(super) fn exited(
@@ -74,12 +74,7 @@ impl Core {
             .up_since
             .take()
             .map_or(Duration::ZERO, |since| self.now.duration_since(since));
-        if child
-            .facts
-            .backoff
-            .as_ref()
-            .is_some_and(|backoff| ran >= backoff.max)
-        {
+        if child.spec.backoff.is_some_and(|backoff| ran >= backoff.max) {
             child.attempts = 0;
         }
         if matches!(self.phase, Phase::Ending { .. } | Phase::Ended) {
@@ -135,6 +130,13 @@ impl Core {
             self.ended_for_good(key, reason, true);
             return;
         }
+        if self.roll_back(key, reason, failed_start) {
+            // Whoever changed its settings has caused this, and no budget pays for it.
+            self.set(key, Status::Member);
+            self.wait(key, Duration::ZERO);
+            self.stop_group(key);
+            return;
+        }
         let is_kernels = matches!(self.role, Role::Top | Role::Services);
         let uncounted = self.safe || is_kernels;
         let fallback = if is_kernels {
@@ -152,12 +154,7 @@ impl Core {
         let Some(child) = self.children.get_mut(&key) else {
             return;
         };
-        let backoff = child
-            .facts
-            .backoff
-            .as_deref()
-            .copied()
-            .or_else(|| uncounted.then_some(fallback));
+        let backoff = child.spec.backoff.or_else(|| uncounted.then_some(fallback));
         let pause = backoff.map_or(Duration::ZERO, |backoff| {
             pause(&backoff, child.attempts, rng)
         });
@@ -186,6 +183,7 @@ impl Core {
             return;
         };
         child.generation += 1;
+        child.due = Some(self.now + pause);
         let generation = child.generation;
         child.status = Status::Due { generation };
         let state = if pause.is_zero() {
@@ -208,7 +206,7 @@ impl Core {
             .iter()
             .map(|(key, child)| Member {
                 key: *key,
-                restart: child.facts.restart,
+                restart: child.spec.restart,
                 is_up: matches!(child.status, Status::Up { .. }),
                 is_quarantined: condemned_or_quarantined(child),
             })
@@ -293,11 +291,11 @@ impl Core {
             let Some(child) = self.children.get_mut(&key) else {
                 continue;
             };
-            if !child.facts.essential {
+            if !child.spec.essential {
                 child.condemned = true;
                 self.watched.insert(key);
             } else if child.status == Status::Member || child.status == Status::Waiting {
-                let backoff = child.facts.backoff.as_deref().copied().unwrap_or_default();
+                let backoff = child.spec.backoff.unwrap_or_default();
                 let pause = if key == failed {
                     pause(&backoff, child.attempts, rng)
                 } else {

@@ -17,9 +17,9 @@ impl Core {
         self.settle_condemned(&keys);
         let children = &self.children;
         self.watched.retain(|key| {
-            children
-                .get(key)
-                .is_some_and(|child| child.condemned || !child.needs.is_empty())
+            children.get(key).is_some_and(|child| {
+                child.condemned || !child.needs.is_empty() || child.status == Status::Waiting
+            })
         });
         for key in keys {
             if self.is_held(key) {

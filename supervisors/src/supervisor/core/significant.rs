@@ -38,7 +38,7 @@ impl Core {
         if self.bug == Some(crate::bug::Bug::OutlivesSignificant) {
             return false;
         }
-        let is_significant = |child: &Child| child.facts.significant;
+        let is_significant = |child: &Child| child.spec.significant;
         if !self.children.get(&key).is_some_and(is_significant) {
             return false;
         }
@@ -71,7 +71,7 @@ impl Core {
     pub(super) fn id_text(&self, key: Key) -> String {
         let child = self.children.get(&key);
         child
-            .map(|child| child.facts.id.to_string())
+            .map(|child| child.spec.id.to_string())
             .unwrap_or_default()
     }
 }

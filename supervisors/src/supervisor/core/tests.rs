@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use proptest::prelude::proptest;
+use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
 use super::*;
 use crate::spec::{ChildKind, Template};
@@ -78,7 +78,10 @@ impl Model {
         let roles = [Role::Sub, Role::Root, Role::MortalRoot, Role::Services];
         let template = (rng.u8(..4) == 0).then(|| {
             Arc::new(Template {
-                child: child(&mut rng, 0),
+                child: ChildSpec {
+                    significant: false,
+                    ..child(&mut rng, 0)
+                },
                 max_children: rng.bool().then(|| rng.usize(..=4)),
             })
         });
@@ -171,11 +174,28 @@ impl Model {
                 assert!(self.lives.is_empty(), "{:?} are left behind", self.lives);
             }
             Effect::Began(_) => self.began += 1,
+            Effect::Move { from, to } => self.move_child(from, to),
+            Effect::Add { .. } | Effect::Respec { .. } | Effect::RollBack { .. } => {}
             Effect::State { .. }
             | Effect::Record { .. }
             | Effect::Adopt { .. }
             | Effect::Ending(_)
             | Effect::Safe(_) => {}
+        }
+    }
+
+    fn move_child(&mut self, from: Key, to: Key) {
+        assert!(self.jobs.is_empty(), "{from} moves while a job is at work");
+        if let Some(life) = self.lives.remove(&from) {
+            self.lives.insert(to, life);
+        }
+        if let Some(incarnation) = self.incarnations.remove(&from) {
+            self.incarnations.insert(to, incarnation);
+        }
+        for (key, _) in &mut self.exits {
+            if *key == from {
+                *key = to;
+            }
         }
     }
 
@@ -289,11 +309,11 @@ impl Model {
         let is_heard = core.phase == Phase::Running && !core.is_held(key);
         if !is_heard
             || child.status != (Status::Up { incarnation })
-            || comes_back(child.facts.restart, kind)
+            || comes_back(child.spec.restart, kind)
         {
             return None;
         }
-        if !child.facts.significant || core.auto_shutdown == AutoShutdown::Never {
+        if !child.spec.significant || core.auto_shutdown == AutoShutdown::Never {
             return Some(false);
         }
         if core.auto_shutdown == AutoShutdown::AnySignificant {
@@ -302,7 +322,7 @@ impl Model {
         let others = core.children.iter().filter(|(other, _)| **other != key);
         let others: Vec<&Child> = others
             .map(|(_, other)| other)
-            .filter(|other| other.facts.significant)
+            .filter(|other| other.spec.significant)
             .collect();
         let is_down = |other: &&Child| matches!(other.status, Status::Down(state) if state != SlotState::Quarantined);
         let runs =
@@ -323,19 +343,99 @@ impl Model {
     }
 
     /// What is asked to be spawned: under a template all are alike, and stand for themselves.
-    fn facts(&mut self, at: usize) -> Facts {
-        let mut spec = child(&mut self.rng, at);
-        if self.core.template.is_some() {
-            spec.needs.clear();
-            spec.significant = false;
+    fn spec(&mut self, at: usize) -> Arc<ChildSpec> {
+        Arc::new(match &self.core.template {
+            Some(template) => template.child(ChildId::known(IDS[at]), serde_json::Value::Null),
+            None => child(&mut self.rng, at),
+        })
+    }
+
+    /// What the supervisor is to be, as chance has it.
+    fn target(&mut self) -> SupervisorSpec {
+        let template = self.core.template.clone().map(|template| {
+            let mut template = (*template).clone();
+            if let ChildKind::Worker(worker) = &mut template.child.what {
+                worker.settings = serde_json::json!({ "version": self.rng.u8(..3) });
+            }
+            Arc::new(template)
+        });
+        let mut at: Vec<usize> = (0..IDS.len()).collect();
+        self.rng.shuffle(&mut at);
+        at.truncate(self.rng.usize(..=IDS.len()));
+        if self.rng.bool() {
+            at.sort_unstable();
         }
-        Facts::from(&spec)
+        let mut children: Vec<Arc<ChildSpec>> = Vec::new();
+        for at in at.into_iter().filter(|_| template.is_none()) {
+            let id = ChildId::known(IDS[at]);
+            let present = self
+                .core
+                .key_of(&id)
+                .and_then(|key| self.core.children.get(&key));
+            let mut spec = match present {
+                Some(present) if self.rng.bool() => (*present.spec).clone(),
+                _ => child(&mut self.rng, at),
+            };
+            if self.rng.bool()
+                && let ChildKind::Worker(worker) = &mut spec.what
+            {
+                worker.settings = serde_json::json!({ "version": self.rng.u8(..3) });
+                worker.kind = ["none", "other"][self.rng.usize(..2)].to_owned();
+            }
+            spec.needs
+                .retain(|need| children.iter().any(|child| child.id == *need));
+            spec.begins_stopped = self.rng.u8(..8) == 0;
+            children.push(Arc::new(spec));
+        }
+        SupervisorSpec {
+            strategy: self.core.strategy,
+            intensity: self.rng.u32(..20),
+            auto_shutdown: self.core.auto_shutdown,
+            children,
+            template,
+            ..SupervisorSpec::default()
+        }
+    }
+
+    /// A part of a change.
+    fn change(&mut self) -> Request {
+        let target = self.target();
+        if self.core.template.is_none() {
+            let mut specs = target.children.clone();
+            specs.retain(|spec| spec.needs.is_empty());
+            match self.rng.u8(..4) {
+                0 => return Request::Prepare { specs },
+                1 => {
+                    let ids = specs.iter().map(|spec| spec.id.clone());
+                    return Request::Undo {
+                        ids: ids.collect(),
+                        error: None,
+                    };
+                }
+                _ => {}
+            }
+        }
+        self.reload(target)
+    }
+
+    fn reload(&mut self, target: SupervisorSpec) -> Request {
+        let applied = self.core.children.values().filter(|_| self.rng.bool());
+        let applied = applied.map(|child| (child.spec.id.clone(), child.incarnation));
+        let applied = applied.collect();
+        let spec = ChildSpec::supervisor(ChildId::known("s"), target);
+        Request::Reload(Box::new(Reload {
+            spec: Arc::new(spec),
+            applied,
+        }))
     }
 
     fn ask(&mut self) {
         let at = self.rng.usize(..IDS.len());
         let id = ChildId::known(IDS[at]);
-        let request = match self.rng.u8(..10) {
+        // What is spawned while a template waits to change is made from the former one, and stays so.
+        let is_changing = self.core.reload_waits && self.core.template.is_some();
+        let request = match self.rng.u8(..13) {
+            6 | 7 if is_changing => Request::Delete { id },
             0 => Request::Kill {
                 id,
                 reason: ExitReason::killed(),
@@ -345,13 +445,14 @@ impl Model {
             4 => Request::Restart { id },
             5 => Request::Delete { id },
             6 => Request::Spawn {
-                facts: self.facts(at),
+                spec: self.spec(at),
             },
             7 if self.core.template.is_some() => Request::SpawnMany {
-                facts: (0..self.rng.usize(..4))
-                    .map(|more| self.facts((at + more) % IDS.len()))
+                specs: (0..self.rng.usize(..4))
+                    .map(|more| self.spec((at + more) % IDS.len()))
                     .collect(),
             },
+            9 => self.change(),
             8 => Request::Suspend {
                 id,
                 suspend: self.rng.bool(),
@@ -368,7 +469,18 @@ impl Model {
 
     /// One thing happens, as chance has it.
     fn tick(&mut self) {
-        match self.rng.u8(..10) {
+        let what = self.rng.u8(..10);
+        self.happen(what);
+    }
+
+    /// One thing happens that nobody asks for.
+    fn tick_by_itself(&mut self) {
+        let what = self.rng.u8(..8);
+        self.happen(what);
+    }
+
+    fn happen(&mut self, what: u8) {
+        match what {
             0..5 => {
                 if let Some(job) = self.jobs.keys().nth(self.rng.usize(..3)).copied() {
                     self.advance(job);
@@ -423,7 +535,8 @@ impl Model {
             return;
         }
         assert_eq!(core.phase, Phase::Running);
-        if let Some(Some(max)) = core.template {
+        let max = core.template.as_ref();
+        if let Some(max) = max.and_then(|template| template.max_children) {
             assert!(core.children.len() <= max, "{core:?}");
         }
         for (key, child) in &core.children {
@@ -491,6 +604,88 @@ proptest! {
         assert_eq!(model.ended, 1, "{was_over} {:?}", model.core);
         assert!(model.asked.is_empty(), "{:?} {:?}", model.asked, model.core);
         assert!(model.lives.is_empty());
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::testing::cases())]
+
+    /// Whatever crashes between any two steps: what a reload ends with is what was asked for, and what is the same was not
+    /// touched by it.
+    #[test]
+    fn a_reload_comes_to_what_was_asked_for(seed: u64, before in 0_usize..40, after in 0_usize..40) {
+        let mut model = Model::new(seed);
+        model.core.auto_shutdown = AutoShutdown::Never;
+        model.core.window.set_limits(u32::MAX, Duration::from_secs(1));
+        model.feed(Input::Begin { safe: None });
+        for _ in 0..before {
+            model.tick();
+        }
+        model.calm_down();
+        if model.core.phase != Phase::Running || model.core.safe {
+            return Ok(());
+        }
+        let mut target = model.target();
+        target.intensity = u32::MAX;
+        for child in &mut target.children {
+            // So that nothing is rolled back.
+            Arc::make_mut(child).probation = Duration::ZERO;
+        }
+        for child in model.core.children.values_mut() {
+            child.trial = None;
+            if let Some(template) = &model.core.template {
+                child.spec = Arc::new(template.child(child.spec.id.clone(), serde_json::Value::Null));
+            }
+        }
+        if let Some(template) = &mut target.template {
+            Arc::make_mut(template).child.probation = Duration::ZERO;
+        }
+        let untouched: Vec<(ChildId, u64)> = model.core.children.values()
+            .filter(|child| matches!(child.status, Status::Up { .. }))
+            .filter(|child| target.children.contains(&child.spec))
+            .map(|child| (child.spec.id.clone(), child.incarnation))
+            .collect();
+        let wanted = target.clone();
+        let request = model.reload(target);
+        model.asked.insert(u64::MAX);
+        model.feed(Input::Ask { ticket: u64::MAX, request });
+        model.is_calm = after == 0;
+        for _ in 0..after {
+            if model.rng.bool() {
+                model.tick_by_itself();
+            }
+        }
+        model.calm_down();
+        model.check_rest();
+
+        let core = &model.core;
+        if core.template.is_none() {
+            let there: Vec<&ChildId> = core.children.values().map(|child| &child.spec.id).collect();
+            let ids: Vec<&ChildId> = wanted.children.iter()
+                .filter(|spec| spec.restart != Restart::Temporary || there.contains(&&spec.id))
+                .map(|spec| &spec.id)
+                .collect();
+            prop_assert_eq!(there, ids, "{:?} {:?}", core, wanted.children.iter().map(|spec| (&spec.id, spec.restart)).collect::<Vec<_>>());
+            for (child, spec) in core.children.values().map(|child| (child, wanted.children.iter().find(|spec| spec.id == child.spec.id))) {
+                prop_assert_eq!(Some(&child.spec), spec);
+            }
+        } else {
+            let settings = |spec: &ChildSpec| spec.as_worker().map(|worker| worker.settings.clone());
+            for child in core.children.values() {
+                prop_assert_eq!(settings(&child.spec), settings(&wanted.template.as_ref().unwrap().child), "{:?}", core);
+            }
+        }
+        if after == 0 {
+            for (id, incarnation) in untouched {
+                let child = core.key_of(&id).and_then(|key| core.children.get(&key)).unwrap();
+                prop_assert_eq!(child.incarnation, incarnation, "{} was touched: {:?}", id, core);
+            }
+            for child in core.children.values() {
+                let is_up = matches!(child.status, Status::Up { .. } | Status::Waiting | Status::Down(SlotState::Ignored));
+                let was_down = matches!(child.status, Status::Down(_));
+                prop_assert!(is_up || was_down, "{:?}", core);
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 use tokio::time::{Instant, sleep_until};
 
 use super::*;
-use crate::spec::RunsOn;
+use crate::spec::{RunsOn, WorkerSpec};
 
 /// How many steps go over at once.
 pub(super) const STEPS_MAX: usize = 64;
@@ -128,7 +128,9 @@ impl Job {
                 (Way::Up, Step::Start { .. }) => {
                     // What is more impatient than a tick is watched step by step.
                     let limit = spec.start_timeout;
-                    worker.runs_on() == RunsOn::Work && limit.is_none_or(|limit| limit > TICK * 2)
+                    let on_work = |worker: &WorkerSpec| worker.runtime == RunsOn::Work;
+                    spec.as_worker().is_some_and(on_work)
+                        && limit.is_none_or(|limit| limit > TICK * 2)
                 }
                 (Way::Down, Step::Stop { .. }) => match spec.shutdown {
                     Shutdown::Infinity => !self.manner.brutal,
@@ -307,7 +309,6 @@ async fn starts(
         slot.set_state(state);
         let above = Above {
             supervisor: supervisor.clone(),
-            key,
         };
         let spawn = worker.spawn(Arc::clone(&slot), Arc::clone(&life), above);
         let spawned = AssertUnwindSafe(spawn).catch_unwind().await;

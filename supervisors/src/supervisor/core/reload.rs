@@ -1,0 +1,638 @@
+//! A reload: from what the supervisor supervises to what it is to supervise, in one job.
+//!
+//! It is declarative: it says what is to be, not what is to be done, and what differs is found when its turn has come.
+//! So a crash, a request or a restart of the supervisor between any two steps of a change only changes what is left to do.
+//! What is the same is not touched.
+
+use super::*;
+use crate::spec::{SupervisorSpec, WorkerSpec};
+
+/// What a supervisor is to be from here on.
+#[derive(Debug, Clone)]
+pub(crate) struct Reload {
+    /// Its own spec.
+    pub(crate) spec: Arc<ChildSpec>,
+    /// The lives that have taken their new settings already, by the child they are of.
+    pub(crate) applied: BTreeMap<ChildId, u64>,
+}
+
+/// What is to be done about a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Touch {
+    /// Its spec is another, which it lives with.
+    Respec,
+    /// Its spec is another, which only its next life can have.
+    Restart,
+    /// It is another child under the same id.
+    Replace,
+    /// It is new.
+    Add,
+    /// It is to run, because what somebody did to it is forgotten.
+    Start,
+    /// It is to be down.
+    Stop,
+    /// It is not to be.
+    Remove,
+}
+
+/// How a child is told to change, from one spec to the next, while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nothing differs.
+    None,
+    /// Only what its supervisor and its slot look at.
+    Keys,
+    /// Its settings: it says itself whether it needs a restart.
+    Settings,
+    /// What only a new life can have.
+    Life,
+    /// It is made of something else.
+    Replace,
+}
+
+/// How much of a child differs. A supervisor is looked at as a child here: what it supervises is its own business.
+pub(crate) fn change(old: &ChildSpec, new: &ChildSpec) -> Change {
+    match (&old.what, &new.what) {
+        (ChildKind::Worker(before), ChildKind::Worker(after)) => {
+            if before.kind != after.kind {
+                Change::Replace
+            } else if before.runtime != after.runtime || before.state != after.state {
+                Change::Life
+            } else if before.settings != after.settings {
+                Change::Settings
+            } else if old == new {
+                Change::None
+            } else {
+                Change::Keys
+            }
+        }
+        (ChildKind::Supervisor(before), ChildKind::Supervisor(after)) => {
+            if before.template.is_some() != after.template.is_some() {
+                Change::Replace
+            } else if same_child(old, new) {
+                Change::None
+            } else {
+                Change::Keys
+            }
+        }
+        _ => Change::Replace,
+    }
+}
+
+/// Whether two specs of supervisors say the same of them as children.
+fn same_child(old: &ChildSpec, new: &ChildSpec) -> bool {
+    let bare = |spec: &ChildSpec| ChildSpec {
+        what: ChildKind::Supervisor(SupervisorSpec::default()),
+        ..spec.clone()
+    };
+    bare(old) == bare(new)
+}
+
+/// The child of a template as the next template has it: what was laid over the settings of the old one stays.
+pub(crate) fn of_next_template(child: &ChildSpec, old: &Template, new: &Template) -> ChildSpec {
+    let settings = |spec: &ChildSpec| {
+        spec.as_worker()
+            .map(|worker: &WorkerSpec| worker.settings.clone())
+    };
+    let laid = match (settings(&old.child), settings(child)) {
+        (Some(below), Some(settings)) => laid_over(&below, &settings),
+        _ => None,
+    };
+    let mut next = new.child(child.id.clone(), laid.unwrap_or_default());
+    next.labels.extend(
+        child
+            .labels
+            .iter()
+            .filter(|(key, _)| !old.child.labels.contains_key(*key))
+            .map(|(key, value)| (key.clone(), value.clone())),
+    );
+    next
+}
+
+/// What has to be laid over `below` to make `settings` of it; nothing if they are the same.
+fn laid_over(below: &serde_json::Value, settings: &serde_json::Value) -> Option<serde_json::Value> {
+    use serde_json::Value;
+    match (below, settings) {
+        (below, settings) if below == settings => None,
+        (Value::Object(below), Value::Object(settings)) => {
+            let laid = settings.iter().filter_map(|(key, value)| {
+                let laid = match below.get(key) {
+                    Some(below) => laid_over(below, value)?,
+                    None => value.clone(),
+                };
+                Some((key.clone(), laid))
+            });
+            Some(Value::Object(laid.collect()))
+        }
+        (_, settings) => Some(settings.clone()),
+    }
+}
+
+impl Core {
+    /// Brings the supervisor to what it is to be; answered when that is done.
+    pub(super) fn ask_reload(&mut self, ticket: Ticket, reload: Reload) {
+        let Some(spec) = reload.spec.as_supervisor() else {
+            return self.answer(ticket, Err(RequestError::NotFound));
+        };
+        let targets = self.targets(spec);
+        let touches = self.touches(spec, &targets, &reload.applied);
+        if self.has_to_wait(&targets, &touches) {
+            self.reload_waits = true;
+            let request = Request::Reload(Box::new(reload));
+            self.deferred.push_back(Input::Ask { ticket, request });
+            return;
+        }
+        self.reload_waits = false;
+        self.take_flags(spec);
+        let mut stops = Vec::new();
+        let mut starts = Vec::new();
+        for (id, touch, target) in touches {
+            self.touch(&id, touch, target, &mut stops, &mut starts);
+        }
+        let moved = self.put_in_order(&targets);
+        for stop in &mut stops {
+            *stop = moved.get(stop).copied().unwrap_or(*stop);
+        }
+        self.find_needs();
+        self.bring_back_members(&mut starts);
+        let key_of = |id: &ChildId| self.by_id.get(id).copied();
+        let mut starts: Vec<Key> = starts.iter().filter_map(key_of).collect();
+        starts.sort_unstable();
+        stops.sort_unstable();
+        self.run_reload(ticket, &stops, &starts);
+    }
+
+    /// What each child is to be, in order: as the spec says, or as its template makes it.
+    fn targets(&self, spec: &SupervisorSpec) -> Vec<Arc<ChildSpec>> {
+        let (Some(old), Some(new)) = (&self.template, &spec.template) else {
+            return spec.children.clone();
+        };
+        let present = self.children.values().map(|child| &child.spec);
+        if old == new {
+            return present.cloned().collect();
+        }
+        present
+            .map(|child| Arc::new(of_next_template(child, old, new)))
+            .collect()
+    }
+
+    fn touches(
+        &self,
+        spec: &SupervisorSpec,
+        targets: &[Arc<ChildSpec>],
+        applied: &BTreeMap<ChildId, u64>,
+    ) -> Vec<(ChildId, Touch, Option<Arc<ChildSpec>>)> {
+        let mut touches = Vec::new();
+        if spec.template.is_none() {
+            let wanted: BTreeSet<&ChildId> = targets.iter().map(|target| &target.id).collect();
+            let gone = self
+                .children
+                .values()
+                .filter(|child| !child.is_leaving && !wanted.contains(&child.spec.id));
+            touches.extend(gone.map(|child| (child.spec.id.clone(), Touch::Remove, None)));
+        }
+        for target in targets {
+            let key = self.by_id.get(&target.id);
+            let Some(child) = key.and_then(|key| self.children.get(key)) else {
+                touches.push((target.id.clone(), Touch::Add, Some(Arc::clone(target))));
+                continue;
+            };
+            let has_applied = child.status
+                == applied
+                    .get(&target.id)
+                    .map_or(Status::Waiting, |applied| Status::Up {
+                        incarnation: *applied,
+                    });
+            let touch = match change(&child.spec, target) {
+                Change::Replace => Touch::Replace,
+                _ if target.begins_stopped && !child.spec.begins_stopped => Touch::Stop,
+                Change::None if child.by_hand => Touch::Start,
+                // The same in other words: what a supervisor supervises may differ, and is asked of itself.
+                Change::None if *child.spec == **target => continue,
+                Change::None | Change::Keys => Touch::Respec,
+                Change::Settings if has_applied => Touch::Respec,
+                Change::Settings | Change::Life => Touch::Restart,
+            };
+            touches.push((target.id.clone(), touch, Some(Arc::clone(target))));
+        }
+        touches
+    }
+
+    /// Whether a job is at work on what the reload touches, or on any child if the order changes. A start that is under
+    /// way and would be for nothing is given up.
+    fn has_to_wait(
+        &mut self,
+        targets: &[Arc<ChildSpec>],
+        touches: &[(ChildId, Touch, Option<Arc<ChildSpec>>)],
+    ) -> bool {
+        if self.jobs.is_empty() {
+            return false;
+        }
+        let replaced = touches
+            .iter()
+            .filter(|(_, touch, _)| *touch == Touch::Replace)
+            .map(|(id, ..)| id)
+            .collect();
+        if self.phase == Phase::Booting
+            || self.strategy() != Strategy::OneForOne
+            || self.changes_order(targets, &replaced)
+        {
+            return true;
+        }
+        let mut waits = false;
+        for (id, touch, _) in touches {
+            let Some(key) = self.by_id.get(id).copied() else {
+                continue;
+            };
+            if self.status(key) != Some(&Status::Busy) || *touch == Touch::Respec {
+                continue;
+            }
+            waits = true;
+            if let Some(child) = self.children.get_mut(&key) {
+                child.skipped = true;
+            }
+            self.effects.push(Effect::Skip { key });
+        }
+        waits
+    }
+
+    fn take_flags(&mut self, spec: &SupervisorSpec) {
+        self.strategy = match &spec.template {
+            Some(_) => Strategy::OneForOne,
+            None => spec.strategy,
+        };
+        self.template.clone_from(&spec.template);
+        self.auto_shutdown = spec.auto_shutdown;
+        self.window.set_limits(spec.intensity, spec.period);
+        self.charged = true;
+    }
+
+    fn touch(
+        &mut self,
+        id: &ChildId,
+        touch: Touch,
+        target: Option<Arc<ChildSpec>>,
+        stops: &mut Vec<Key>,
+        starts: &mut Vec<ChildId>,
+    ) {
+        let key = self.by_id.get(id).copied();
+        if let (Some(key), Touch::Remove | Touch::Replace) = (key, touch) {
+            self.let_go(key, stops);
+        }
+        let Some(target) = target else {
+            return;
+        };
+        if matches!(touch, Touch::Add | Touch::Replace) {
+            if self.add_for_reload(target) {
+                starts.push(id.clone());
+            }
+            return;
+        }
+        let Some(key) = key else {
+            return;
+        };
+        let has_new_settings = self.children.get(&key).is_some_and(|child| {
+            let change = change(&child.spec, &target);
+            matches!(change, Change::Settings | Change::Life)
+        });
+        let is_to_start = !target.begins_stopped && self.begins_stopped(key);
+        let is_kept_down = self.safe && !self.is_essential(key);
+        self.respec(key, target, has_new_settings);
+        let Some(child) = self.children.get_mut(&key) else {
+            return;
+        };
+        let was_skipped = std::mem::take(&mut child.skipped);
+        let was_by_hand = std::mem::take(&mut child.by_hand);
+        let is_wanted = is_to_start || was_skipped || was_by_hand && !child.spec.begins_stopped;
+        match child.status {
+            Status::Up { .. } if touch == Touch::Stop => stops.push(key),
+            _ if touch == Touch::Stop => self.set(key, Status::Down(SlotState::Stopped)),
+            Status::Up { .. } if touch == Touch::Restart => {
+                stops.push(key);
+                starts.push(id.clone());
+            }
+            Status::Down(SlotState::Quarantined | SlotState::Ignored)
+                if has_new_settings && !is_kept_down =>
+            {
+                starts.push(id.clone());
+            }
+            Status::Down(SlotState::Stopped) if is_wanted => starts.push(id.clone()),
+            // Its group comes back with it.
+            Status::Due { .. } if has_new_settings => self.wait(key, Duration::ZERO),
+            _ => {}
+        }
+    }
+
+    /// A child leaves: at once if it is down, else with the job.
+    fn let_go(&mut self, key: Key, stops: &mut Vec<Key>) {
+        if self.is_up(key) {
+            if let Some(child) = self.children.get_mut(&key) {
+                child.is_leaving = true;
+            }
+            stops.push(key);
+        } else {
+            self.remove(key);
+        }
+    }
+
+    /// Adds a child; whether it is to be started.
+    pub(super) fn add_for_reload(&mut self, spec: Arc<ChildSpec>) -> bool {
+        let begins_stopped = spec.begins_stopped;
+        let key = self.add(Arc::clone(&spec));
+        self.effects.push(Effect::Add { key, spec });
+        if self.safe && !self.is_essential(key) {
+            self.set(key, Status::Down(SlotState::Quarantined));
+            false
+        } else if begins_stopped {
+            self.set(key, Status::Down(SlotState::Stopped));
+            false
+        } else {
+            true
+        }
+    }
+
+    /// Puts the children in the order of the targets; those that leave stay where they are. Which moved, and where to.
+    fn put_in_order(&mut self, targets: &[Arc<ChildSpec>]) -> BTreeMap<Key, Key> {
+        let mut moved: BTreeMap<Key, Key> = BTreeMap::new();
+        if !self.changes_order(targets, &BTreeSet::new()) {
+            return moved;
+        }
+        let mut last = None;
+        for target in targets {
+            let Some(key) = self.by_id.get(&target.id).copied() else {
+                continue;
+            };
+            if moved.is_empty() && last.is_none_or(|last| key > last) {
+                last = Some(key);
+                continue;
+            }
+            moved.insert(key, self.next_key);
+            self.next_key += 1;
+        }
+        for (from, to) in &moved {
+            self.rekey(*from, *to);
+        }
+        for input in &mut self.deferred {
+            if let Input::Exited { key, .. } | Input::Due { key, .. } = input
+                && let Some(to) = moved.get(key)
+            {
+                *key = *to;
+            }
+        }
+        moved
+    }
+
+    /// Whether the children that are there stand in another order than their targets. What is not there yet, or `replaced`,
+    /// comes last.
+    fn changes_order(&self, targets: &[Arc<ChildSpec>], replaced: &BTreeSet<&ChildId>) -> bool {
+        let key = |target: &Arc<ChildSpec>| {
+            let key = self.by_id.get(&target.id).copied();
+            key.filter(|_| !replaced.contains(&target.id))
+                .unwrap_or(Key::MAX)
+        };
+        let keys: Vec<Key> = targets.iter().map(key).collect();
+        !keys.is_sorted()
+    }
+
+    fn rekey(&mut self, from: Key, to: Key) {
+        let Some(child) = self.children.remove(&from) else {
+            return;
+        };
+        self.by_id.insert(child.spec.id.clone(), to);
+        if self.watched.remove(&from) {
+            self.watched.insert(to);
+        }
+        let due = matches!(child.status, Status::Due { .. }).then_some(child.due);
+        self.children.insert(to, child);
+        self.effects.push(Effect::Move { from, to });
+        if let Some(due) = due {
+            // The pause goes on under the new key.
+            let rest = due.map_or(Duration::ZERO, |due| due.duration_since(self.now));
+            self.wait(to, rest);
+        }
+    }
+
+    /// Finds the needs of all children by their ids.
+    fn find_needs(&mut self) {
+        let by_id = &self.by_id;
+        for (key, child) in &mut self.children {
+            if child.spec.needs.is_empty() && child.needs.is_empty() {
+                continue;
+            }
+            let needs = child.spec.needs.iter();
+            // One that was deleted counts as down, until one of its id is added again.
+            let find = |id| by_id.get(id).copied().unwrap_or(Key::MAX);
+            child.needs = needs.map(find).collect();
+            // Whoever watches drops those that need nothing any more, once they run.
+            self.watched.insert(*key);
+        }
+    }
+
+    /// Members of a group that wait for a child which waits no more come back.
+    fn bring_back_members(&self, starts: &mut Vec<ChildId>) {
+        let waits = |child: &Child| matches!(child.status, Status::Due { .. });
+        if self.children.values().any(waits) {
+            return;
+        }
+        let members = self.children.values();
+        let members = members.filter(|child| child.status == Status::Member && !child.condemned);
+        starts.extend(members.map(|child| child.spec.id.clone()));
+    }
+
+    fn run_reload(&mut self, ticket: Ticket, stops: &[Key], starts: &[Key]) {
+        for stop in stops {
+            // Counts as down for the needs of those that start in the same job.
+            if let Some(child) = self.children.get_mut(stop) {
+                child.status = Status::Busy;
+            }
+        }
+        let mut steps: Vec<Step> = stops
+            .iter()
+            .rev()
+            .map(|key| Step::Stop { key: *key })
+            .collect();
+        steps.extend(self.start_steps(starts, false));
+        for step in &mut steps {
+            if let Step::Start { tolerate, .. } = step {
+                *tolerate = true;
+            }
+        }
+        if steps.is_empty() {
+            self.answer(ticket, Ok(Done::Reloaded));
+        } else {
+            self.run(Purpose::Reload(ticket), steps);
+        }
+    }
+
+    /// Starts children that are to be added, before anything else changes. Where one of them fails, none is left.
+    pub(super) fn ask_prepare(&mut self, ticket: Ticket, specs: Vec<Arc<ChildSpec>>) {
+        if self.is_group_held() {
+            return self.defer(ticket, Request::Prepare { specs });
+        }
+        let mut added = Vec::new();
+        let mut starts = Vec::new();
+        for spec in specs {
+            if self.by_id.contains_key(&spec.id) {
+                // Somebody added one by hand, which the reload makes into this one.
+                continue;
+            }
+            let id = spec.id.clone();
+            let begins = self.add_for_reload(spec);
+            if let Some(key) = self.by_id.get(&id).copied() {
+                added.push(key);
+                starts.extend(begins.then_some(key));
+            }
+        }
+        let steps = self.boot_steps(&starts);
+        if steps.is_empty() {
+            self.answer(ticket, Ok(Done::Reloaded));
+        } else {
+            self.run(Purpose::Prepare(ticket, added), steps);
+        }
+    }
+
+    /// Says whether all that was to be added is there, or takes it back.
+    pub(super) fn prepared(
+        &mut self,
+        ticket: Ticket,
+        added: Vec<Key>,
+        failures: Vec<(Key, ExitReason)>,
+        rng: &mut fastrand::Rng,
+    ) {
+        let fatal = failures.iter().find(|(key, _)| !self.is_tolerated(*key));
+        let Some((key, reason)) = fatal.cloned() else {
+            self.answer(ticket, Ok(Done::Reloaded));
+            return self.crash_all(failures, rng);
+        };
+        let id_of = |key: &Key| self.children.get(key).map(|child| child.spec.id.clone());
+        let error = match id_of(&key) {
+            Some(id) => RequestError::ChildFailed { id, reason },
+            None => RequestError::StartFailed(reason),
+        };
+        let ids = added.iter().filter_map(id_of).collect();
+        for (failed, _) in &failures {
+            self.set(*failed, Status::Down(SlotState::Stopped));
+        }
+        self.ask_undo(ticket, ids, Some(error));
+    }
+
+    /// Removes what was added for a change that is not to be; answered with the `error` that it failed of, if it did.
+    pub(super) fn ask_undo(
+        &mut self,
+        ticket: Ticket,
+        ids: Vec<ChildId>,
+        error: Option<RequestError>,
+    ) {
+        let keys: Vec<Key> = ids
+            .iter()
+            .filter_map(|id| self.by_id.get(id).copied())
+            .collect();
+        if self.is_group_held() || keys.iter().any(|key| self.is_held(*key)) {
+            for key in &keys {
+                if self.status(*key) == Some(&Status::Busy) {
+                    self.effects.push(Effect::Skip { key: *key });
+                }
+            }
+            let request = Request::Undo { ids, error };
+            self.deferred.push_back(Input::Ask { ticket, request });
+            return;
+        }
+        let result = error.map_or(Ok(Done::Reloaded), Err);
+        let mut stops = Vec::new();
+        for key in keys {
+            self.let_go(key, &mut stops);
+        }
+        if stops.is_empty() {
+            self.answer(ticket, result);
+        } else {
+            let steps = stops.into_iter().rev().map(|key| Step::Stop { key });
+            let steps = steps.collect();
+            self.run(Purpose::Undo(ticket, result), steps);
+        }
+    }
+
+    /// Gives a child another spec. New settings are on probation, and put back what a ladder or a backoff has counted.
+    pub(super) fn respec(&mut self, key: Key, spec: Arc<ChildSpec>, has_new_settings: bool) {
+        let Some(child) = self.children.get_mut(&key) else {
+            return;
+        };
+        let former = std::mem::replace(&mut child.spec, Arc::clone(&spec));
+        if has_new_settings {
+            child.attempts = 0;
+            let until = self.now + spec.probation;
+            child
+                .trial
+                .get_or_insert_default()
+                .begin(former, until, self.now);
+        }
+        self.effects.push(Effect::Respec {
+            key,
+            spec,
+            marks: has_new_settings,
+        });
+    }
+
+    /// Puts the former settings of a child back that crashed on probation; whether there were any.
+    pub(super) fn roll_back(&mut self, key: Key, reason: &ExitReason, failed_start: bool) -> bool {
+        let crashed = matches!(
+            reason.kind,
+            ExitKind::Error | ExitKind::Panic | ExitKind::Stalled
+        );
+        let now = self.now;
+        let Some(child) = self.children.get_mut(&key) else {
+            return false;
+        };
+        let former = child
+            .trial
+            .as_mut()
+            .filter(|_| crashed || failed_start)
+            .and_then(|trial| trial.fail(now));
+        let Some(former) = former else {
+            return false;
+        };
+        let mut spec = (*child.spec).clone();
+        if let (Some(worker), Some(former)) = (spec.as_worker_mut(), former.as_worker()) {
+            worker.settings.clone_from(&former.settings);
+            worker.state = former.state;
+            worker.runtime = former.runtime;
+        }
+        let spec = Arc::new(spec);
+        child.spec = Arc::clone(&spec);
+        child.attempts = 0;
+        self.record(key, failed_start, reason, Response::RolledBack);
+        self.effects.push(Effect::RollBack { key, spec });
+        true
+    }
+}
+
+/// How many changes may be on probation at a time; of more in a row the ones between are forgotten.
+const TRIALS_MAX: usize = 8;
+
+/// The settings of a child that have not proved themselves yet: what there was before each change, oldest first, and
+/// until when the change is on probation.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trial(Vec<(Arc<ChildSpec>, Instant)>);
+
+impl Trial {
+    fn begin(&mut self, former: Arc<ChildSpec>, until: Instant, now: Instant) {
+        self.settle(now);
+        if self.0.len() >= TRIALS_MAX {
+            // The first is the one that is known to be good.
+            self.0.remove(1);
+        }
+        self.0.push((former, until));
+    }
+
+    /// What was proved by now, with all before it, needs no way back.
+    fn settle(&mut self, now: Instant) {
+        if let Some(proved) = self.0.iter().rposition(|(_, until)| *until <= now) {
+            self.0.drain(..=proved);
+        }
+    }
+
+    /// The last change has failed; what there was before it.
+    fn fail(&mut self, now: Instant) -> Option<Arc<ChildSpec>> {
+        self.settle(now);
+        self.0.pop().map(|(former, _)| former)
+    }
+}
