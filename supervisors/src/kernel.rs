@@ -9,6 +9,7 @@ mod config;
 mod error;
 pub mod memory;
 mod partitions;
+mod reload;
 mod requests;
 mod tasks;
 
@@ -52,7 +53,9 @@ use crate::supervisor::{SupervisorMessage, register, role, start_supervisor};
 use crate::threads::WorkThreads;
 use crate::watchdog;
 
-pub use self::config::{KILL_GRACE, KernelConfig, MAX_ABANDONED, Observer, Runtimes, Shared};
+pub use self::config::{
+    APPLY_TIMEOUT, KILL_GRACE, KernelConfig, MAX_ABANDONED, Observer, Runtimes, Shared,
+};
 pub use self::error::{BuildError, KernelError};
 
 /// Where the kernel's own services live.
@@ -129,6 +132,10 @@ struct Inner {
     stall_after_ms: AtomicU64,
     shared: Mutex<Shared>,
     groups: Arc<Groups>,
+    /// One change of the tree at a time.
+    reloading: tokio::sync::Mutex<()>,
+    /// Held while the specs of supervisors are replaced, which hold those of all below.
+    specs: Mutex<()>,
 }
 
 /// What makes a kernel and its slots hold each other; dropped at the end.
@@ -177,6 +184,8 @@ impl Kernel {
             stall_after_ms: AtomicU64::new(u64::MAX),
             shared: Mutex::new(config.shared.clone()),
             groups: Arc::default(),
+            reloading: tokio::sync::Mutex::default(),
+            specs: Mutex::default(),
             config,
         }));
         let top = kernel.build_top(path, tree.root)?;

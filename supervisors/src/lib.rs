@@ -51,6 +51,7 @@ pub mod path;
 pub mod planner;
 pub mod priority;
 pub mod registry;
+pub mod reload;
 pub mod report;
 mod settings;
 mod shell;

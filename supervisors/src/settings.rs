@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
@@ -27,6 +27,8 @@ pub(crate) struct ApplyRequest {
     pub(crate) settings: Parsed,
     /// How long it may think about it.
     pub(crate) limit: Duration,
+    /// Set when it begins to.
+    pub(crate) begun: Arc<AtomicBool>,
     pub(crate) reply: oneshot::Sender<Vote>,
 }
 

@@ -9,6 +9,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -284,6 +285,7 @@ async fn apply<A: Actor>(actor: &mut A, ctx: &mut Context<A>, asked: ApplyReques
         return;
     };
     keep(actor, ctx);
+    asked.begun.store(true, Ordering::Release);
     let vote = match tokio::time::timeout(asked.limit, actor.apply(&settings, ctx)).await {
         Ok(said) => Vote::Said(said),
         Err(_elapsed) => Vote::Late,

@@ -118,7 +118,7 @@ impl Kernel {
 }
 
 /// The supervisor at `path` does not wait for the end of children that come and go, nor is one of them significant.
-fn check_template(
+pub(super) fn check_template(
     path: &ActorPath,
     template: &Template,
     auto_shutdown: AutoShutdown,

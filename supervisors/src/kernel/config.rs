@@ -8,6 +8,9 @@ pub const MAX_ABANDONED: usize = 8;
 /// How long a killed life may hold its thread before it is cut off, unless the kernel is told otherwise.
 pub const KILL_GRACE: Duration = Duration::from_secs(5);
 
+/// How long an actor may take to say what it does with new settings, unless the kernel is told otherwise.
+pub const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Where actors run: supervisors and services on one runtime, workers on the other.
 #[derive(Debug, Clone)]
 pub struct Runtimes {
@@ -67,6 +70,8 @@ pub struct KernelConfig {
     pub max_abandoned: usize,
     /// How long a killed life may hold its thread before it is cut off.
     pub kill_grace: Duration,
+    /// How long an actor may take to say what it does with new settings.
+    pub apply_timeout: Duration,
     /// What [`Kernel::shared`] holds from the start; add to it with [`with_shared`](Self::with_shared).
     pub shared: Shared,
     /// A fault planted on purpose.
@@ -100,6 +105,7 @@ impl KernelConfig {
             memory_limit: None,
             max_abandoned: MAX_ABANDONED,
             kill_grace: KILL_GRACE,
+            apply_timeout: APPLY_TIMEOUT,
             shared: Shared::new(),
             #[cfg(test)]
             bug: None,

@@ -46,7 +46,8 @@ impl State {
         let Some(slot) = self.child(key) else {
             return;
         };
-        self.put_in_place(&slot, spec, None);
+        self.put_in_place(&slot, Arc::clone(&spec), None);
+        self.kernel.amend(slot.path(), spec);
         if let Some(kept) = slot.kept() {
             kept.put_back(&slot);
         }

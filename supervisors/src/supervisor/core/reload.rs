@@ -88,6 +88,21 @@ fn same_child(old: &ChildSpec, new: &ChildSpec) -> bool {
     bare(old) == bare(new)
 }
 
+/// Whether the supervisor's own part differs: its flags, and which children it has and how, but not what those that are
+/// supervisors supervise.
+pub(crate) fn own_part_differs(old: &SupervisorSpec, new: &SupervisorSpec) -> bool {
+    let bare = |spec: &SupervisorSpec| SupervisorSpec {
+        children: Vec::new(),
+        ..spec.clone()
+    };
+    let same = |(old, new): (&Arc<ChildSpec>, &Arc<ChildSpec>)| {
+        old.id == new.id && (Arc::ptr_eq(old, new) || change(old, new) == Change::None)
+    };
+    old.children.len() != new.children.len()
+        || bare(old) != bare(new)
+        || !old.children.iter().zip(&new.children).all(same)
+}
+
 /// The child of a template as the next template has it: what was laid over the settings of the old one stays.
 pub(crate) fn of_next_template(child: &ChildSpec, old: &Template, new: &Template) -> ChildSpec {
     let settings = |spec: &ChildSpec| {

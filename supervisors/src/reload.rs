@@ -1,0 +1,249 @@
+//! What changes between two trees, as plain values: the plan of a [`Kernel::reload`](crate::Kernel::reload), before and
+//! after.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::kernel::BuildError;
+use crate::path::{ActorPath, ChildId};
+use crate::spec::{ChildKind, ChildSpec, SupervisorSpec};
+use crate::supervisor::core::RequestError;
+use crate::supervisor::core::reload::{self, change};
+
+/// One thing that differs between two trees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Where.
+    pub path: ActorPath,
+    /// What differs.
+    pub what: What,
+    /// What is done about it, or was.
+    pub how: How,
+    /// Where a child was before that is another's from here on, under the same id: a removal there and an addition here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<ActorPath>,
+}
+
+/// What differs at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// It is new.
+    Added,
+    /// It is no more.
+    Removed,
+    /// It is made of another kind.
+    Replaced,
+    /// Its settings.
+    Settings,
+    /// Where it runs, or whether it keeps its state.
+    Life,
+    /// Other keys of it.
+    Keys,
+    /// The flags of a supervisor: strategy, budget, `auto_shutdown`.
+    Flags,
+    /// What the children of a supervisor are made from.
+    Template,
+    /// The order of its children.
+    Order,
+}
+
+/// What is done about a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// It is asked whether it takes its settings as it runs, or wants a restart. Only before the change.
+    Asks,
+    /// In force without a restart.
+    Live,
+    /// Stopped and started.
+    Restart,
+    /// Started.
+    Start,
+    /// Stopped, and gone.
+    Stop,
+    /// It does not run: what differs is in force with its next start.
+    Later,
+}
+
+/// Why a tree was not changed. What ran before runs on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// A child cannot be made.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A child needs one that is no earlier sibling.
+    #[error("`{path}` needs `{need}`, which is no earlier sibling")]
+    NoSuchNeed {
+        /// Which child.
+        path: ActorPath,
+        /// What it needs.
+        need: ChildId,
+    },
+    /// A child does not take its new settings.
+    #[error("`{path}` does not take its new settings: {why}")]
+    Rejected {
+        /// Which child.
+        path: ActorPath,
+        /// Why, in its own words where it had any.
+        why: String,
+    },
+    /// A supervisor could not do its part.
+    #[error("`{path}`: {error}")]
+    Refused {
+        /// Which supervisor.
+        path: ActorPath,
+        /// Why.
+        error: RequestError,
+    },
+    /// The kernel is ending.
+    #[error("the kernel is ending")]
+    Ending,
+}
+
+/// What differs between two trees, in the order of the new one, each removal where the child was.
+#[must_use]
+pub fn diff(old: &SupervisorSpec, new: &SupervisorSpec) -> Vec<Change> {
+    let mut changes = Vec::new();
+    supervisors(&ActorPath::root(), old, new, &mut changes);
+    find_moves(&mut changes);
+    changes
+}
+
+fn supervisors(
+    path: &ActorPath,
+    old: &SupervisorSpec,
+    new: &SupervisorSpec,
+    changes: &mut Vec<Change>,
+) {
+    let mut add = |path: ActorPath, what, how| {
+        changes.push(Change {
+            path,
+            what,
+            how,
+            moved_from: None,
+        });
+    };
+    let flags = |spec: &SupervisorSpec| SupervisorSpec {
+        children: Vec::new(),
+        template: None,
+        ..spec.clone()
+    };
+    if flags(old) != flags(new) {
+        add(path.clone(), What::Flags, How::Live);
+    }
+    if old.template != new.template {
+        add(path.clone(), What::Template, How::Asks);
+    }
+    let before: BTreeMap<&ChildId, &Arc<ChildSpec>> = old
+        .children
+        .iter()
+        .map(|child| (&child.id, child))
+        .collect();
+    let after: BTreeSet<&ChildId> = new.children.iter().map(|child| &child.id).collect();
+    let stay = |spec: &SupervisorSpec, other: &dyn Fn(&ChildId) -> bool| -> Vec<ChildId> {
+        let ids = spec.children.iter().map(|child| child.id.clone());
+        ids.filter(|id| other(id)).collect()
+    };
+    let was = stay(old, &|id| after.contains(id));
+    if was != stay(new, &|id| before.contains_key(id)) {
+        add(path.clone(), What::Order, How::Live);
+    }
+    for child in old
+        .children
+        .iter()
+        .filter(|child| !after.contains(&child.id))
+    {
+        add(path.child(&child.id), What::Removed, How::Stop);
+    }
+    for child in &new.children {
+        let path = path.child(&child.id);
+        let Some(before) = before.get(&child.id) else {
+            let how = if child.begins_stopped {
+                How::Later
+            } else {
+                How::Start
+            };
+            changes.push(Change {
+                path,
+                what: What::Added,
+                how,
+                moved_from: None,
+            });
+            continue;
+        };
+        if Arc::ptr_eq(before, child) {
+            continue;
+        }
+        let what = match change(before, child) {
+            reload::Change::None => None,
+            reload::Change::Keys => Some((What::Keys, How::Live)),
+            reload::Change::Settings => Some((What::Settings, How::Asks)),
+            reload::Change::Life => Some((What::Life, How::Restart)),
+            reload::Change::Replace => Some((What::Replaced, How::Restart)),
+        };
+        let is_replaced = what.is_some_and(|(what, _)| what == What::Replaced);
+        if let Some((what, how)) = what {
+            changes.push(Change {
+                path: path.clone(),
+                what,
+                how,
+                moved_from: None,
+            });
+        }
+        if let (ChildKind::Supervisor(old), ChildKind::Supervisor(new), false) =
+            (&before.what, &child.what, is_replaced)
+        {
+            supervisors(&path, old, new, changes);
+        }
+    }
+}
+
+/// A child that goes at one place and comes at another under the same id has moved, as far as people are concerned.
+fn find_moves(changes: &mut [Change]) {
+    let mut gone: BTreeMap<ChildId, Vec<ActorPath>> = BTreeMap::new();
+    for change in changes.iter().filter(|change| change.what == What::Removed) {
+        if let Some(id) = change.path.id() {
+            gone.entry(id).or_default().push(change.path.clone());
+        }
+    }
+    for change in changes
+        .iter_mut()
+        .filter(|change| change.what == What::Added)
+    {
+        let from = change.path.id().and_then(|id| gone.remove(&id));
+        change.moved_from = from
+            .filter(|from| from.len() == 1)
+            .and_then(|mut from| from.pop());
+    }
+}
+
+/// `new`, with every child that is the same as in `old` shared with it: what is the same is then the same value.
+pub(crate) fn share(old: &SupervisorSpec, new: &SupervisorSpec) -> SupervisorSpec {
+    let before: BTreeMap<&ChildId, &Arc<ChildSpec>> = old
+        .children
+        .iter()
+        .map(|child| (&child.id, child))
+        .collect();
+    let shared = |child: &Arc<ChildSpec>| {
+        let Some(before) = before.get(&child.id) else {
+            return Arc::clone(child);
+        };
+        if *before == child {
+            return Arc::clone(before);
+        }
+        match (&before.what, &child.what) {
+            (ChildKind::Supervisor(old), ChildKind::Supervisor(new)) => Arc::new(ChildSpec {
+                what: ChildKind::Supervisor(share(old, new)),
+                ..(**child).clone()
+            }),
+            _ => Arc::clone(child),
+        }
+    };
+    SupervisorSpec {
+        children: new.children.iter().map(shared).collect(),
+        ..new.clone()
+    }
+}
