@@ -1,7 +1,7 @@
 //! What changes between two trees, as plain values: the plan of a [`Kernel::reload`](crate::Kernel::reload), before and
 //! after.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -24,6 +24,17 @@ pub struct Change {
     /// Where a child was before that is another's from here on, under the same id: a removal there and an addition here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<ActorPath>,
+}
+
+impl Change {
+    fn new(path: ActorPath, what: What, how: How) -> Self {
+        Self {
+            path,
+            what,
+            how,
+            moved_from: None,
+        }
+    }
 }
 
 /// What differs at a path.
@@ -118,87 +129,69 @@ fn supervisors(
     new: &SupervisorSpec,
     changes: &mut Vec<Change>,
 ) {
-    let mut add = |path: ActorPath, what, how| {
-        changes.push(Change {
-            path,
-            what,
-            how,
-            moved_from: None,
-        });
-    };
     let flags = |spec: &SupervisorSpec| SupervisorSpec {
         children: Vec::new(),
         template: None,
         ..spec.clone()
     };
     if flags(old) != flags(new) {
-        add(path.clone(), What::Flags, How::Live);
+        changes.push(Change::new(path.clone(), What::Flags, How::Live));
     }
     if old.template != new.template {
-        add(path.clone(), What::Template, How::Asks);
+        changes.push(Change::new(path.clone(), What::Template, How::Asks));
     }
-    let before: BTreeMap<&ChildId, &Arc<ChildSpec>> = old
-        .children
-        .iter()
-        .map(|child| (&child.id, child))
-        .collect();
-    let after: BTreeSet<&ChildId> = new.children.iter().map(|child| &child.id).collect();
-    let stay = |spec: &SupervisorSpec, other: &dyn Fn(&ChildId) -> bool| -> Vec<ChildId> {
-        let ids = spec.children.iter().map(|child| child.id.clone());
-        ids.filter(|id| other(id)).collect()
-    };
-    let was = stay(old, &|id| after.contains(id));
-    if was != stay(new, &|id| before.contains_key(id)) {
-        add(path.clone(), What::Order, How::Live);
-    }
-    for child in old
-        .children
-        .iter()
-        .filter(|child| !after.contains(&child.id))
+    let before = by_id(&old.children);
+    let after = by_id(&new.children);
+    let was = old.children.iter().map(|child| &child.id);
+    let is = new.children.iter().map(|child| &child.id);
+    if !was
+        .filter(|id| after.contains_key(id))
+        .eq(is.filter(|id| before.contains_key(id)))
     {
-        add(path.child(&child.id), What::Removed, How::Stop);
+        changes.push(Change::new(path.clone(), What::Order, How::Live));
+    }
+    for child in &old.children {
+        if !after.contains_key(&child.id) {
+            let path = path.child(&child.id);
+            changes.push(Change::new(path, What::Removed, How::Stop));
+        }
     }
     for child in &new.children {
         let path = path.child(&child.id);
-        let Some(before) = before.get(&child.id) else {
-            let how = if child.begins_stopped {
-                How::Later
-            } else {
-                How::Start
-            };
-            changes.push(Change {
-                path,
-                what: What::Added,
-                how,
-                moved_from: None,
-            });
-            continue;
-        };
-        if Arc::ptr_eq(before, child) {
-            continue;
-        }
-        let what = match change(before, child) {
-            reload::Change::None => None,
-            reload::Change::Keys => Some((What::Keys, How::Live)),
-            reload::Change::Settings => Some((What::Settings, How::Asks)),
-            reload::Change::Life => Some((What::Life, How::Restart)),
-            reload::Change::Replace => Some((What::Replaced, How::Restart)),
-        };
-        let is_replaced = what.is_some_and(|(what, _)| what == What::Replaced);
-        if let Some((what, how)) = what {
-            changes.push(Change {
-                path: path.clone(),
-                what,
-                how,
-                moved_from: None,
-            });
-        }
-        if let (ChildKind::Supervisor(old), ChildKind::Supervisor(new), false) =
-            (&before.what, &child.what, is_replaced)
-        {
-            supervisors(&path, old, new, changes);
+        match before.get(&child.id) {
+            None if child.begins_stopped => {
+                changes.push(Change::new(path, What::Added, How::Later));
+            }
+            None => changes.push(Change::new(path, What::Added, How::Start)),
+            Some(before) if Arc::ptr_eq(before, child) => {}
+            Some(before) => one_child(path, before, child, changes),
         }
     }
+}
+
+/// A child that is in both.
+fn one_child(path: ActorPath, old: &ChildSpec, new: &ChildSpec, changes: &mut Vec<Change>) {
+    let change = change(old, new);
+    let what = match change {
+        reload::Change::None => None,
+        reload::Change::Keys => Some((What::Keys, How::Live)),
+        reload::Change::Settings => Some((What::Settings, How::Asks)),
+        reload::Change::Life => Some((What::Life, How::Restart)),
+        reload::Change::Replace => Some((What::Replaced, How::Restart)),
+    };
+    if let Some((what, how)) = what {
+        changes.push(Change::new(path.clone(), what, how));
+    }
+    if change != reload::Change::Replace
+        && let (Some(old), Some(new)) = (old.as_supervisor(), new.as_supervisor())
+    {
+        supervisors(&path, old, new, changes);
+    }
+}
+
+/// Children by their ids.
+pub(crate) fn by_id(children: &[Arc<ChildSpec>]) -> BTreeMap<&ChildId, &Arc<ChildSpec>> {
+    children.iter().map(|child| (&child.id, child)).collect()
 }
 
 /// A child that goes at one place and comes at another under the same id has moved, as far as people are concerned.
@@ -222,11 +215,7 @@ fn find_moves(changes: &mut [Change]) {
 
 /// `new`, with every child that is the same as in `old` shared with it: what is the same is then the same value.
 pub(crate) fn share(old: &SupervisorSpec, new: &SupervisorSpec) -> SupervisorSpec {
-    let before: BTreeMap<&ChildId, &Arc<ChildSpec>> = old
-        .children
-        .iter()
-        .map(|child| (&child.id, child))
-        .collect();
+    let before = by_id(&old.children);
     let shared = |child: &Arc<ChildSpec>| {
         let Some(before) = before.get(&child.id) else {
             return Arc::clone(child);

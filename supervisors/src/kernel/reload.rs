@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use super::build::{check_significance, check_template};
 use super::*;
 use crate::actor::Apply;
-use crate::reload::{Change, How, ReloadError, What, diff, share};
+use crate::reload::{Change, How, ReloadError, What, by_id, diff, share};
 use crate::settings::{ApplyRequest, Parsed, Vote};
 use crate::slot::{Response, SlotState};
 use crate::spec::Restart;
@@ -520,10 +520,6 @@ fn voter(slot: Arc<Slot>, old: &ChildSpec, new: &ChildSpec) -> Result<Option<Vot
         new: parsed,
         slot: Arc::clone(&slot),
     }))
-}
-
-fn by_id(children: &[Arc<ChildSpec>]) -> BTreeMap<&ChildId, &Arc<ChildSpec>> {
-    children.iter().map(|child| (&child.id, child)).collect()
 }
 
 fn refusal(asked: Result<Done, KernelError>) -> Option<RequestError> {
