@@ -11,6 +11,7 @@
 //! | [`arguments`] | the arguments of a command, from a shell, a query or a JSON body |
 //! | [`cli`], [`console`], [`complete`] | what a person types, and what could come next |
 //! | [`http`], [`client`], [`socket`] | HTTP and JSON over a Unix socket: the two ends, and where it is |
+//! | [`settings`] | what may change while a kernel runs: watched files |
 //! | [`screen`], [`output`] | drawing for people, and the one place that prints |
 //! | [`tree_file`], [`nearest`] | reading trees, and guessing what somebody meant |
 //!
@@ -38,6 +39,7 @@ pub mod nearest;
 pub mod output;
 pub mod recorder;
 pub mod screen;
+pub mod settings;
 pub mod socket;
 mod state_store;
 pub mod systemd;

@@ -1,0 +1,3 @@
+//! What may change while a kernel runs, and where it comes from.
+
+pub mod watch;
