@@ -233,3 +233,67 @@ impl Drop for SafeWatcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, MetadataKind};
+
+    use super::*;
+
+    #[test]
+    fn a_look_is_not_followed_by_a_look_at_what_it_opened() {
+        for (kind, expected) in [
+            (EventKind::Access(AccessKind::Open(AccessMode::Any)), false),
+            (
+                EventKind::Access(AccessKind::Close(AccessMode::Read)),
+                false,
+            ),
+            (
+                EventKind::Access(AccessKind::Close(AccessMode::Write)),
+                true,
+            ),
+            (EventKind::Create(CreateKind::File), true),
+            (EventKind::Modify(ModifyKind::Data(DataChange::Any)), true),
+            (
+                EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)),
+                true,
+            ),
+            (EventKind::Any, true),
+        ] {
+            assert_eq!(may_change(kind), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn trouble_says_what_is_late_why_and_what_helps() {
+        let full = notify::Error::new(ErrorKind::MaxFilesWatch).add_path("/etc/uk".into());
+        let files = notify::Error::io(io::Error::from_raw_os_error(24));
+
+        let (full, files) = (trouble(&full), trouble(&files));
+
+        assert!(full.contains("in /etc/uk are found late") && full.contains("max_user_watches"));
+        assert!(
+            files.contains("max_user_instances") && files.contains("ulimit -n"),
+            "{files}"
+        );
+    }
+
+    #[test]
+    fn a_watcher_whose_thread_has_ended_is_an_error_and_no_panic() {
+        let ear = Arc::new(Ear {
+            shared: Arc::default(),
+            listened: Mutex::default(),
+        });
+        let mut watcher = SafeWatcher::new(&ear).unwrap();
+        // Its thread ends with what it cannot hear.
+        watcher.0 = Some(notify::recommended_watcher(|_| panic!("deaf")).unwrap());
+        watcher.watch(&std::env::temp_dir()).unwrap();
+        let folder = std::env::temp_dir().join(format!("uk-deaf-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+
+        while watcher.watch(&folder).is_ok() {}
+
+        std::fs::remove_dir(&folder).unwrap();
+        assert!(watcher.unwatch(&folder).is_err());
+    }
+}

@@ -148,11 +148,11 @@ async fn a_swapped_link_of_kubernetes_changes_all_files_behind_it() {
         ("..2026_3", "..2026_2", "three"),
     ] {
         version(&rig.root, name, text);
-        fs::remove_dir_all(rig.path(before)).unwrap();
         let now = state(&rig.path("tree.yaml"));
         while rig.said("tree.yaml") != Some(&now) || rig.said("system.d/10.yaml") != Some(&now) {
             rig.next().await;
         }
+        fs::remove_dir_all(rig.path(before)).unwrap();
     }
     rig.write("..2026_3/tree.yaml", "in place");
     rig.says("tree.yaml").await;
