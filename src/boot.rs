@@ -21,6 +21,7 @@ use unity_supervisors::{Kernel, KernelConfig, Kinds, Mode, Runtimes, WorkThreads
 use crate::guard::Guarded;
 use crate::http;
 use crate::recorder::{Origin, Recorder};
+use crate::settings::reload::ReloadBell;
 use crate::socket::{self, SocketError, SocketLock};
 use crate::state_store::FileStore;
 use crate::systemd::{self, SystemdSettings};
@@ -339,6 +340,12 @@ impl RunningKernel {
     #[must_use]
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    /// Rung, the kernel looks at its files again.
+    #[must_use]
+    pub fn reload_bell(&self) -> Arc<ReloadBell> {
+        self.kernel.shared()
     }
 
     /// What chance began with.

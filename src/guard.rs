@@ -9,6 +9,7 @@
 //! - The kernel asks the system for SIGTERM when the guard is gone, so a guard that is killed leaves none behind.
 //! - Standard input, output and error are the guard's own; it reads none of them, so it cannot hold up a kernel that writes.
 //!   For that reason a guard's bundle has no lines of the log in it.
+//! - SIGHUP is passed on, also when the terminal is gone: then the kernel's end is the guard's.
 //! - A kernel in safe mode that dies is started in safe mode again only while three deaths lie within a minute.
 //!
 //! What else was possible: a runtime in the parent, which is larger than all that it does; a signal handler in
@@ -41,6 +42,7 @@ use crate::arguments::{duration_text, milliseconds};
 use crate::bundle;
 use crate::cli::Caller;
 use crate::error::{Code, CommandError};
+use crate::hangup::{self, Terminal};
 use crate::output;
 use crate::screen::{count, rough};
 use crate::socket;
@@ -128,6 +130,7 @@ pub fn run(caller: &Caller, exit_on_give_up: bool, is_safe: bool) -> Result<u8, 
         exit_on_give_up,
         is_safe,
         signals: Signals::listen().map_err(failed)?,
+        terminal: Terminal::at_start(),
         asked: 0,
         deaths: VecDeque::new(),
         systemd: Notifier::from_env(),
@@ -151,6 +154,7 @@ struct Guard<'c> {
     /// Whether each life is to be in safe mode.
     is_safe: bool,
     signals: Signals,
+    terminal: Terminal,
     /// How many signals asked for the end.
     asked: u32,
     deaths: VecDeque<Death>,
@@ -230,7 +234,7 @@ impl Guard<'_> {
                 // Not reaped yet, so its process id is its own.
                 let kernel = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
                 let kernel = kernel.ok_or(Errno::SRCH)?;
-                match plan::answer(signal, self.asked) {
+                match self.answer(signal) {
                     Answer::Look => {}
                     Answer::PassOn => kill_process(kernel, signal)?,
                     Answer::End => {
@@ -248,6 +252,10 @@ impl Guard<'_> {
         }
     }
 
+    fn answer(&self, signal: Signal) -> Answer {
+        plan::answer(signal, self.asked, self.terminal.is_gone())
+    }
+
     /// Lets the pause pass; returns whether the guard was asked to end.
     fn pause(&mut self, pause: Duration) -> io::Result<bool> {
         let until = Instant::now() + pause;
@@ -257,7 +265,7 @@ impl Guard<'_> {
                 return Ok(false);
             }
             for signal in self.signals.wait(Some(left))? {
-                match plan::answer(signal, self.asked) {
+                match self.answer(signal) {
                     Answer::End | Answer::Kill => return Ok(true),
                     Answer::Stop => kill_process(getpid(), Signal::STOP)?,
                     Answer::Look | Answer::PassOn => {}
@@ -342,8 +350,9 @@ impl Signals {
         let mut wanted = vec![Signal::CHILD, Signal::TSTP];
         wanted.extend(plan::PASSED_ON);
         wanted.extend(plan::ENDS);
+        wanted.push(Signal::HUP);
         // Below `nohup` it stays ignored, here and in the kernel.
-        wanted.retain(|signal| *signal != Signal::HUP || !is_hangup_ignored());
+        wanted.retain(|signal| *signal != Signal::HUP || !hangup::is_ignored());
         let numbers: Vec<i32> = wanted.iter().map(|signal| signal.as_raw()).collect();
         SignalDelivery::with_pipe(read, write, SignalOnly, numbers).map(Self)
     }
@@ -362,14 +371,6 @@ impl Signals {
             .filter_map(Signal::from_named_raw)
             .collect())
     }
-}
-
-/// Whether SIGHUP is ignored; where the system does not say, it is not.
-pub(crate) fn is_hangup_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(test)]

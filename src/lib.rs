@@ -5,7 +5,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`mod@boot`] | from a tree to a running kernel: lock, runtimes, control socket |
-//! | [`guard`], [`systemd`] | a parent that starts the kernel's process again; what systemd is told |
+//! | [`guard`], [`systemd`], `hangup` | a parent that starts the kernel's process again; what systemd is told; what SIGHUP means |
 //! | [`bundle`], [`recorder`] | crash bundles, and the picture that is taken when a kernel falls |
 //! | [`commands`] | the one table of commands, one file each |
 //! | [`arguments`] | the arguments of a command, from a shell, a query or a JSON body |
@@ -33,6 +33,7 @@ pub mod complete;
 pub mod console;
 pub mod error;
 pub mod guard;
+mod hangup;
 pub mod http;
 pub mod kind_check;
 pub mod nearest;

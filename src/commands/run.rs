@@ -1,5 +1,7 @@
 //! `uk run`: boots a kernel and stays with it until it ends.
 
+mod signals;
+
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io::Write;
@@ -8,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -16,6 +17,7 @@ use unity_supervisors::report::Fact;
 use unity_supervisors::spec::TreeSpec;
 use unity_supervisors::{ExitKind, ExitReason, Kernel, Mode, SlotState};
 
+use self::signals::Signals;
 use super::{Command, check, tree};
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::boot::{BootError, BootOptions, RunningKernel, boot};
@@ -40,8 +42,9 @@ const SETTLE_LOOK: Duration = Duration::from_millis(20);
 
 pub(super) const COMMAND: Command = Command {
     about: "Boot a kernel and stay with it; without a file, a small robot",
-    help: "Prints the tree and what to do next, then the log. Ctrl-C, SIGTERM, SIGHUP and `uk shutdown` stop it in \
-           order; a second signal kills it at once. UK_LOG sets what is logged, as in UK_LOG=debug.\n\n\
+    help: "Prints the tree and what to do next, then the log. Ctrl-C, SIGTERM and `uk shutdown` stop it in \
+           order; a second signal kills it at once. SIGHUP looks at its files again and applies them; it stops the kernel if \
+           the terminal is gone that it was started in. UK_LOG sets what is logged, as in UK_LOG=debug.\n\n\
            With --guard a small parent process starts the kernel again when its process dies, after \
            pauses that double from 100ms to 10s and begin anew after a minute of life. After three deaths within 60s it \
            starts it in safe mode. An exit code is no death, but 101: the guard ends with the same, also with the 1 of \
@@ -275,54 +278,13 @@ fn of_boot(error: BootError) -> CommandError {
     }
 }
 
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    /// Not there if it was ignored from the start, as below `nohup`: then it stays ignored.
-    hangup: Option<Signal>,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, CommandError> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                CommandError::new(Code::Failed, format!("cannot listen for signals: {error}"))
-            })
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: if guard::is_hangup_ignored() {
-                None
-            } else {
-                Some(listen(SignalKind::hangup())?)
-            },
-        })
-    }
-
-    /// The exit code of the next signal, should it not be handled in order.
-    async fn next(&mut self) -> u8 {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.interrupt.recv() => 130,
-            _ = self.terminate.recv() => 143,
-            _ = hangup => 129,
-        }
-    }
-}
-
 /// Stays with the kernel until it ends.
 async fn attend(
     running: &RunningKernel,
     caller: &Caller,
     screen: Screen,
 ) -> Result<u8, CommandError> {
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(running.reload_bell())?;
     let kernel = running.kernel();
     let since = Instant::now();
     let booted = tokio::select! {

@@ -121,15 +121,19 @@ pub(super) enum Answer {
     Stop,
 }
 
-/// Signals that ask for the end.
-pub(super) const ENDS: [Signal; 4] = [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT];
+/// Signals that ask for the end, as SIGHUP does when the terminal is gone.
+pub(super) const ENDS: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 /// The others that are passed on.
 pub(super) const PASSED_ON: [Signal; 2] = [Signal::USR1, Signal::USR2];
 
 /// Decides about `signal`, after `asked` that asked for the end.
-pub(super) fn answer(signal: Signal, asked: u32) -> Answer {
+pub(super) fn answer(signal: Signal, asked: u32, is_terminal_gone: bool) -> Answer {
     match signal {
         Signal::TSTP => Answer::Stop,
+        Signal::HUP if !is_terminal_gone => Answer::PassOn,
+        // A terminal goes once, and a shell may say so again: that is no second wish.
+        Signal::HUP if asked > 0 => Answer::Look,
+        Signal::HUP => Answer::End,
         signal if ENDS.contains(&signal) && asked >= 2 => Answer::Kill,
         signal if ENDS.contains(&signal) => Answer::End,
         signal if PASSED_ON.contains(&signal) => Answer::PassOn,
@@ -254,16 +258,22 @@ mod tests {
 
     #[test]
     fn two_signals_are_for_the_kernel_and_the_third_kills_it() {
-        for (signal, asked, expected) in [
-            (Signal::TERM, 0, Answer::End),
-            (Signal::INT, 1, Answer::End),
-            (Signal::HUP, 2, Answer::Kill),
-            (Signal::QUIT, 0, Answer::End),
-            (Signal::USR1, 2, Answer::PassOn),
-            (Signal::TSTP, 0, Answer::Stop),
-            (Signal::CHILD, 2, Answer::Look),
+        for (signal, asked, is_terminal_gone, expected) in [
+            (Signal::TERM, 0, false, Answer::End),
+            (Signal::INT, 1, false, Answer::End),
+            (Signal::TERM, 2, true, Answer::Kill),
+            (Signal::QUIT, 0, false, Answer::End),
+            (Signal::HUP, 0, false, Answer::PassOn),
+            (Signal::HUP, 2, false, Answer::PassOn),
+            (Signal::HUP, 0, true, Answer::End),
+            (Signal::HUP, 1, true, Answer::Look),
+            (Signal::USR1, 2, false, Answer::PassOn),
+            (Signal::TSTP, 0, false, Answer::Stop),
+            (Signal::CHILD, 2, false, Answer::Look),
         ] {
-            assert_eq!(answer(signal, asked), expected, "{signal:?} {asked}");
+            let answer = answer(signal, asked, is_terminal_gone);
+
+            assert_eq!(answer, expected, "{signal:?} {asked} {is_terminal_gone}");
         }
     }
 }

@@ -309,35 +309,6 @@ fn a_boot_into_safe_mode_shows_a_tree_at_rest_and_what_to_do() {
     );
 }
 
-#[test]
-fn a_hangup_stops_in_order_unless_it_is_ignored() {
-    let mut rig = Rig::boot();
-    rig.signal("HUP");
-    assert_eq!(rig.wait().code(), Some(0));
-    assert!(rig.log().contains("has stopped"), "{}", rig.log());
-
-    let folder = Folder::new();
-    let file = folder.file("tree.yaml", crate::harness::TREE);
-    let uk = folder.command(&[]);
-    let mut nohup = std::process::Command::new("nohup");
-    nohup
-        .arg(uk.get_program())
-        .args(["run", file.to_str().unwrap()])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null());
-    for (name, value) in uk.get_envs() {
-        match value {
-            Some(value) => nohup.env(name, value),
-            None => nohup.env_remove(name),
-        };
-    }
-    let process = nohup.spawn().unwrap();
-    let rig = Rig { folder, process }.until_booted();
-    rig.signal("HUP");
-    rig.json(&["kill", "/a"]);
-    assert_eq!(rig.uk(&["tree"]).code, 0);
-}
-
 const JOB: &str = "
 version: 1
 tree:

@@ -14,6 +14,7 @@ mod diagnostics;
 mod exit_codes;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod guard;
+mod hangup;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;
 mod stalls;
