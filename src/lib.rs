@@ -31,6 +31,7 @@ pub mod client;
 pub mod commands;
 pub mod complete;
 pub mod console;
+mod disk;
 pub mod error;
 pub mod guard;
 mod hangup;

@@ -1,20 +1,21 @@
 //! States on disk: one file a path, below `state/` in the data folder.
 //!
 //! A thread of its own writes, so that no actor waits for a disk; of each path only the newest state waits to be
-//! written, which bounds what waits. A file is replaced as a whole: written beside, synced, renamed, the folder synced.
-//! So whatever happens there is an old state or a new one, never a part.
+//! written, which bounds what waits. A file is [replaced](disk::replace) as a whole, so that whatever happens there is an
+//! old state or a new one, never a part.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use unity_supervisors::ActorPath;
 use unity_supervisors::state::StateStore;
+
+use crate::disk::{self, Disk as _, RealDisk};
 
 /// What is to be in the file of a path; `None` for no file.
 type Wanted = Arc<Option<Vec<u8>>>;
@@ -147,30 +148,10 @@ impl Shared {
 }
 
 fn write(file: &Path, stored: Option<&[u8]>) -> io::Result<()> {
-    let Some(folder) = file.parent() else {
-        return Ok(());
-    };
-    let Some(stored) = stored else {
-        return match fs::remove_file(file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
-    };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let beside = file.with_extension("state.new");
-    let mut new = File::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)?;
-    new.write_all(stored)?;
-    new.sync_all()?;
-    fs::rename(&beside, file)?;
-    File::open(folder)?.sync_all()
+    match stored {
+        Some(stored) => disk::replace(&RealDisk, file, stored),
+        None => RealDisk.remove(file),
+    }
 }
 
 #[cfg(test)]
