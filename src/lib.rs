@@ -13,6 +13,7 @@
 //! | [`http`], [`client`], [`socket`] | HTTP and JSON over a Unix socket: the two ends, and where it is |
 //! | [`settings`] | what may change while a kernel runs: watched files |
 //! | [`screen`], [`output`] | drawing for people, and the one place that prints |
+//! | [`settings`] | what was changed live, and the versions of what was in force |
 //! | [`tree_file`], [`nearest`] | reading trees, and guessing what somebody meant |
 //!
 //! # Invariants

@@ -1,4 +1,12 @@
-//! What may change while a kernel runs, and where it comes from.
+//! Settings that change while a kernel runs.
+//!
+//! | part | holds |
+//! |---|---|
+//! | [`overlay`] | what was changed live |
+//! | [`reload`] | how others say that the files are to be looked at |
+//! | [`watch`] | files that change |
 
+pub mod overlay;
 pub mod reload;
+mod sealed;
 pub mod watch;

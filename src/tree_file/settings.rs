@@ -1,5 +1,7 @@
 //! Settings of a worker: made JSON, checked by their kind, its faults put where they belong.
 
+use std::fmt;
+
 use serde_json::{Map, Number, Value as Json};
 
 use super::codes::Code;
@@ -307,6 +309,16 @@ fn place(node: Option<&Node>, named: Span, fault: &SettingsFault) -> (Span, bool
     match node {
         Some(node) if !unknown_key => (node.caret(), true),
         _ => (named, true),
+    }
+}
+
+/// In one line, as in `` `health.http`: what is wrong ``.
+impl fmt::Display for SettingsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match path_text(&self.path).as_str() {
+            "" => f.write_str(&self.what),
+            path => write!(f, "`{path}`: {}", self.what),
+        }
     }
 }
 

@@ -293,7 +293,8 @@ pub struct ChildSpec {
     pub probation: Duration,
     /// Earlier siblings that must run for this one to run.
     pub needs: Vec<ChildId>,
-    /// Whether it is down, as one that was stopped, when its supervisor begins.
+    /// Whether it is not started with its supervisor but waits, as one that was stopped does, until somebody starts it.
+    /// No file says so: it is what a stop that was saved comes to.
     pub begins_stopped: bool,
     /// Worker or supervisor.
     pub what: ChildKind,
