@@ -6,6 +6,7 @@
 //! | [`reload`] | how others say that the files are to be looked at |
 //! | [`watch`] | files that change |
 
+pub mod history;
 pub mod overlay;
 pub mod reload;
 mod sealed;
