@@ -11,9 +11,8 @@
 //! | [`arguments`] | the arguments of a command, from a shell, a query or a JSON body |
 //! | [`cli`], [`console`], [`complete`] | what a person types, and what could come next |
 //! | [`http`], [`client`], [`socket`] | HTTP and JSON over a Unix socket: the two ends, and where it is |
-//! | [`settings`] | what may change while a kernel runs: watched files |
 //! | [`screen`], [`output`] | drawing for people, and the one place that prints |
-//! | [`settings`] | what was changed live, and the versions of what was in force |
+//! | [`settings`] | what may change while a kernel runs: files, what was changed live, versions |
 //! | [`tree_file`], [`nearest`] | reading trees, and guessing what somebody meant |
 //!
 //! # Invariants

@@ -2,6 +2,7 @@
 //!
 //! | part | holds |
 //! |---|---|
+//! | [`history`] | versions of what was in force, on disk |
 //! | [`overlay`] | what was changed live |
 //! | [`reload`] | how others say that the files are to be looked at |
 //! | [`watch`] | files that change |
