@@ -149,6 +149,19 @@ impl Overlay {
         })
     }
 
+    /// Puts what is set for a child back to what `former` sets, in both layers.
+    pub fn put_back(&mut self, path: &ActorPath, former: &Self) {
+        for layer in [Layer::Saved, Layer::Unsaved] {
+            let sets = Normal::of(former.ops(layer).iter().cloned())
+                .sets
+                .remove(path);
+            self.edit(layer, |normal| match sets {
+                Some(sets) => drop(normal.sets.insert(path.clone(), sets)),
+                None => drop(normal.sets.remove(path)),
+            });
+        }
+    }
+
     /// Takes back the stop of a child; whether there was one.
     pub fn start(&mut self, layer: Layer, path: &ActorPath) -> bool {
         self.edit(layer, |normal| normal.stops.remove(path))

@@ -1,0 +1,911 @@
+//! What is to run, and why: [`Keeper`], the memory of `/system/settings`.
+//!
+//! It knows the tree of the files, what was changed live over it, and the versions of both. Each change goes one way: what
+//! the tree is to be is made of the files and the overlay, the kernel turns into it or stays as it was, and only then is it
+//! written down. The memory outlives the actor: what a killed one left half done is found out by comparing what runs with
+//! what was wanted.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+use unity_supervisors::path::ActorPath;
+use unity_supervisors::reload::{Change, What};
+use unity_supervisors::spec::{ChildKind, ChildSpec, SupervisorSpec, TreeSpec};
+use unity_supervisors::{Kernel, Kinds};
+
+use super::describe::{describe, in_one_line};
+use super::history::{Bad, Cause, ContentHash, Draft, History, Keep, State, Version};
+use super::overlay::{Layer, Left, Op, Overlay};
+use super::source::{Base, Reading, Source};
+use crate::error::{Code, CommandError};
+use crate::kind_check::KnownKinds;
+
+/// Something that is wrong with the settings and needs somebody, while what ran before runs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What is wrong, in one line.
+    pub what: String,
+    /// The same with its place in the file, where it has one.
+    pub shown: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// What somebody asks for.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Read the files again; also those that are marked as bad, if it is `forced`.
+    Apply {
+        /// Whether a version that was rolled back is tried again.
+        forced: bool,
+    },
+    /// Change settings of a worker, by a merge patch.
+    Set {
+        /// The worker.
+        path: ActorPath,
+        /// The patch: null takes a key out.
+        settings: Map<String, Value>,
+        /// Where it goes.
+        to: Target,
+    },
+    /// Take back what was set live, or out of the file.
+    Unset {
+        /// The worker.
+        path: ActorPath,
+        /// The key, as in `["health", "http"]`.
+        key: Vec<String>,
+        /// Whether it is taken out of the file.
+        write: bool,
+    },
+    /// Go back to a version, or to the one before.
+    Rollback {
+        /// Its number.
+        to: Option<u64>,
+    },
+    /// Add a child for good.
+    Spawn {
+        /// Its supervisor.
+        parent: ActorPath,
+        /// The child, as it would stand in a file.
+        child: Value,
+    },
+    /// Remove a child for good.
+    Delete {
+        /// The child.
+        path: ActorPath,
+    },
+    /// Keep a child down for good.
+    Stop {
+        /// The child.
+        path: ActorPath,
+    },
+    /// End that.
+    Start {
+        /// The child.
+        path: ActorPath,
+    },
+}
+
+/// Where a change of settings goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Over the file, until the kernel stops.
+    Unsaved,
+    /// Over the file, for good.
+    Saved,
+    /// Into the file.
+    File,
+}
+
+/// What somebody asks for, and how.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// What.
+    pub act: Act,
+    /// Only say what it would do.
+    pub dry_run: bool,
+    /// Who, for people.
+    pub by: String,
+}
+
+/// A version that has yet to show that it is good.
+#[derive(Debug)]
+struct Trial {
+    number: u64,
+    until: Instant,
+    paths: BTreeSet<ActorPath>,
+}
+
+/// A change that is under way.
+#[derive(Debug)]
+struct Pending {
+    wanted: SupervisorSpec,
+    before: TreeSpec,
+    next: Next,
+    by: String,
+}
+
+/// What is to be in force next.
+#[derive(Debug, Clone)]
+struct Next {
+    base: Option<Base>,
+    overlay: Overlay,
+    cause: Cause,
+}
+
+/// The memory of the settings of one kernel.
+#[derive(Debug)]
+pub struct Keeper {
+    source: Source,
+    data_dir: PathBuf,
+    base: Base,
+    overlay: Overlay,
+    history: History,
+    number: u64,
+    trials: Vec<Trial>,
+    pending: Option<Pending>,
+    /// What the file is at fault of.
+    file_trouble: Option<Trouble>,
+    /// What the overlay could not be loaded or saved for.
+    overlay_trouble: Option<Trouble>,
+    tried: BTreeSet<PathBuf>,
+}
+
+impl Keeper {
+    /// What a kernel begins with: the files as they were read, unless they were rolled back before; then the newest version
+    /// that was not. Over it lies what was saved of live changes. Also what is to be said of it.
+    #[must_use]
+    pub fn open(
+        source: Source,
+        read: Base,
+        tried: BTreeSet<PathBuf>,
+        data_dir: &Path,
+        keep: Keep,
+        kinds: &Kinds,
+    ) -> (Self, TreeSpec, Vec<String>) {
+        let (history, mut notes) = History::open(data_dir, keep);
+        let (overlay, damaged) = Overlay::load(data_dir);
+        let overlay_trouble = damaged.map(|what| Trouble {
+            shown: what.clone(),
+            what,
+            hint: "set again what is missing, with --save".to_owned(),
+        });
+        let mut keeper = Self {
+            source,
+            data_dir: data_dir.to_owned(),
+            base: read,
+            overlay,
+            history,
+            number: 0,
+            trials: Vec::new(),
+            pending: None,
+            file_trouble: None,
+            overlay_trouble,
+            tried,
+        };
+        keeper.pass_over_bad(kinds);
+        let (tree, left) = keeper.tree(&keeper.base, &keeper.overlay, kinds);
+        notes.extend(keeper.troubles().into_iter().map(|trouble| trouble.what));
+        notes.extend(left.iter().map(|(_, left)| left.to_string()));
+        (keeper, tree, notes)
+    }
+
+    /// Where files are at fault of a rollback, takes the newest texts that are not.
+    fn pass_over_bad(&mut self, kinds: &Kinds) {
+        let Some(bad) = self.history.is_bad(self.base.hash).cloned() else {
+            return;
+        };
+        let kept: Vec<(u64, ContentHash)> = self
+            .history
+            .versions()
+            .rev()
+            .filter(|version| self.history.is_bad(version.hash).is_none())
+            .filter(|version| !version.files.is_empty())
+            .map(|version| (version.number, version.hash))
+            .collect();
+        for (number, _) in kept {
+            let texts = self.history.texts(number).unwrap_or_default();
+            let reading = self.source.read_kept(&texts, kinds);
+            if let Some(base) = reading.and_then(|reading| reading.base) {
+                self.file_trouble = Some(bad_trouble(&self.source, &bad, number));
+                self.base = base;
+                return;
+            }
+        }
+        // Better than nothing at all.
+        self.file_trouble = None;
+    }
+
+    /// The kernel runs: writes down with what, if that is new.
+    pub fn booted(&mut self, notes: &[String]) {
+        for note in notes {
+            tracing::warn!("{note}");
+        }
+        let newest = self.history.newest();
+        let is_new = newest.is_none_or(|newest| {
+            newest.hash != self.base.hash
+                || newest.overlay.ops(Layer::Saved) != self.overlay.ops(Layer::Saved)
+                || !newest.overlay.ops(Layer::Unsaved).is_empty()
+        });
+        if is_new {
+            let draft = self.draft(Cause::Boot, "the kernel started".to_owned(), Vec::new());
+            self.record(draft, BTreeSet::new(), ChildSpec::PROBATION);
+        } else if let Some(newest) = newest {
+            self.number = newest.number;
+            if newest.state == State::Probation {
+                self.trials.push(Trial {
+                    number: newest.number,
+                    until: Instant::now() + ChildSpec::PROBATION,
+                    paths: BTreeSet::new(),
+                });
+            }
+        }
+    }
+
+    /// The files that decide, to be watched.
+    #[must_use]
+    pub fn watched(&self) -> BTreeSet<PathBuf> {
+        let mut files = self.tried.clone();
+        if let Source::File(path) = &self.source {
+            files.insert(path.clone());
+        }
+        files
+    }
+
+    /// The version in force.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The versions.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What was changed live.
+    #[must_use]
+    pub fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
+    /// The tree of the files in force.
+    #[must_use]
+    pub fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// Where the tree comes from.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// What is wrong and needs somebody.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let history = self.history.trouble().map(|what| Trouble {
+            what: what.to_owned(),
+            shown: what.to_owned(),
+            hint: String::new(),
+        });
+        let known = [&self.file_trouble, &self.overlay_trouble];
+        known
+            .into_iter()
+            .flatten()
+            .cloned()
+            .chain(history)
+            .collect()
+    }
+
+    /// When the next version will have shown that it is good.
+    #[must_use]
+    pub fn next_proof(&self) -> Option<Instant> {
+        self.trials.iter().map(|trial| trial.until).min()
+    }
+
+    /// Marks what has shown by now that it is good.
+    pub fn prove(&mut self, kernel: &Kernel, now: Instant) {
+        let (proved, open): (Vec<Trial>, Vec<Trial>) =
+            self.trials.drain(..).partition(|trial| trial.until <= now);
+        self.trials = open;
+        let desired = kernel.desired();
+        for trial in proved {
+            let is_there = self.history.get(trial.number).is_ok();
+            if is_there && let Err(error) = self.history.set_state(trial.number, State::Good) {
+                tracing::warn!(%error, "not noted that version {} is good", trial.number);
+            }
+            let good: Vec<(ActorPath, Option<Value>)> = trial
+                .paths
+                .into_iter()
+                .filter_map(|path| {
+                    let child = find(&desired.as_ref()?.root, &path)?;
+                    Some((path, Some(child.as_worker()?.settings.clone())))
+                })
+                .collect();
+            if !good.is_empty()
+                && let Err(error) = self.history.set_last_good(good)
+            {
+                tracing::warn!(%error, "the last good settings are not on disk");
+            }
+        }
+    }
+
+    /// Looks at the files, and turns the kernel into what they say if they changed.
+    ///
+    /// # Errors
+    /// What is wrong with them; it is also kept as a trouble, and told once.
+    pub async fn look(
+        &mut self,
+        kernel: &Kernel,
+        forced: bool,
+        ask: &Ask,
+    ) -> Result<Value, CommandError> {
+        let Some(reading) = self.source.read(kernel.kinds()) else {
+            return Ok(self.nothing());
+        };
+        let Reading {
+            checked,
+            base,
+            tried,
+        } = reading;
+        self.tried = tried;
+        let Some(base) = base else {
+            let shown = checked.render(false);
+            let first = checked.faults().next();
+            let what = first.map_or_else(String::new, |fault| fault.in_one_line());
+            let what = format!("{} was not applied: {what}", self.source.name());
+            return Err(self.refuse(Trouble {
+                what,
+                shown: shown.trim_end().to_owned(),
+                hint: "mend the file: it is applied as soon as it is saved".to_owned(),
+            }));
+        };
+        if let Some(bad) = self.history.is_bad(base.hash).cloned().filter(|_| !forced) {
+            let trouble = bad_trouble(&self.source, &bad, self.number);
+            let error =
+                CommandError::new(Code::Failed, trouble.what.clone()).hint(trouble.hint.clone());
+            self.file_trouble = Some(trouble);
+            return Err(error);
+        }
+        if base.hash == self.base.hash {
+            self.file_trouble = None;
+            return Ok(self.nothing());
+        }
+        if forced && !ask.dry_run {
+            self.forgive(base.hash);
+        }
+        let cause = match ask.act {
+            Act::Apply { .. } if !ask.by.is_empty() => Cause::Apply,
+            _ => Cause::File,
+        };
+        let next = Next {
+            base: Some(base),
+            overlay: self.overlay.clone(),
+            cause,
+        };
+        match self.turn_into(kernel, next, ask).await {
+            Ok(done) => {
+                if !ask.dry_run {
+                    self.file_trouble = None;
+                }
+                Ok(done)
+            }
+            Err(error) => Err(self.refuse(Trouble {
+                what: format!("{} was not applied: {}", self.source.name(), error.message),
+                shown: error.message,
+                hint: error.hint.unwrap_or_else(|| "change the file".to_owned()),
+            })),
+        }
+    }
+
+    /// Does what somebody asks for; returns what was done, as JSON.
+    ///
+    /// # Errors
+    /// Why it was not done; then all is as it was.
+    pub async fn act(&mut self, kernel: &Kernel, ask: &Ask) -> Result<Value, CommandError> {
+        self.finish_pending(kernel);
+        let mut overlay = self.overlay.clone();
+        let cause = match &ask.act {
+            Act::Apply { forced } => return self.look(kernel, *forced, ask).await,
+            Act::Rollback { to } => return self.roll_back(kernel, *to, ask).await,
+            Act::Set { path, settings, to } => {
+                let layer = match to {
+                    Target::Saved => Layer::Saved,
+                    _ => Layer::Unsaved,
+                };
+                let op = Op::Set {
+                    path: path.clone(),
+                    settings: settings.clone(),
+                };
+                change(&mut overlay, layer, op)?;
+                Cause::Set
+            }
+            Act::Unset { path, key, .. } => {
+                let key: Vec<&str> = key.iter().map(String::as_str).collect();
+                let unsaved = overlay.unset(Layer::Unsaved, path, &key);
+                let saved = overlay.unset(Layer::Saved, path, &key);
+                if !unsaved && !saved {
+                    let message = format!("`{}` of {path} was not set live", key.join("."));
+                    return Err(CommandError::new(Code::NotFound, message).hint(
+                        "`uk config diff` lists what was; --write takes a key out of the file",
+                    ));
+                }
+                Cause::Unset
+            }
+            Act::Spawn { parent, child } => {
+                let (parent, child) = (parent.clone(), child.clone());
+                change(&mut overlay, Layer::Saved, Op::Spawn { parent, child })?;
+                Cause::Spawn
+            }
+            Act::Delete { path } => {
+                change(
+                    &mut overlay,
+                    Layer::Saved,
+                    Op::Delete { path: path.clone() },
+                )?;
+                Cause::Delete
+            }
+            Act::Stop { path } => {
+                change(&mut overlay, Layer::Saved, Op::Stop { path: path.clone() })?;
+                Cause::Stop
+            }
+            Act::Start { path } => {
+                overlay.start(Layer::Saved, path);
+                Cause::Start
+            }
+        };
+        let next = Next {
+            base: None,
+            overlay,
+            cause,
+        };
+        self.turn_into(kernel, next, ask).await
+    }
+
+    /// Notes that the kernel gave a child its former settings back, because it crashed on probation.
+    pub fn rolled_back(&mut self, kernel: &Kernel, path: &ActorPath, why: &str) {
+        self.finish_pending(kernel);
+        let of = self
+            .trials
+            .iter()
+            .rev()
+            .find(|trial| trial.paths.contains(path))
+            .map_or(self.number, |trial| trial.number);
+        let Ok(version) = self.history.get(of).cloned() else {
+            return;
+        };
+        self.trials.retain(|trial| trial.number != of);
+        let former = self.before(of).map(|version| version.overlay.clone());
+        if let Err(error) = self.history.set_state(of, State::RolledBack) {
+            tracing::warn!(%error, "not noted that version {of} was rolled back");
+        }
+        let is_of_files = matches!(
+            version.cause,
+            Cause::File | Cause::Apply | Cause::Boot | Cause::Rollback { .. }
+        );
+        if is_of_files && !version.files.is_empty() {
+            let bad = Bad {
+                version: of,
+                reason: format!("{path}: {why}"),
+                at_ms: version.at_ms,
+            };
+            if let Err(error) = self.history.mark_bad(version.hash, bad.clone()) {
+                tracing::warn!(%error, "a bad version is marked in memory only");
+            }
+            self.file_trouble = Some(bad_trouble(&self.source, &bad, self.number));
+        } else if let Some(former) = former {
+            self.overlay.put_back(path, &former);
+        }
+        self.correct(kernel, path);
+        self.save_overlay();
+        let cause = Cause::RolledBack {
+            of,
+            path: path.clone(),
+            why: why.to_owned(),
+        };
+        let text =
+            format!("{path} has its former settings back, for it crashed on probation ({why})");
+        let draft = self.draft(cause, "the kernel".to_owned(), vec![text]);
+        self.record(
+            draft,
+            BTreeSet::from([path.clone()]),
+            probation(kernel, path),
+        );
+    }
+
+    /// Lays over the files what a child has now and they do not say.
+    fn correct(&mut self, kernel: &Kernel, path: &ActorPath) {
+        let Some(desired) = kernel.desired() else {
+            return;
+        };
+        let (tree, _) = self.tree(&self.base, &self.overlay, kernel.kinds());
+        let settings = |root: &SupervisorSpec| {
+            let child = find(root, path)?;
+            Some(child.as_worker()?.settings.clone())
+        };
+        if let (Some(says), Some(has)) = (settings(&tree.root), settings(&desired.root))
+            && let Some(patch) = patch(&says, &has)
+        {
+            let op = Op::Set {
+                path: path.clone(),
+                settings: patch,
+            };
+            if let Err(error) = self.overlay.change(Layer::Unsaved, op) {
+                tracing::warn!(%error, "what was rolled back cannot be laid over the files");
+            }
+        }
+    }
+
+    async fn roll_back(
+        &mut self,
+        kernel: &Kernel,
+        to: Option<u64>,
+        ask: &Ask,
+    ) -> Result<Value, CommandError> {
+        let to = match to {
+            Some(to) => to,
+            None => self
+                .before(self.number)
+                .map(|version| version.number)
+                .ok_or_else(|| {
+                    CommandError::new(Code::NotFound, "there is no version before this one")
+                        .hint("`uk config history` lists them")
+                })?,
+        };
+        let unknown = |error: super::history::VersionError| {
+            CommandError::new(Code::NotFound, error.to_string())
+                .hint("`uk config history` lists them")
+        };
+        let version = self.history.get(to).map_err(unknown)?.clone();
+        let texts = self.history.texts(to).map_err(unknown)?;
+        let base = match self.source.read_kept(&texts, kernel.kinds()) {
+            None => None,
+            Some(reading) => match reading.base {
+                Some(base) => Some(base),
+                None => {
+                    let message = format!("version {to} cannot be read any more");
+                    let shown = reading.checked.render(false);
+                    return Err(CommandError::new(Code::Invalid, message).hint(shown));
+                }
+            },
+        };
+        let left = self.base.hash;
+        let is_left = base.as_ref().is_some_and(|base| base.hash != left);
+        if is_left && !ask.dry_run {
+            let bad = Bad {
+                version: self.number,
+                reason: format!("{} went back to version {to}", ask.by),
+                at_ms: unix_ms(kernel),
+            };
+            self.history.forgive(version.hash).ok();
+            self.history.mark_bad(left, bad.clone()).ok();
+            self.file_trouble = Some(bad_trouble(&self.source, &bad, to));
+        }
+        let next = Next {
+            base,
+            overlay: version.overlay,
+            cause: Cause::Rollback { of: to },
+        };
+        let done = self.turn_into(kernel, next, ask).await;
+        if done.is_err() && is_left && !ask.dry_run {
+            self.forgive(left);
+            self.file_trouble = None;
+        }
+        done
+    }
+
+    /// Turns the kernel into what is next, and writes that down.
+    async fn turn_into(
+        &mut self,
+        kernel: &Kernel,
+        next: Next,
+        ask: &Ask,
+    ) -> Result<Value, CommandError> {
+        let base = next.base.as_ref().unwrap_or(&self.base);
+        let (tree, left) = self.tree(base, &next.overlay, kernel.kinds());
+        refuse_left(&left, &ask.act)?;
+        let before = kernel.desired().ok_or_else(ending)?;
+        let wanted = tree.root;
+        if ask.dry_run {
+            let changes = kernel.plan(&wanted).map_err(of_reload)?;
+            let changes = described(&changes, &before, wanted);
+            return Ok(
+                json!({ "version": 1, "done": "planned", "number": self.number, "changes": changes }),
+            );
+        }
+        self.pending = Some(Pending {
+            wanted: wanted.clone(),
+            before,
+            next,
+            by: ask.by.clone(),
+        });
+        let changes = kernel.reload(wanted).await;
+        let pending = self.pending.take();
+        let changes = changes.map_err(of_reload)?;
+        match pending {
+            Some(pending) => Ok(self.done(kernel, pending, &changes)),
+            None => Ok(self.nothing()),
+        }
+    }
+
+    /// Writes down what was done.
+    fn done(&mut self, kernel: &Kernel, pending: Pending, changes: &[Change]) -> Value {
+        let Pending {
+            wanted,
+            before,
+            next,
+            by,
+        } = pending;
+        let saved_before = self.overlay.ops(Layer::Saved).to_vec();
+        if let Some(base) = next.base {
+            self.base = base;
+        }
+        let overlay_differs = self.overlay != next.overlay;
+        self.overlay = next.overlay;
+        if saved_before != self.overlay.ops(Layer::Saved) {
+            self.save_overlay();
+        }
+        if changes.is_empty() && !overlay_differs {
+            return self.nothing();
+        }
+        let described = described(changes, &before, wanted);
+        let lines: Vec<String> = described.iter().map(in_one_line).collect();
+        for line in &lines {
+            tracing::info!("{line}");
+        }
+        let on_trial = |change: &&Change| {
+            !matches!(
+                change.what,
+                What::Removed | What::Order | What::Flags | What::Keys
+            )
+        };
+        let paths: BTreeSet<ActorPath> = changes
+            .iter()
+            .filter(on_trial)
+            .map(|change| change.path.clone())
+            .collect();
+        let longest = paths.iter().map(|path| probation(kernel, path)).max();
+        let draft = self.draft(next.cause, by, lines);
+        let number = self.record(draft, paths, longest.unwrap_or_default());
+        json!({ "version": 1, "done": "applied", "number": number, "changes": described })
+    }
+
+    /// Finds out what became of a change that whoever made it did not live to write down.
+    pub fn finish_pending(&mut self, kernel: &Kernel) {
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        let Some(now) = kernel.desired() else {
+            return;
+        };
+        if now.root == pending.wanted {
+            let changes = unity_supervisors::reload::diff(&pending.before.root, &now.root);
+            self.done(kernel, pending, &changes);
+        }
+    }
+
+    fn tree(
+        &self,
+        base: &Base,
+        overlay: &Overlay,
+        kinds: &Kinds,
+    ) -> (TreeSpec, Vec<(Layer, Left)>) {
+        overlay.lay_over(&base.tree, &KnownKinds(kinds))
+    }
+
+    fn draft(&self, cause: Cause, by: String, changes: Vec<String>) -> Draft {
+        Draft {
+            cause,
+            by,
+            files: self.base.files.clone(),
+            overlay: self.overlay.clone(),
+            changes,
+            state: State::Probation,
+        }
+    }
+
+    fn record(&mut self, mut draft: Draft, paths: BTreeSet<ActorPath>, probation: Duration) -> u64 {
+        if probation.is_zero() {
+            draft.state = State::Good;
+        }
+        let (number, written) = self.history.record(draft, std::time::SystemTime::now());
+        if let Err(error) = written {
+            tracing::warn!(%error, "version {number} of the settings is in memory only");
+        }
+        self.number = number;
+        if !probation.is_zero() {
+            self.trials.push(Trial {
+                number,
+                until: Instant::now() + probation,
+                paths,
+            });
+        }
+        number
+    }
+
+    fn save_overlay(&mut self) {
+        let saved = self.overlay.save(&self.data_dir);
+        self.overlay_trouble = saved.err().map(|error| {
+            let what = format!("what was saved of live changes is not on disk: {error}");
+            tracing::warn!("{what}");
+            Trouble {
+                shown: what.clone(),
+                what,
+                hint: "make room or give the folder back, then save it again".to_owned(),
+            }
+        });
+    }
+
+    fn forgive(&mut self, hash: ContentHash) {
+        if let Err(error) = self.history.forgive(hash) {
+            tracing::warn!(%error, "not noted that a version may be used again");
+        }
+    }
+
+    /// The version before `number` that was not rolled back.
+    fn before(&self, number: u64) -> Option<&Version> {
+        let mut versions = self.history.versions().rev();
+        versions.find(|version| version.number < number && version.state != State::RolledBack)
+    }
+
+    /// Keeps a trouble with the file, and tells it once.
+    fn refuse(&mut self, trouble: Trouble) -> CommandError {
+        if self.file_trouble.as_ref() != Some(&trouble) {
+            tracing::error!(
+                "{}; the old version stays in force\n{}",
+                trouble.what,
+                trouble.shown
+            );
+        }
+        let error =
+            CommandError::new(Code::Invalid, trouble.what.clone()).hint(trouble.hint.clone());
+        self.file_trouble = Some(trouble);
+        error
+    }
+
+    fn nothing(&self) -> Value {
+        json!({ "version": 1, "done": "unchanged", "number": self.number, "changes": [] })
+    }
+}
+
+fn described(changes: &[Change], before: &TreeSpec, wanted: SupervisorSpec) -> Vec<Value> {
+    let after = TreeSpec {
+        root: wanted,
+        ..before.clone()
+    };
+    describe(changes, before, &after)
+}
+
+fn change(overlay: &mut Overlay, layer: Layer, op: Op) -> Result<(), CommandError> {
+    overlay
+        .change(layer, op)
+        .map_err(|error| CommandError::new(Code::Failed, error.to_string()))
+}
+
+/// What was asked for now must have an effect; what lost it earlier is only shown.
+fn refuse_left(left: &[(Layer, Left)], act: &Act) -> Result<(), CommandError> {
+    use super::overlay::Why;
+    let asked = match act {
+        Act::Set { path, .. } | Act::Delete { path } | Act::Stop { path } => path.clone(),
+        Act::Spawn { parent, child } => {
+            let id = child
+                .get("id")
+                .and_then(Value::as_str)
+                .and_then(|id| id.parse().ok());
+            id.map_or_else(|| parent.clone(), |id| parent.child(&id))
+        }
+        _ => return Ok(()),
+    };
+    let mut of_it = left
+        .iter()
+        .filter(|(_, left)| left.op.path().as_ref() == Some(&asked));
+    match of_it.find(|(_, left)| left.why != Why::Same) {
+        None => Ok(()),
+        Some((_, left)) => {
+            let code = match left.why {
+                Why::Gone(_) => Code::NotFound,
+                _ => Code::Invalid,
+            };
+            Err(CommandError::new(code, left.why.to_string()).hint(match &left.why {
+                Why::Gone(path) => format!(
+                    "`uk tree` shows what there is; a child that was spawned without --save is in no tree: \
+                     `uk delete {path}`, then `uk spawn … --save`"
+                ),
+                Why::Refused(_) => "`uk config schema PATH` says what its settings may be".to_owned(),
+                _ => "`uk config diff` shows what was changed live".to_owned(),
+            }))
+        }
+    }
+}
+
+fn of_reload(error: unity_supervisors::reload::ReloadError) -> CommandError {
+    use unity_supervisors::reload::ReloadError;
+    let message = error.to_string();
+    match error {
+        ReloadError::Build(_) | ReloadError::NoSuchNeed { .. } => {
+            CommandError::new(Code::Invalid, message)
+        }
+        ReloadError::Rejected { path, .. } => CommandError::new(Code::Failed, message).hint(
+            format!("all is as it was; `uk config schema {path}` says what its settings may be"),
+        ),
+        ReloadError::Refused { path, .. } => CommandError::new(Code::Failed, message)
+            .hint(format!("all is as it was; `uk why {path}` tells more")),
+        ReloadError::Ending => ending(),
+    }
+}
+
+fn ending() -> CommandError {
+    CommandError::new(Code::Failed, "the kernel is ending")
+}
+
+fn bad_trouble(source: &Source, bad: &Bad, number: u64) -> Trouble {
+    let what = format!(
+        "{} is the version {} that was rolled back ({}); it is passed over, version {number} is in force",
+        source.name(),
+        bad.version,
+        bad.reason
+    );
+    Trouble {
+        shown: what.clone(),
+        what,
+        hint: "change the file, or try it again: `uk config apply --force`".to_owned(),
+    }
+}
+
+/// The child at a path below a supervisor.
+#[must_use]
+pub fn find<'a>(root: &'a SupervisorSpec, path: &ActorPath) -> Option<&'a ChildSpec> {
+    let mut supervisor = root;
+    let mut found = None;
+    for id in path.segments() {
+        let child = supervisor
+            .children
+            .iter()
+            .find(|child| child.id.as_str() == id)?;
+        found = Some(&**child);
+        if let ChildKind::Supervisor(below) = &child.what {
+            supervisor = below;
+        }
+    }
+    found
+}
+
+/// How long the settings of the child at a path are on probation.
+fn probation(kernel: &Kernel, path: &ActorPath) -> Duration {
+    let slot = kernel.registry().get(path);
+    slot.map_or(ChildSpec::PROBATION, |slot| slot.spec().probation)
+}
+
+/// The merge patch that makes `to` of `from`; none if they are the same.
+fn patch(from: &Value, to: &Value) -> Option<Map<String, Value>> {
+    let (Value::Object(from), Value::Object(to)) = (from, to) else {
+        return None;
+    };
+    let mut merged = Map::new();
+    for (key, value) in to {
+        match from.get(key) {
+            Some(before) if before == value => {}
+            Some(before) if before.is_object() && value.is_object() => {
+                merged
+                    .extend(patch(before, value).map(|inner| (key.clone(), Value::Object(inner))));
+            }
+            _ => drop(merged.insert(key.clone(), value.clone())),
+        }
+    }
+    for key in from.keys().filter(|key| !to.contains_key(*key)) {
+        merged.insert(key.clone(), Value::Null);
+    }
+    (!merged.is_empty()).then_some(merged)
+}
+
+fn unix_ms(_kernel: &Kernel) -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}

@@ -1,0 +1,319 @@
+//! `/system/settings`: applies what changes in the files, and what people ask for, one thing after the other.
+//!
+//! The actor is thin: what it knows lies in the [`Room`], which outlives it. A killed one is started again, looks what became
+//! of what it had begun, and goes on.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use unity_supervisors::report::Fact;
+use unity_supervisors::slot::Response;
+use unity_supervisors::spec::ChildSpec;
+use unity_supervisors::{
+    Actor, ActorPath, AskError, ChildId, Context, Exit, Kernel, Kinds, Message, Next, Reply, Start,
+};
+
+use super::keeper::{Act, Ask, Keeper, Trouble};
+use super::reload::ReloadBell;
+use super::watch::{Pace, Watch, WatchHandle, WatchSet};
+use crate::error::{Code, CommandError};
+
+/// Where the service lives.
+pub const PATH: &str = "/system/settings";
+/// How long somebody waits for a change: actors may think about it, and children may take their time to start.
+const CHANGED_WITHIN: Duration = Duration::from_secs(60);
+/// How many rollbacks wait to be written down.
+const NOTICES_MAX: usize = 1_024;
+
+/// What the service and those who ask it share; found by its type with [`Kernel::shared`].
+#[derive(Default)]
+pub struct Room {
+    keeper: tokio::sync::Mutex<Option<Keeper>>,
+    notices: Mutex<VecDeque<Notice>>,
+    noticed: Notify,
+    status: Mutex<Status>,
+    watch: Mutex<Option<WatchHandle>>,
+}
+
+/// How the settings are, for whoever does not want to wait for a change under way.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// The version in force; 0 where there is no history.
+    pub number: u64,
+    /// What needs somebody.
+    pub troubles: Vec<Trouble>,
+}
+
+/// A child has its former settings back.
+#[derive(Debug, Clone)]
+struct Notice {
+    path: ActorPath,
+    why: String,
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Room {
+    /// One for a kernel that is about to start.
+    #[must_use]
+    pub fn new(keeper: Keeper) -> Self {
+        let status = status(&keeper);
+        Self {
+            keeper: tokio::sync::Mutex::new(Some(keeper)),
+            status: Mutex::new(status),
+            ..Self::default()
+        }
+    }
+
+    /// Hears of a fact.
+    pub(crate) fn note(&self, fact: &Fact) {
+        let Fact::Exited { path, record } = fact else {
+            return;
+        };
+        if record.response != Response::RolledBack {
+            return;
+        }
+        let mut notices = self.notices.lock();
+        if notices.len() < NOTICES_MAX {
+            notices.push_back(Notice {
+                path: path.clone(),
+                why: record.reason.to_string(),
+            });
+        }
+        drop(notices);
+        self.noticed.notify_one();
+    }
+
+    /// How the settings are.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let mut status = self.status.lock().clone();
+        let watch = self.watch.lock().as_ref().and_then(WatchHandle::trouble);
+        status.troubles.extend(watch.map(|what| Trouble {
+            shown: what.clone(),
+            what,
+            hint: "`uk config apply` looks at once".to_owned(),
+        }));
+        status
+    }
+
+    /// Reads the memory, once no change is under way.
+    ///
+    /// # Errors
+    /// There is none: the kernel was not booted with one.
+    pub async fn read<T>(&self, read: impl FnOnce(&Keeper) -> T) -> Result<T, CommandError> {
+        let keeper = self.keeper.lock().await;
+        keeper.as_ref().map(read).ok_or_else(none)
+    }
+
+    async fn write<T>(&self, write: impl AsyncFnOnce(&mut Keeper) -> T) -> Result<T, CommandError> {
+        let mut keeper = self.keeper.lock().await;
+        let Some(keeper) = keeper.as_mut() else {
+            return Err(none());
+        };
+        let done = write(keeper).await;
+        *self.status.lock() = status(keeper);
+        if let Some(watch) = &*self.watch.lock() {
+            watch.set(watched(keeper));
+        }
+        Ok(done)
+    }
+}
+
+fn status(keeper: &Keeper) -> Status {
+    Status {
+        number: keeper.number(),
+        troubles: keeper.troubles(),
+    }
+}
+
+fn watched(keeper: &Keeper) -> WatchSet {
+    WatchSet {
+        files: keeper.watched(),
+        ..WatchSet::default()
+    }
+}
+
+fn none() -> CommandError {
+    CommandError::new(Code::Failed, "this kernel keeps no settings")
+        .hint("the program that embeds it did not boot it with `boot`")
+}
+
+/// Asks the service for a change.
+///
+/// # Errors
+/// Why it was not done.
+pub async fn ask(kernel: &Kernel, ask: Ask) -> Result<Value, CommandError> {
+    let path: Option<ActorPath> = PATH.parse().ok();
+    let service = path.and_then(|path| kernel.address::<SettingsMessage>(&path));
+    let Some(service) = service else {
+        return Err(none());
+    };
+    let asked = service.ask(CHANGED_WITHIN, |reply| {
+        SettingsMessage::Do(Box::new(ask), reply)
+    });
+    match asked.await {
+        Ok(done) => done,
+        Err(AskError::NoAnswer(why)) => Err(CommandError::new(Code::Failed, why.to_string())
+            .hint("`uk config history` shows what was done")),
+        Err(error) => Err(CommandError::new(Code::Failed, error.to_string())),
+    }
+}
+
+/// The kind of this file and these.
+#[must_use]
+pub fn with_kind(kinds: Kinds) -> Kinds {
+    kinds.with_service::<Settings>(
+        "settings",
+        "applies what changes in the files, and what people ask for",
+    )
+}
+
+/// The child of `/system`.
+///
+/// # Panics
+/// Never: the id is one.
+#[must_use]
+pub fn child() -> ChildSpec {
+    let id = ChildId::new("settings").expect("`settings` is an id");
+    ChildSpec::worker(id, "settings")
+}
+
+/// The service has no settings of its own here: they are in `system.yaml`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
+/// What the service is told.
+#[derive(Debug, Message)]
+pub enum SettingsMessage {
+    /// A file may have changed.
+    Look,
+    /// Somebody, or a signal, wants the files to be applied.
+    Apply,
+    /// A child has its former settings back.
+    Noticed,
+    /// A version has shown that it is good.
+    Prove,
+    /// Somebody asks for a change.
+    Do(Box<Ask>, Reply<Result<Value, CommandError>>),
+}
+
+/// Applies what changes.
+#[derive(Debug)]
+pub struct Settings;
+
+impl Actor for Settings {
+    type Message = SettingsMessage;
+    type Settings = NoSettings;
+
+    async fn start(_: &NoSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
+        let kernel = ctx.kernel().clone();
+        let room = kernel.shared::<Room>();
+        let set = room.read(watched).await.unwrap_or_default();
+        let (watch, handle) = Watch::new(set, Pace::default());
+        *room.watch.lock() = Some(handle);
+        let myself = ctx.myself();
+        ctx.spawn(async move {
+            let mut watch = watch;
+            let bell = kernel.shared::<ReloadBell>();
+            loop {
+                let proof = room.read(Keeper::next_proof).await.ok().flatten();
+                let message = tokio::select! {
+                    biased;
+                    _changed = watch.next() => SettingsMessage::Look,
+                    () = bell.rung() => SettingsMessage::Apply,
+                    () = room.noticed.notified() => SettingsMessage::Noticed,
+                    () = until(proof) => SettingsMessage::Prove,
+                };
+                // It waits for room: nothing is to be lost.
+                if let Err(error) = myself.tell(message).await {
+                    return Err(Exit::error(error.to_string()));
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        // What a former life left half done, or had no time to write down.
+        ctx.myself().try_tell(SettingsMessage::Noticed).ok();
+        Ok(Start::Running(Self))
+    }
+
+    async fn handle(
+        &mut self,
+        message: &mut SettingsMessage,
+        ctx: &mut Context<Self>,
+    ) -> Result<Next, Exit> {
+        let kernel = ctx.kernel().clone();
+        let room = kernel.shared::<Room>();
+        match message {
+            SettingsMessage::Look => look(&room, &kernel, "").await,
+            SettingsMessage::Apply => look(&room, &kernel, "SIGHUP").await,
+            SettingsMessage::Noticed => noticed(&room, &kernel).await,
+            SettingsMessage::Prove => {
+                let now = Instant::now();
+                drop(room.write(async |keeper| keeper.prove(&kernel, now)).await);
+            }
+            SettingsMessage::Do(ask, reply) => {
+                let done = room
+                    .write(async |keeper| keeper.act(&kernel, ask).await)
+                    .await;
+                reply.send(done.and_then(|done| done));
+            }
+        }
+        Ok(Next::Continue)
+    }
+}
+
+/// Waits for a moment, or for ever.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Looks at the files. What is wrong with them is told and kept by the keeper.
+async fn look(room: &Room, kernel: &Kernel, by: &str) {
+    let ask = Ask {
+        act: Act::Apply { forced: false },
+        dry_run: false,
+        by: by.to_owned(),
+    };
+    drop(
+        room.write(async |keeper| keeper.act(kernel, &ask).await)
+            .await,
+    );
+}
+
+/// Writes down what the kernel has put back.
+async fn noticed(room: &Room, kernel: &Kernel) {
+    loop {
+        let Some(notice) = room.notices.lock().front().cloned() else {
+            break;
+        };
+        let noted = room
+            .write(async |keeper| keeper.rolled_back(kernel, &notice.path, &notice.why))
+            .await;
+        room.notices.lock().pop_front();
+        if noted.is_err() {
+            break;
+        }
+    }
+    drop(
+        room.write(async |keeper| keeper.finish_pending(kernel))
+            .await,
+    );
+}
