@@ -130,6 +130,7 @@ struct Inner {
     crowded: AtomicBool,
     /// The least that any child says of `stall_after`, in milliseconds.
     stall_after_ms: AtomicU64,
+    kill_grace_ms: AtomicU64,
     shared: Mutex<Shared>,
     groups: Arc<Groups>,
     /// One change of the tree at a time.
@@ -178,10 +179,11 @@ impl Kernel {
             mode_changed: Notify::new(),
             serials: AtomicU64::new(0),
             closed: AtomicBool::new(false),
-            memory: Mutex::default(),
+            memory: Mutex::new(memory::Measured::new(config.memory_limit)),
             abandoned: AtomicUsize::new(0),
             crowded: AtomicBool::new(false),
             stall_after_ms: AtomicU64::new(u64::MAX),
+            kill_grace_ms: AtomicU64::new(to_ms(config.kill_grace)),
             shared: Mutex::new(config.shared.clone()),
             groups: Arc::default(),
             reloading: tokio::sync::Mutex::default(),
@@ -390,7 +392,12 @@ impl Kernel {
 
     /// How long a killed life may hold its thread before it is cut off.
     pub(crate) fn kill_grace(&self) -> Duration {
-        self.0.config.kill_grace
+        Duration::from_millis(self.0.kill_grace_ms.load(Ordering::Relaxed))
+    }
+
+    /// Sets another time of grace, for kills from now on.
+    pub fn set_kill_grace(&self, grace: Duration) {
+        self.0.kill_grace_ms.store(to_ms(grace), Ordering::Relaxed);
     }
 
     /// Where states are kept.
@@ -559,4 +566,8 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+fn to_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

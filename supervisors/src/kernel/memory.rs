@@ -86,10 +86,22 @@ pub struct Memory {
 }
 
 /// What was measured last, and what is shed since.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Measured {
+    /// None unless something is said.
+    limit: Option<u64>,
     used: u64,
     shedding: Shedding,
+}
+
+impl Measured {
+    pub(super) fn new(limit: Option<u64>) -> Self {
+        Self {
+            limit,
+            used: 0,
+            shedding: Shedding::Nothing,
+        }
+    }
 }
 
 /// What mailboxes know of it.
@@ -130,16 +142,16 @@ impl Shed {
 impl Kernel {
     /// Takes note that `used` bytes of memory are in use, and sheds what the limit demands. Without a limit it does nothing.
     pub fn note_memory(&self, used: u64) {
-        let Some(limit) = self.0.config.memory_limit else {
-            return;
-        };
-        let (before, shedding) = {
+        let (limit, before, shedding) = {
             let mut measured = self.0.memory.lock();
+            let Some(limit) = measured.limit else {
+                return;
+            };
             let before = measured.shedding;
             measured.used = used;
             measured.shedding = before.after(used, limit);
             self.0.dead_letters.shed.set(measured.shedding);
-            (before, measured.shedding)
+            (limit, before, measured.shedding)
         };
         if shedding > before {
             // What is sent from now on is shed by its mailbox; this is what waits already.
@@ -161,11 +173,34 @@ impl Kernel {
         }
     }
 
+    /// Sets another limit, or none, and sheds by it at once.
+    pub fn set_memory_limit(&self, limit: Option<u64>) {
+        let (used, old, before) = {
+            let mut measured = self.0.memory.lock();
+            let old = std::mem::replace(&mut measured.limit, limit);
+            let before = measured.shedding;
+            if limit.is_none() {
+                measured.shedding = Shedding::Nothing;
+                self.0.dead_letters.shed.set(Shedding::Nothing);
+            }
+            (measured.used, old, before)
+        };
+        match (limit, old) {
+            (None, Some(limit)) if before > Shedding::Nothing => self.report(Fact::Memory {
+                shedding: Shedding::Nothing,
+                used,
+                limit,
+                shed: self.0.dead_letters.shed.count.load(Ordering::Relaxed),
+            }),
+            _ => self.note_memory(used),
+        }
+    }
+
     /// How much memory it uses; `None` without a limit.
     #[must_use]
     pub fn memory(&self) -> Option<Memory> {
-        let limit_bytes = self.0.config.memory_limit?;
         let measured = self.0.memory.lock();
+        let limit_bytes = measured.limit?;
         Some(Memory {
             used_bytes: measured.used,
             limit_bytes,

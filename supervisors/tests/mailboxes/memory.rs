@@ -129,6 +129,31 @@ async fn without_a_limit_nothing_is_measured_or_shed() {
 }
 
 #[tokio::test]
+async fn another_limit_counts_at_once_and_none_ends_the_shedding() {
+    let office = Office::of(MailboxSpec::default(), None).await;
+    office.kernel.set_memory_limit(Some(2 * LIMIT));
+    office.kernel.note_memory(LIMIT);
+    office.send(1, Priority::Deferred).unwrap();
+
+    office.kernel.set_memory_limit(Some(LIMIT));
+
+    let shedding = |office: &Office| office.kernel.memory().map(|memory| memory.shedding);
+    assert_eq!(shedding(&office), Some(Shedding::Low));
+    assert!(matches!(
+        office.send(2, Priority::Low),
+        Err(SendError::Shed(_))
+    ));
+
+    office.kernel.set_memory_limit(None);
+
+    assert_eq!(shedding(&office), None);
+    office.send(3, Priority::Low).unwrap();
+    // What is short again is told of again.
+    office.kernel.set_memory_limit(Some(LIMIT));
+    assert_eq!(shedding(&office), Some(Shedding::Low));
+}
+
+#[tokio::test]
 async fn what_is_measured_can_be_read() {
     let office = Office::open(MailboxSpec::default()).await;
 

@@ -183,11 +183,12 @@ fn no_more_than_max_abandoned_are_cut_off_until_one_lets_go() {
 
 #[test]
 fn a_killed_life_that_holds_its_thread_is_cut_off_without_a_stop() {
-    let soon = |config| KernelConfig {
-        kill_grace: STALL_AFTER,
+    let never = |config| KernelConfig {
+        kill_grace: Duration::from_secs(3_600),
         ..config
     };
-    with_config(spinners(0..1), soon, |held| async move {
+    with_config(spinners(0..1), never, |held| async move {
+        held.kernel.set_kill_grace(STALL_AFTER);
         held.tell(0, Order::Spin(Arc::default()));
         held.spinning(1).await;
 
