@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use unity_actors::size::parse_size;
 use unity_supervisors::ActorPath;
 
 use crate::error::CommandError;
@@ -430,37 +431,6 @@ pub fn read_settings<'a>(pairs: impl Iterator<Item = &'a str>) -> Result<Value, 
     Ok(Value::Object(settings))
 }
 
-/// `512MiB` and `2GB`, in bytes.
-fn parse_size(text: &str) -> Result<u64, String> {
-    const UNITS: [(&str, u64); 7] = [
-        ("B", 1),
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("KB", 1_000),
-        ("MB", 1_000_000),
-        ("GB", 1_000_000_000),
-    ];
-    let end = text.find(|c: char| !c.is_ascii_digit());
-    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
-    let number = digits.parse::<u64>();
-    let is_unit = |known: &&(&str, u64)| known.0.eq_ignore_ascii_case(unit);
-    match (number, UNITS.iter().find(is_unit)) {
-        (Ok(number), _) if unit.is_empty() => {
-            Err(format!("`{text}` has no unit; did you mean `{number}MiB`?"))
-        }
-        (Ok(0), Some(_)) => Err(format!(
-            "`{text}` is no room at all; leave it out for no limit"
-        )),
-        (Ok(number), Some((_, bytes))) => number
-            .checked_mul(*bytes)
-            .ok_or_else(|| format!("`{text}` is more than any machine has")),
-        _ => Err(format!(
-            "`{text}` is not a size: write an integer and B, KiB, MiB, GiB, KB, MB or GB"
-        )),
-    }
-}
-
 /// `5/s` and `30/m`, per second.
 fn parse_rate(text: &str) -> Option<f64> {
     let (count, unit) = text.split_once('/')?;
@@ -566,31 +536,6 @@ mod tests {
         assert_eq!(arg.read_text("release").unwrap(), json!("release"));
         assert_eq!(arg.read_text(r#"{"echo": 1}"#).unwrap(), json!({"echo": 1}));
         assert!(arg.read_text("{echo: 1}").unwrap_err().hint.is_some());
-    }
-
-    #[test]
-    fn sizes_are_read_in_bytes() {
-        for (text, bytes) in [
-            ("1B", 1),
-            ("512MiB", 512 << 20),
-            ("2gib", 2 << 30),
-            ("3kb", 3_000),
-            ("1GB", 1_000_000_000),
-        ] {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
-        }
-        for (text, said) in [
-            ("512", "did you mean `512MiB`?"),
-            ("0MiB", "no room at all"),
-            ("", "is not a size"),
-            ("1.5GiB", "is not a size"),
-            ("-1MiB", "is not a size"),
-            ("5TiB", "is not a size"),
-            ("18446744073709551615KiB", "more than any machine"),
-        ] {
-            let error = parse_size(text).unwrap_err();
-            assert!(error.contains(said), "{text}: {error}");
-        }
     }
 
     #[test]

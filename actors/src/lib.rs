@@ -8,6 +8,7 @@ pub mod memory;
 pub mod probe;
 pub mod process;
 pub mod sensors;
+pub mod size;
 
 use unity_supervisors::Kinds;
 
