@@ -22,6 +22,8 @@ pub enum ArgKind {
     Supervisor,
     /// A file, for commands that run where they were typed.
     File,
+    /// A folder, for the same.
+    Folder,
     /// Any text.
     Text,
     /// The name of a kind.
@@ -157,11 +159,13 @@ impl Arg {
                 let path: ActorPath = text.parse().map_err(CommandError::from)?;
                 Ok(Value::from(path.as_str()))
             }
-            ArgKind::File | ArgKind::Code if text.is_empty() => {
+            ArgKind::File | ArgKind::Folder | ArgKind::Code if text.is_empty() => {
                 let error = self.wrong("an empty text was given");
                 Err(error.hint(format!("expected {}", self.help)))
             }
-            ArgKind::File | ArgKind::Text | ArgKind::Kind | ArgKind::Code => Ok(Value::from(text)),
+            ArgKind::File | ArgKind::Folder | ArgKind::Text | ArgKind::Kind | ArgKind::Code => {
+                Ok(Value::from(text))
+            }
             ArgKind::Word(words) if words.contains(&text) => Ok(Value::from(text)),
             ArgKind::Word(words) => {
                 Err(self.wrong(&format!("`{text}` is not one of {}", words.join(", "))))
@@ -222,6 +226,7 @@ impl Arg {
                 | ArgKind::Kind
                 | ArgKind::Code
                 | ArgKind::File
+                | ArgKind::Folder
                 | ArgKind::Word(_)
                 | ArgKind::Size
                 | ArgKind::Duration
@@ -235,9 +240,12 @@ impl Arg {
     fn expected(&self) -> &'static str {
         match self.kind {
             ArgKind::Path | ArgKind::Supervisor => "a path, as in \"/sensors/host\"",
-            ArgKind::File | ArgKind::Text | ArgKind::Kind | ArgKind::Code | ArgKind::Word(_) => {
-                "a text"
-            }
+            ArgKind::File
+            | ArgKind::Folder
+            | ArgKind::Text
+            | ArgKind::Kind
+            | ArgKind::Code
+            | ArgKind::Word(_) => "a text",
             ArgKind::Json => "JSON",
             ArgKind::Integer => "an integer of zero or more",
             ArgKind::Size => "a size, as in \"512MiB\"",

@@ -206,8 +206,12 @@ fn globals() -> [clap::Arg; 3] {
             "NAME",
             "The kernel's name; else its file's, or the only one that runs",
         ),
-        global("data-dir", "DIR", "The kernel's data folder")
-            .value_parser(clap::value_parser!(PathBuf)),
+        global(
+            "data-dir",
+            "DIR",
+            "The kernel's data folder [env: UK_DATA_DIR]",
+        )
+        .value_parser(clap::value_parser!(PathBuf)),
     ]
 }
 
@@ -238,6 +242,7 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
         ArgKind::Duration => made.value_name("TIME"),
         ArgKind::Size => made.value_name("SIZE"),
         ArgKind::File => made.value_name("FILE"),
+        ArgKind::Folder => made.value_name("DIR"),
         ArgKind::Path | ArgKind::Supervisor => made.value_name("PATH"),
         ArgKind::Text | ArgKind::Kind | ArgKind::Code | ArgKind::Integer | ArgKind::Rate => {
             made.value_name(arg.name.to_uppercase())
@@ -292,15 +297,14 @@ impl Caller {
         let name = matches.get_one::<String>("name").cloned();
         Self {
             json: matches.get_flag("json"),
-            data_dir: path("data-dir"),
+            data_dir: path("data-dir").or_else(|| env_path("UK_DATA_DIR")),
             ..Self::naming(path("socket"), name)
         }
     }
 
     /// Who names a kernel, or none: then the environment may.
     pub(crate) fn naming(socket: Option<PathBuf>, name: Option<String>) -> Self {
-        let env = std::env::var_os("UK_SOCKET").filter(|socket| !socket.is_empty());
-        let env = env.filter(|_| name.is_none()).map(PathBuf::from);
+        let env = env_path("UK_SOCKET").filter(|_| name.is_none());
         Self {
             json: false,
             socket: socket.or(env),
@@ -363,6 +367,12 @@ impl Caller {
             )),
         }
     }
+}
+
+/// The path in a variable of the environment; an empty one counts as none.
+pub(crate) fn env_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os(name).filter(|path| !path.is_empty());
+    path.map(PathBuf::from)
 }
 
 fn several(others: &[Holder], last: &Holder) -> CommandError {

@@ -33,7 +33,7 @@ const GLOBALS: &[Arg] = &[
     Arg::option("help", ArgKind::Flag, "what it does"),
     Arg::option("socket", ArgKind::File, "the kernel's socket"),
     Arg::option("name", ArgKind::Text, "the kernel's name"),
-    Arg::option("data-dir", ArgKind::File, "the kernel's data folder"),
+    Arg::option("data-dir", ArgKind::Folder, "the kernel's data folder"),
 ];
 
 /// Something that could stand at the cursor.
@@ -250,7 +250,7 @@ impl<'w> Line<'w> {
     /// The values of an argument; `lead` stands before them in the same word.
     fn values(&self, arg: &Arg, lead: &str, current: &str, live: &dyn Live) -> Candidates {
         let found = match arg.kind {
-            ArgKind::File => return Candidates::Files,
+            ArgKind::File | ArgKind::Folder => return Candidates::Files,
             ArgKind::Path => live.paths(Only::Any, self.given("socket"), self.given("name")),
             ArgKind::Supervisor => {
                 live.paths(Only::Supervisors, self.given("socket"), self.given("name"))

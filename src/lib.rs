@@ -12,7 +12,7 @@
 //! | [`cli`], [`console`], [`complete`] | what a person types, and what could come next |
 //! | [`http`], [`client`], [`socket`] | HTTP and JSON over a Unix socket: the two ends, and where it is |
 //! | [`screen`], [`output`] | drawing for people, and the one place that prints |
-//! | [`settings`] | what may change while a kernel runs: files, what was changed live, versions |
+//! | [`settings`] | settings of the tree, which change while it runs, and those of the kernel itself |
 //! | [`tree_file`], [`nearest`] | reading trees, and guessing what somebody meant |
 //!
 //! # Invariants

@@ -1,11 +1,15 @@
-//! Settings that change while a kernel runs.
+//! Settings: those of the tree, which change while a kernel runs, and those of the kernel itself.
 //!
 //! | part | holds |
 //! |---|---|
-//! | [`history`] | versions of what was in force, on disk |
-//! | [`overlay`] | what was changed live |
-//! | [`reload`] | how others say that the files are to be looked at |
-//! | [`watch`] | files that change |
+//! | [`source`] | where the tree comes from, and its texts |
+//! | [`overlay`] | what was changed live over it |
+//! | [`history`] | versions of both, on disk |
+//! | [`keeper`] | what is to be in force, and how the kernel gets there |
+//! | [`service`] | `/system/settings`, which does one thing after the other |
+//! | [`describe`] | what a change changes, key by key |
+//! | [`watch`], [`reload`] | files that change, and others who want them looked at |
+//! | [`system`] | `system.yaml`, the environment and flags, and which of them is in force |
 
 pub mod describe;
 pub mod history;
@@ -15,4 +19,5 @@ pub mod reload;
 mod sealed;
 pub mod service;
 pub mod source;
+pub mod system;
 pub mod watch;

@@ -37,6 +37,7 @@ mod mapping;
 pub mod mend;
 mod needs;
 mod node;
+pub(crate) mod plain;
 mod reader;
 mod render;
 mod scalar;
@@ -153,11 +154,11 @@ pub struct SettingsFault {
     pub expected: Vec<String>,
 }
 
-/// What came of a reading.
+/// What came of a reading: of a tree, unless something else was read.
 #[derive(Debug, Clone)]
-pub struct Checked {
-    /// The tree, if there is no fault.
-    pub tree: Option<TreeSpec>,
+pub struct Checked<T = TreeSpec> {
+    /// The tree, or what else was read, if there is no fault.
+    pub tree: Option<T>,
     /// All faults and warnings, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
     files: SourceFiles,
@@ -237,7 +238,7 @@ pub fn read_file(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-impl Checked {
+impl<T> Checked<T> {
     /// The diagnostics that keep the tree from running.
     pub fn faults(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics

@@ -1,7 +1,7 @@
 //! Every code that the reader of tree files can raise, each with its meaning in one line.
 //!
 //! `UK01xx` is the file and its syntax, `UK02xx` its content, `UK03xx` warnings, `UK04xx` parts of
-//! the kernel that are not built yet. A code is never given a second meaning: people search for it.
+//! the kernel that are not built yet, `UK05xx` the kernel's own settings, from `UK0511` on warnings. A code is never given a second meaning: people search for it.
 
 macro_rules! codes {
     ($($name:ident $code:literal $meaning:literal)+) => {
@@ -98,13 +98,26 @@ codes! {
     NoProbation "UK0405" "`probation` is built for children that keep their state only"
     NoPlace "UK0410" "`place` is not built yet"
     NoSecrets "UK0411" "secrets are not built yet"
+
+    UnknownSystemKey "UK0501" "a key of the kernel's own settings is not known"
+    SystemType "UK0502" "a value of the kernel's own settings has the wrong type"
+    SystemDuration "UK0503" "a value of the kernel's own settings is not a duration"
+    SystemSize "UK0504" "a value of the kernel's own settings is not a size"
+    SystemRange "UK0505" "a value of the kernel's own settings is out of its range"
+    LogFilter "UK0506" "a value is not a filter of the log"
+    SystemName "UK0507" "a text cannot be the name of a node"
+    ConfigFolder "UK0508" "a folder of settings cannot be read"
+    VariableNotUtf8 "UK0509" "a variable that sets something is not UTF-8"
+    UnknownVariable "UK0511" "a variable that begins with `UK_` means nothing"
 }
 
 impl Code {
     /// Whether it is a warning: the tree can run all the same.
     #[must_use]
     pub fn is_warning(self) -> bool {
-        self.as_str().starts_with("UK03")
+        ["UK03", "UK051"]
+            .iter()
+            .any(|lead| self.as_str().starts_with(lead))
     }
 }
 

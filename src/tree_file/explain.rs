@@ -6,15 +6,19 @@
 
 use super::codes::Code;
 
-const TEXTS: [&str; 4] = [
+const TEXTS: [&str; 5] = [
     include_str!("explain/file.md"),
     include_str!("explain/content.md"),
     include_str!("explain/warnings.md"),
     include_str!("explain/unbuilt.md"),
+    include_str!("explain/system.md"),
 ];
 
 /// The name of an example's main file.
 pub const MAIN: &str = "tree.yaml";
+
+/// The same of an example with the kernel's own settings.
+pub const SYSTEM: &str = "system.yaml";
 
 /// A part of what is said about a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub enum Part {
 pub struct Example {
     /// Whether it raises the code, or is that file mended.
     pub is_wrong: bool,
-    /// Its name: [`MAIN`], or what that includes.
+    /// Its name: [`MAIN`] or what that includes, or [`SYSTEM`].
     pub file: &'static str,
     /// Its text.
     pub text: &'static str,

@@ -8,6 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use unity_supervisors::spec::TreeSpec;
+
 use super::diagnostic::Fix;
 use super::reader::plain;
 use super::{Checked, Code, Diagnostic, Sources, load};
@@ -20,13 +22,13 @@ const TRIALS_MAX: usize = 16;
 
 /// What came of mending.
 #[derive(Debug, Clone)]
-pub struct Mended {
+pub struct Mended<T = TreeSpec> {
     /// The files that change, none if there was nothing to mend.
     pub files: Vec<Edited>,
     /// The reading of the files as they were. What has a fix there is mended; what was left out says why.
-    pub before: Checked,
+    pub before: Checked<T>,
     /// The reading of the files as they are then; what was left out says why.
-    pub checked: Checked,
+    pub checked: Checked<T>,
 }
 
 /// A file that changes.
@@ -56,10 +58,17 @@ impl Edited {
 /// There is no fault afterwards that was not there before.
 #[must_use]
 pub fn mend(path: &Path, sources: &Sources<'_>) -> Mended {
+    mend_read(path, sources, &load)
+}
+
+/// The same for a file that is read in another way.
+#[must_use]
+pub fn mend_read<T: Clone>(path: &Path, sources: &Sources<'_>, load: Load<'_, T>) -> Mended<T> {
     let checked = load(path, sources);
     let all: Vec<Slip> = fixable(&checked).map(|(slip, _)| slip).collect();
     let trial = Trial {
         path,
+        load,
         sources,
         known: counted(&checked),
         all: all.iter().cloned().collect(),
@@ -101,11 +110,14 @@ pub fn mend(path: &Path, sources: &Sources<'_>) -> Mended {
     }
 }
 
+/// How a file is read.
+pub type Load<'a, T> = &'a dyn Fn(&Path, &Sources<'_>) -> Checked<T>;
+
 /// What a fix is told apart by while others are made: its file, its line, and what is wrong there.
 type Slip = (PathBuf, usize, Code, String);
 
 /// The fixes of a reading that can be made.
-fn fixable(checked: &Checked) -> impl Iterator<Item = (Slip, &Fix)> {
+fn fixable<T>(checked: &Checked<T>) -> impl Iterator<Item = (Slip, &Fix)> {
     checked.diagnostics.iter().filter_map(|found| {
         let fix = found.fix.as_ref()?;
         // A fix never reaches across lines.
@@ -118,7 +130,7 @@ fn fixable(checked: &Checked) -> impl Iterator<Item = (Slip, &Fix)> {
 }
 
 /// Takes the fixes out that were not made, and notes why where that is known.
-fn leave(checked: &mut Checked, made: impl Fn(&Slip) -> bool, left: &HashMap<Slip, String>) {
+fn leave<T>(checked: &mut Checked<T>, made: impl Fn(&Slip) -> bool, left: &HashMap<Slip, String>) {
     let fixes = fixable(checked).map(|(slip, fix)| (fix.clone(), slip));
     let slips: HashMap<Fix, Slip> = fixes.collect();
     for found in &mut checked.diagnostics {
@@ -135,8 +147,9 @@ fn leave(checked: &mut Checked, made: impl Fn(&Slip) -> bool, left: &HashMap<Sli
 }
 
 /// What it takes to try some of the fixes.
-struct Trial<'a> {
+struct Trial<'a, T> {
     path: &'a Path,
+    load: Load<'a, T>,
     sources: &'a Sources<'a>,
     /// The faults of the first reading, and how often each is there.
     known: HashMap<(Code, String), usize>,
@@ -144,21 +157,21 @@ struct Trial<'a> {
     all: HashSet<Slip>,
 }
 
-impl Trial<'_> {
+impl<T: Clone> Trial<'_, T> {
     /// Mends the slips of `group` and what they uncover, or says what new fault that would bring.
     fn run(
         &self,
         group: &[Slip],
         mut files: Vec<Edited>,
-        mut checked: Checked,
-    ) -> Result<(Vec<Edited>, Checked), String> {
+        mut checked: Checked<T>,
+    ) -> Result<(Vec<Edited>, Checked<T>), String> {
         let group: HashSet<&Slip> = group.iter().collect();
         let wanted = |slip: &Slip| group.contains(slip) || !self.all.contains(slip);
         for _ in 0..PASSES_MAX {
             if !edit(&checked, &mut files, wanted) {
                 break;
             }
-            checked = self.load(&files);
+            checked = self.again(&files);
         }
         let mut known = self.known.clone();
         let new = checked
@@ -176,8 +189,8 @@ impl Trial<'_> {
         }
     }
 
-    /// Reads the tree as it is with these files.
-    fn load(&self, files: &[Edited]) -> Checked {
+    /// Reads the file as it is with these files.
+    fn again(&self, files: &[Edited]) -> Checked<T> {
         let texts: HashMap<PathBuf, &str> = files
             .iter()
             .map(|file| (plain(&file.path), file.after.as_str()))
@@ -189,7 +202,7 @@ impl Trial<'_> {
             },
             ..*self.sources
         };
-        load(self.path, &sources)
+        (self.load)(self.path, &sources)
     }
 }
 
@@ -202,7 +215,7 @@ fn first_bytes(text: &str, max: usize) -> Vec<u8> {
     text.bytes().take(max).collect()
 }
 
-fn counted(checked: &Checked) -> HashMap<(Code, String), usize> {
+fn counted<T>(checked: &Checked<T>) -> HashMap<(Code, String), usize> {
     let mut counted = HashMap::new();
     for fault in checked.faults() {
         *counted.entry(key(fault)).or_default() += 1;
@@ -216,7 +229,7 @@ fn key(fault: &Diagnostic) -> (Code, String) {
 }
 
 /// Makes the fixes of a reading that are wanted in the texts of its files; whether there were any.
-fn edit(checked: &Checked, files: &mut Vec<Edited>, wanted: impl Fn(&Slip) -> bool) -> bool {
+fn edit<T>(checked: &Checked<T>, files: &mut Vec<Edited>, wanted: impl Fn(&Slip) -> bool) -> bool {
     let mut fixes: Vec<(PathBuf, &Fix)> = fixable(checked)
         .filter(|(slip, _)| wanted(slip))
         .map(|((path, ..), fix)| (path, fix))

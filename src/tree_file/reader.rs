@@ -57,6 +57,19 @@ impl<'a> Reader<'a> {
         self.diagnostics.push(diagnostic);
     }
 
+    /// How much was told so far, for [`retell`](Self::retell).
+    pub(super) fn told(&self) -> usize {
+        self.diagnostics.len()
+    }
+
+    /// Tells what was told since then in other words; what `keep` refuses was never told.
+    pub(super) fn retell(&mut self, since: usize, mut keep: impl FnMut(&mut Diagnostic) -> bool) {
+        let mut later = self.diagnostics.split_off(since);
+        self.faults -= later.iter().filter(|told| !told.code.is_warning()).count();
+        later.retain_mut(&mut keep);
+        later.into_iter().for_each(|told| self.report(told));
+    }
+
     /// How many faults there are so far.
     pub(super) fn faults(&self) -> usize {
         self.faults

@@ -39,11 +39,7 @@ pub fn schema(kinds: &dyn KindCheck) -> Value {
 
 fn definitions(kinds: &dyn KindCheck) -> Value {
     let mut definitions = json!({
-        "variable": {
-            "description": "A text with variables of the environment: ${NAME} or ${NAME:-default}.",
-            "type": "string",
-            "pattern": "(^|[^$])\\$\\{",
-        },
+        "variable": variable_definition(),
         "children": {
             "type": "array",
             "items": { "$ref": "#/$defs/child" },
@@ -71,6 +67,15 @@ fn definitions(kinds: &dyn KindCheck) -> Value {
         extend(&mut definitions, json!({ name: schema }));
     }
     definitions
+}
+
+/// A text that stands for a value of any type.
+pub(super) fn variable_definition() -> Value {
+    json!({
+        "description": "A text with variables of the environment: ${NAME} or ${NAME:-default}.",
+        "type": "string",
+        "pattern": "(^|[^$])\\$\\{",
+    })
 }
 
 /// The name of the definition of the settings of a kind.

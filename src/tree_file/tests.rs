@@ -146,6 +146,15 @@ pub(super) fn load_within(main: &str, files: &[(&str, &[u8])], limits: Limits) -
     )
 }
 
+/// A reading of the kernel's own settings as if it were one of a tree.
+pub(super) fn of_system<T>(checked: Checked<T>) -> Checked {
+    Checked {
+        tree: checked.tree.map(|_| super::effective::default_tree()),
+        diagnostics: checked.diagnostics,
+        files: checked.files,
+    }
+}
+
 /// Loads one file.
 pub(super) fn load_one(text: &str) -> Checked {
     load_files("tree.yaml", &[("tree.yaml", text.as_bytes())])

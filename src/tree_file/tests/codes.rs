@@ -5,8 +5,9 @@ use super::*;
 mod content;
 mod files;
 mod rest;
+mod system;
 
-use Text::{Children, Files, Including, Made, Supervisor, Whole, Worker};
+use Text::{Children, Files, Including, Made, Supervisor, System, Variable, Whole, Worker};
 
 /// A code, the text, `line:column token` of the caret, and what is said.
 pub(super) type Row = (Code, Text, &'static str, &'static [&'static str]);
@@ -29,11 +30,20 @@ pub(super) enum Text {
     Files(&'static [(&'static str, &'static [u8])]),
     /// Files that are made.
     Made(fn() -> Owned),
+    /// A file of the kernel's own settings.
+    System(&'static str),
+    /// A variable of the environment and its value.
+    Variable(&'static str, &'static [u8]),
 }
 
 impl Text {
     pub(super) fn load(&self) -> Checked {
         let files = self.files();
+        match self {
+            System(_) => return system::load(&files),
+            Variable(name, value) => return system::load_variable(name, value),
+            _ => {}
+        }
         let main = files[0].0.clone();
         let there = |(_, text): &&(String, Vec<u8>)| !(matches!(self, Files(_)) && text.is_empty());
         let files: Vec<(&str, &[u8])> = files
@@ -62,6 +72,8 @@ impl Text {
                 .map(|(n, text)| ((*n).to_owned(), text.to_vec()))
                 .collect(),
             Made(make) => make(),
+            System(text) => vec![("system.yaml".to_owned(), text.as_bytes().to_vec())],
+            Variable(..) => Vec::new(),
         }
     }
 }
@@ -77,6 +89,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
         content::ROWS,
         rest::WARNINGS,
         rest::UNBUILT,
+        system::ROWS,
     ];
     tables.into_iter().flatten()
 }

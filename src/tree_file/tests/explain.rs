@@ -2,10 +2,17 @@
 
 use super::*;
 use crate::kind_check::KnownKinds;
-use crate::tree_file::explain::{Example, MAIN, Part, explain};
+use crate::settings::system::check_file;
+use crate::tree_file::explain::{Example, MAIN, Part, SYSTEM, explain};
 
 /// What is wrong with these files does not show in a text that is short or is one at all.
-const WITHOUT_EXAMPLE: [Code; 2] = [Code::NotUtf8, Code::TooLarge];
+const WITHOUT_EXAMPLE: [Code; 5] = [
+    Code::NotUtf8,
+    Code::TooLarge,
+    Code::ConfigFolder,
+    Code::VariableNotUtf8,
+    Code::UnknownVariable,
+];
 
 fn load_example(files: &[Example]) -> Checked {
     let files: Vec<(&str, &[u8])> = files
@@ -24,7 +31,10 @@ fn load_example(files: &[Example]) -> Checked {
         kinds: &KnownKinds(&kinds),
         limits: Limits::default(),
     };
-    load(Path::new(MAIN), &sources)
+    match files.first() {
+        Some((SYSTEM, _)) => of_system(check_file(Path::new(SYSTEM), &sources)),
+        _ => load(Path::new(MAIN), &sources),
+    }
 }
 
 #[test]
@@ -60,7 +70,7 @@ fn every_code_has_a_text_and_examples_that_do_what_they_say() {
 
 #[test]
 fn every_section_is_of_a_code_and_in_their_order() {
-    let files = ["file", "content", "warnings", "unbuilt"].map(|name| {
+    let files = ["file", "content", "warnings", "unbuilt", "system"].map(|name| {
         let path = format!("src/tree_file/explain/{name}.md");
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
     });

@@ -14,7 +14,7 @@ use std::fmt::Write;
 
 use super::*;
 use crate::kind_check::KnownKinds;
-use crate::tree_file::explain::{Part, explain};
+use crate::tree_file::explain::{Part, SYSTEM, explain};
 
 /// The words that have a meaning as values.
 const WORDS: &[&str] = &[
@@ -154,7 +154,9 @@ fn shipped() -> Vec<(String, String)> {
     trees.push(("RICH".to_owned(), RICH.to_owned()));
     for code in Code::ALL {
         let files = explain(*code).into_iter().filter_map(|part| match part {
-            Part::File(example) if !example.is_wrong => Some(example.text.to_owned()),
+            Part::File(example) if !example.is_wrong && example.file != SYSTEM => {
+                Some(example.text.to_owned())
+            }
             _ => None,
         });
         let files: Vec<String> = files.collect();

@@ -85,7 +85,8 @@ fn the_smallest_file_of_each_code_is_refused_or_beyond_a_schema() {
     let schema = schema(&Kinds);
     let (tree, included) = (validator(&schema), validator(&of_included(&schema)));
 
-    for (code, text, ..) in rows() {
+    // The kernel's own settings have a schema of their own.
+    for (code, text, ..) in rows().filter(|(code, ..)| !code.as_str().starts_with("UK05")) {
         let files = text.files();
         let texts = files.iter().map(|(_, text)| str::from_utf8(text).ok());
         let mut raws = texts.map(|text| text.and_then(raw));

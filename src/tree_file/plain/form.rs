@@ -1,0 +1,193 @@
+//! What may stand after a key of plain settings: [`Form`]; how it is read, and what it is in a JSON Schema.
+
+use tracing_subscriber::EnvFilter;
+
+use super::*;
+use crate::socket::{self, NAME_LEN_MAX};
+
+/// What may stand after a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `true` or `false`.
+    Bool,
+    /// An integer of at least and at most so much.
+    Integer(u32, u32),
+    /// A duration.
+    Duration,
+    /// A duration above zero.
+    DurationAboveZero,
+    /// A size, or nothing.
+    SizeOrNone,
+    /// Any text.
+    Text,
+    /// A filter of the log.
+    LogFilter,
+    /// A name of a node, or nothing.
+    NameOrNone,
+    /// A mapping of texts.
+    Labels,
+}
+
+/// The words for levels of the log.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+impl Form {
+    /// In words.
+    pub(crate) fn expected(self) -> String {
+        let words = match self {
+            Self::Bool => "`true` or `false`",
+            Self::Integer(least, most) => return format!("an integer from {least} to {most}"),
+            Self::Duration => "a duration, as in `50ms`",
+            Self::DurationAboveZero => "a duration above zero, as in `5s`",
+            Self::SizeOrNone => "a size, as in `512MiB`, or `null`",
+            Self::Text => "a text",
+            Self::LogFilter => "a filter of the log, as in `info` or `warn,unity_kernel=debug`",
+            Self::NameOrNone => "a name, as in `robot-1`, or `null`",
+            Self::Labels => "a mapping of texts",
+        };
+        words.to_owned()
+    }
+
+    /// Whether nothing at all says something: that there is none.
+    pub(crate) fn may_be_nothing(self) -> bool {
+        matches!(self, Self::SizeOrNone | Self::NameOrNone)
+    }
+
+    /// Whether `5` is a text here.
+    pub(crate) fn is_text(self) -> bool {
+        !matches!(self, Self::Bool | Self::Integer(..))
+    }
+
+    /// What an editor checks.
+    pub(crate) fn schema(self) -> Json {
+        let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+        let form = match self {
+            Self::Bool => json!({ "type": "boolean" }),
+            Self::Integer(least, most) => {
+                json!({ "type": "integer", "minimum": least, "maximum": most })
+            }
+            Self::Duration => text(duration::PATTERN),
+            Self::DurationAboveZero => text(&duration::PATTERN.replace("[0-9]+", "0*[1-9][0-9]*")),
+            Self::SizeOrNone => text(size::PATTERN),
+            Self::Text | Self::LogFilter => return json!({ "type": "string" }),
+            Self::NameOrNone => {
+                let more = NAME_LEN_MAX - 1;
+                text(&format!("^[A-Za-z0-9_-][A-Za-z0-9_.-]{{0,{more}}}$"))
+            }
+            Self::Labels => json!({
+                "type": ["object", "null"],
+                "additionalProperties": { "type": "string" },
+            }),
+        };
+        let mut forms = vec![form];
+        if self.may_be_nothing() {
+            forms.push(json!({ "type": "null" }));
+        }
+        forms.push(json!({ "$ref": "#/$defs/variable" }));
+        json!({ "anyOf": forms })
+    }
+}
+
+impl Reader<'_> {
+    /// What stands after a key as JSON, in the one way that settings write it; `None` if it does not fit, which is told.
+    pub(super) fn form(&mut self, form: &Form, entry: &Entry) -> Option<Json> {
+        let written = Some(entry);
+        if form.may_be_nothing() && matches!(entry.node.value, Value::Null) {
+            return Some(Json::Null);
+        }
+        Some(match form {
+            Form::Bool => self.boolean(written)?.into(),
+            Form::Integer(least, most) => self.integer(written, *least..=*most)?.into(),
+            Form::Duration => duration::format_duration(self.duration(written)?).into(),
+            Form::DurationAboveZero => duration::format_duration(self.positive(written)?).into(),
+            Form::SizeOrNone => self.size(entry)?.into(),
+            Form::Text => self.word(written)?.into(),
+            Form::LogFilter => self.log_filter(entry)?.into(),
+            Form::NameOrNone => self.node_name(entry)?.into(),
+            // Read key by key.
+            Form::Labels => return None,
+        })
+    }
+
+    fn size(&mut self, entry: &Entry) -> Option<String> {
+        let text = match &entry.node.value {
+            Value::Text { text, .. } => text.to_string(),
+            Value::Int(value) => value.to_string(),
+            Value::Float(value) => value.to_string(),
+            _ => {
+                let help = "write an integer and a unit, as in `512MiB`".to_owned();
+                self.wrong_type(entry, "a size", Some(help));
+                return None;
+            }
+        };
+        match size::parse_size(&text) {
+            Ok(bytes) => Some(size::format_size(bytes)),
+            Err(refusal) => {
+                let (what, help) = halves(&refusal);
+                let help = help.unwrap_or("write an integer and a unit, as in `512MiB`");
+                self.refuse(entry, Code::SystemSize, what, "expected a size", help);
+                None
+            }
+        }
+    }
+
+    fn log_filter(&mut self, entry: &Entry) -> Option<String> {
+        let text = self.word(Some(entry))?.to_owned();
+        // A lone word that is no level counts as a target, and hardly ever is meant as one.
+        let slip = text
+            .split(',')
+            .filter(|word| !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word)))
+            .find_map(|word| nearest(word, LEVELS));
+        let (what, help) = match (EnvFilter::try_new(&text), slip) {
+            (Ok(_), None) => return Some(text),
+            (_, Some(level)) => (
+                format!("`{}` is no filter of the log", shown(&text)),
+                format!("did you mean `{level}`?"),
+            ),
+            (Err(_), None) => (
+                format!("`{}` is no filter of the log", shown(&text)),
+                format!(
+                    "write a level ({}), or targets with levels as in `warn,unity_kernel=debug`",
+                    LEVELS.join(", ")
+                ),
+            ),
+        };
+        self.refuse(
+            entry,
+            Code::LogFilter,
+            &what,
+            "expected levels, or targets with levels",
+            &help,
+        );
+        None
+    }
+
+    fn node_name(&mut self, entry: &Entry) -> Option<String> {
+        let name = self.word(Some(entry))?.to_owned();
+        if socket::of_name(&name).is_ok() {
+            return Some(name);
+        }
+        let what = format!("`{}` cannot be the name of a node", shown(&name));
+        let label = "expected 1 to 64 of the characters A-Z a-z 0-9 _ - and inner dots";
+        let help = "write another name, or `null` for the one in the tree file";
+        self.refuse(entry, Code::SystemName, &what, label, help);
+        None
+    }
+
+    fn refuse(&mut self, entry: &Entry, code: Code, what: &str, label: &str, help: &str) {
+        let message = format!("`{}`: {what}", shown(&entry.key.text));
+        let fault = Diagnostic::new(code, message).at(entry.node.span, label);
+        self.report(fault.help(help));
+    }
+}
+
+/// The house form: what is wrong, then what to do.
+fn halves(refusal: &str) -> (&str, Option<&str>) {
+    match refusal
+        .split_once("; ")
+        .or_else(|| refusal.split_once(": "))
+    {
+        Some((what, help)) => (what, Some(help)),
+        None => (refusal, None),
+    }
+}
