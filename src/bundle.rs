@@ -6,7 +6,7 @@
 //!
 //! - A bundle is there whole or not at all (a temporary file, then a rename), readable for its owner alone, and a
 //!   folder keeps the last [`KEPT`].
-//! - Settings are in it without secrets: see `mask`. Messages are not in it, only counts of dead letters.
+//! - Settings are in it without secrets: those of `${secret:NAME}` are nowhere in it, others as `mask` finds them. Messages are not in it, only counts of dead letters.
 //! - Of a large tree the `SLOTS_MAX` slots that say most are in it, and of each supervisor the first
 //!   `CHILDREN_MAX` children; what was left out is counted.
 
@@ -150,6 +150,7 @@ pub fn of_kernel(kernel: &Kernel, cause: &Cause) -> Value {
     }
     let mut document = Value::Object(document);
     mask.texts(&mut document);
+    kernel.secrets().mask_json(&mut document);
     document
 }
 

@@ -439,8 +439,11 @@ mod tests {
             ("uk --json kill -- /g", &["/group/one"]),
             ("uk kill -- /a ", &[]),
             ("uk check ", &["files"]),
-            ("uk check --s", &["--strict", "--socket"]),
-            ("uk check a.yaml --strict --s", &["--socket"]),
+            ("uk check --s", &["--strict", "--secrets-dir", "--socket"]),
+            (
+                "uk check a.yaml --strict --s",
+                &["--secrets-dir", "--socket"],
+            ),
             ("uk --socket ", &["files"]),
             ("uk --socket=", &["files"]),
             ("uk --name ", &["rig"]),

@@ -177,22 +177,26 @@ async fn answer(
     kernel: Kernel,
 ) -> Response {
     let done = match args {
-        Ok(args) => run(kernel, args).await,
+        Ok(args) => run(kernel.clone(), args).await,
         Err(error) => Err(error),
     };
-    match done {
-        Ok(document) => json_response(StatusCode::OK, &document),
+    let (status, mut document) = match done {
+        Ok(document) => (StatusCode::OK, document),
         Err(error) => {
             tracing::debug!(command = command.name(), %error, "command not done");
-            failure(&error)
+            (status(&error), error.to_json())
         }
-    }
+    };
+    kernel.secrets().mask_json(&mut document);
+    json_response(status, &document)
 }
 
 fn failure(error: &CommandError) -> Response {
-    let status =
-        StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    json_response(status, &error.to_json())
+    json_response(status(error), &error.to_json())
+}
+
+fn status(error: &CommandError) -> StatusCode {
+    StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn json_response(status: StatusCode, document: &Value) -> Response {

@@ -1,8 +1,9 @@
 //! Lets the reader of tree files look into the table of kinds.
 
 use serde_json::Value;
-use unity_supervisors::Kinds;
 use unity_supervisors::kind::SettingsError;
+use unity_supervisors::secret::Unwise;
+use unity_supervisors::{Kinds, SecretError};
 
 use crate::tree_file::{KindCheck, PathStep, SettingsFault};
 
@@ -22,7 +23,7 @@ impl KindCheck for KnownKinds<'_> {
         let Some(kind) = self.0.get(kind) else {
             return Ok(());
         };
-        let faults = all_faults(&|settings| kind.check(settings), settings);
+        let faults = all_faults(&|settings| kind.check(settings, self.0.secrets()), settings);
         if faults.is_empty() {
             Ok(())
         } else {
@@ -32,6 +33,10 @@ impl KindCheck for KnownKinds<'_> {
 
     fn keeps_state(&self, kind: &str) -> bool {
         self.0.get(kind).is_none_or(|kind| kind.keeps_state())
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<Unwise>, SecretError> {
+        self.0.secrets().look(name)
     }
 
     fn about(&self, kind: &str) -> String {

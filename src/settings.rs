@@ -10,6 +10,7 @@
 //! | [`describe`] | what a change changes, key by key |
 //! | [`watch`], [`reload`] | files that change, and others who want them looked at |
 //! | [`system`] | `system.yaml`, the environment and flags, and which of them is in force |
+//! | [`secrets`] | where secrets come from |
 
 pub mod describe;
 pub mod history;
@@ -17,6 +18,7 @@ pub mod keeper;
 pub mod overlay;
 pub mod reload;
 mod sealed;
+pub mod secrets;
 pub mod service;
 pub mod source;
 pub mod system;

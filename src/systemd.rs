@@ -140,7 +140,8 @@ impl Actor for Systemd {
 async fn tell(kernel: &Kernel, notifier: &Notifier, every: Option<Duration>) -> Result<(), Exit> {
     let mut mode = kernel.mode();
     loop {
-        notifier.send(&state(mode, kernel.safe_reason().as_deref()));
+        let said = state(mode, kernel.safe_reason().as_deref());
+        notifier.send(&kernel.secrets().mask(&said));
         let left = kernel.left(mode);
         let mut left = std::pin::pin!(left);
         mode = loop {

@@ -20,6 +20,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use serde_json::{Value, json};
+use unity_supervisors::SecretError;
+use unity_supervisors::secret::Unwise;
 use unity_supervisors::spec::TreeSpec;
 
 mod budget;
@@ -42,6 +44,7 @@ mod reader;
 mod render;
 mod scalar;
 mod schema;
+mod secrets;
 mod settings;
 mod slips;
 pub mod source;
@@ -121,6 +124,14 @@ pub trait KindCheck {
     /// Whether `kind` has a state that can be kept.
     fn keeps_state(&self, _kind: &str) -> bool {
         true
+    }
+
+    /// Whether a secret of that name can be read, and what is unwise about how it is kept.
+    ///
+    /// # Errors
+    /// [`SecretError`]. What [`check`](Self::check) says of the same begins with ``the secret ` ``.
+    fn secret(&self, _name: &str) -> Result<Option<Unwise>, SecretError> {
+        Ok(None)
     }
 
     /// What `kind` is, in one line; empty if that is not known.

@@ -86,6 +86,7 @@ fn every_tree_that_is_shown_has_no_fault() {
         let output = Command::new(env!("CARGO_BIN_EXE_uk"))
             .args(["check", "--strict"])
             .arg(&file)
+            .env("UK_SECRET_TOKEN", "a token")
             .stdin(Stdio::null())
             .output()
             .unwrap();

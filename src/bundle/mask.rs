@@ -12,7 +12,7 @@ use serde_json::Value;
 const MASKED: &str = "***";
 /// What a bundle says of this.
 pub(super) const HOW: &str = "*** stands for a value whose key looks like a password, token, secret, key, credential or authorization; \
-     in commands and URLs as well. A secret that no key announces is not masked: look before you pass this on";
+     in commands and URLs as well, and for what `${secret:NAME}` stands for. Another secret that no key announces is not masked: look before you pass this on";
 /// Shorter ones are not looked for in other texts: they would stand in every word.
 const SECRET_LEN_MIN: usize = 4;
 /// How many are looked for in other texts.

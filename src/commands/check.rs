@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use unity_supervisors::Kinds;
 use unity_supervisors::spec::TreeSpec;
 
 use super::Command;
@@ -12,6 +13,7 @@ use crate::error::{Code, CommandError, EXIT_DIFFERENCE};
 use crate::kind_check::KnownKinds;
 use crate::output;
 use crate::screen::{Screen, Tone, printable};
+use crate::settings::secrets::Places;
 use crate::tree_file::mend::{Edited, mend};
 use crate::tree_file::{Checked, Limits, Sources, load, load_text, read_file, to_json, to_yaml};
 
@@ -24,7 +26,9 @@ pub(super) const COMMAND: Command = Command {
            a misspelt key or word with one near neighbour, `yes` for `true`, `5 sec` for `5s`. Comments and \
            layout stay, and what would uncover another fault is left as it is.\n\n\
            With --effective it prints the tree as a tree file that says everything: includes and variables \
-           filled in, defaults too.\n\n\
+           filled in, defaults too. Secrets are shown as `${secret:NAME}`.\n\n\
+           A secret that is missing is a warning here, for the tree may be meant for another machine; `uk run` \
+           refuses it.\n\n\
            In --json each place has `line` and `column` from 1 in characters, `bytes` from 0, and `range` \
            as the language server protocol has it: from 0, in UTF-16.\n\n\
            Example: uk check robot.yaml --fix --dry-run\n\
@@ -47,20 +51,29 @@ pub(super) const COMMAND: Command = Command {
             ArgKind::Flag,
             "print the tree with all that it does not say",
         ),
+        SECRETS_DIR,
     ],
     ..Command::local(&["check"], run)
 };
 
+/// Where secrets are.
+pub(super) const SECRETS_DIR: Arg = Arg::option(
+    "secrets-dir",
+    ArgKind::File,
+    "a folder with a file for each secret [env: UK_SECRETS_DIR]",
+);
+
 fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     let file = args.text("file").unwrap_or_default();
+    let secrets = places(args)?.to_look_at().secrets();
+    let kinds = unity_actors::kinds().with_secrets(secrets);
     let checked = match mode(args)? {
-        Mode::Fix { dry } => fix(caller, file, dry)?,
+        Mode::Fix { dry } => fix(caller, file, dry, &kinds)?,
         mode => {
-            let kinds = unity_actors::kinds();
             // What `--fix` would leave out has no fix.
             let checked = mend(Path::new(file), &sources(&KnownKinds(&kinds))).before;
             match (mode, &checked.tree) {
-                (Mode::Effective, Some(tree)) => show_effective(caller, tree, &checked)?,
+                (Mode::Effective, Some(tree)) => show_effective(caller, tree, &checked, &kinds)?,
                 (Mode::Effective, None) if !caller.json => output::err(&faults(
                     file,
                     &checked,
@@ -132,23 +145,26 @@ fn faults(file: &str, checked: &Checked, colour: bool) -> String {
 }
 
 /// Prints the tree in full, as a tree file; warnings go where they do not get into it.
-fn show_effective(caller: &Caller, tree: &TreeSpec, checked: &Checked) -> Result<(), CommandError> {
+fn show_effective(
+    caller: &Caller,
+    tree: &TreeSpec,
+    checked: &Checked,
+    kinds: &Kinds,
+) -> Result<(), CommandError> {
     output::err(&checked.render(output::wants_colour(&std::io::stderr())));
     if caller.json {
         return output::out(&format!("{}\n", to_json(tree)));
     }
-    let kinds = unity_actors::kinds();
-    let yaml = to_yaml(tree, &KnownKinds(&kinds));
-    if read(None, &yaml).tree.as_ref() != Some(tree) {
+    let yaml = to_yaml(tree, &KnownKinds(kinds));
+    if read(None, &yaml, kinds).tree.as_ref() != Some(tree) {
         output::err("note: written in full the tree is too large to be read back\n");
     }
     output::out(&yaml)
 }
 
 /// Mends the file, shows what was mended and what is left, and returns the reading of what is there then.
-fn fix(caller: &Caller, file: &str, dry: bool) -> Result<Checked, CommandError> {
-    let kinds = unity_actors::kinds();
-    let mended = mend(Path::new(file), &sources(&KnownKinds(&kinds)));
+fn fix(caller: &Caller, file: &str, dry: bool, kinds: &Kinds) -> Result<Checked, CommandError> {
+    let mended = mend(Path::new(file), &sources(&KnownKinds(kinds)));
     if !dry {
         write::replace(&mended.files)?;
     }
@@ -209,10 +225,29 @@ fn sources<'a>(kinds: &'a KnownKinds<'a>) -> Sources<'a> {
     }
 }
 
+/// Where the secrets of a tree file are.
+///
+/// # Errors
+/// If the folder that was named is none: then what is in it would be missed later, and one by one.
+pub(super) fn places(args: &Args) -> Result<Places, CommandError> {
+    let env = |name: &str| std::env::var(name).ok();
+    let named = args.text("secrets-dir").map(str::to_owned);
+    let named = named.or_else(|| env("UK_SECRETS_DIR").filter(|folder| !folder.is_empty()));
+    if let Some(folder) = named
+        .as_deref()
+        .filter(|folder| !Path::new(folder).is_dir())
+    {
+        let message = format!("`secrets-dir`: there is no folder `{}`", printable(folder));
+        let hint = "name a folder with a file for each secret, or leave it out";
+        return Err(CommandError::usage(message).hint(hint));
+    }
+    let file = args.text("file").map(Path::new);
+    Ok(Places::new(named.as_deref().map(Path::new), file, env))
+}
+
 /// Reads the tree file, or the text of the default tree.
-pub(super) fn read(file: Option<&str>, default: &str) -> Checked {
-    let kinds = unity_actors::kinds();
-    let kinds = KnownKinds(&kinds);
+pub(super) fn read(file: Option<&str>, default: &str, kinds: &Kinds) -> Checked {
+    let kinds = KnownKinds(kinds);
     let sources = sources(&kinds);
     match file {
         Some(file) => load(Path::new(file), &sources),

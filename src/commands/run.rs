@@ -4,7 +4,7 @@ mod signals;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::io::Write;
+use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuar
 use tracing_subscriber::EnvFilter;
 use unity_supervisors::report::Fact;
 use unity_supervisors::spec::TreeSpec;
-use unity_supervisors::{ExitKind, ExitReason, Kernel, Mode, SlotState};
+use unity_supervisors::{ExitKind, ExitReason, Kernel, Kinds, Mode, Secrets, SlotState};
 
 use self::signals::Signals;
 use super::{Command, check, tree};
@@ -74,6 +74,7 @@ pub(super) const COMMAND: Command = Command {
             ArgKind::Size,
             "from 90 % of it on `deferred` messages are shed, then `low` ones",
         ),
+        check::SECRETS_DIR,
     ],
     ..Command::local(&["run"], run)
 };
@@ -88,11 +89,13 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         colour: output::wants_colour(&std::io::stderr()),
         ..caller.screen
     };
-    let log = Log::start(screen);
+    let file = args.text("file");
+    let secrets = check::places(args)?.secrets();
+    let kinds = unity_actors::kinds().with_secrets(secrets.clone());
+    let log = Log::start(screen, secrets);
     let loud = log.lines.clone();
     let since = Instant::now();
-    let file = args.text("file");
-    let Some(tree) = read_tree(caller, file, screen)? else {
+    let Some(tree) = read_tree(caller, file, screen, &kinds)? else {
         return Ok(Code::Invalid.exit());
     };
     // What is refused has done nothing, so nothing is ticked off before it is known.
@@ -102,6 +105,7 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     steps.borrow_mut().push(configured);
     let told = Rc::clone(&steps);
     let options = BootOptions {
+        kinds,
         name: caller.name.clone(),
         socket: caller.socket.clone(),
         data_dir: caller.data_dir.clone(),
@@ -161,7 +165,7 @@ fn keep_bundle(running: &RunningKernel, picture: &Value) {
 /// The log of the kernel, written by a thread of its own: a terminal that is stopped, or a pipe that nobody reads,
 /// loses lines and never holds up the kernel.
 struct Log {
-    lines: NonBlocking,
+    lines: Masked,
     /// Writes out what is left when it is dropped.
     _last_lines: WorkerGuard,
 }
@@ -170,12 +174,13 @@ struct Log {
 const LOG_LINES_MAX: usize = 8_192;
 
 impl Log {
-    fn start(screen: Screen) -> Self {
+    fn start(screen: Screen, secrets: Secrets) -> Self {
         let (lines, guard) = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(LOG_LINES_MAX)
             .thread_name("uk-log")
             .finish(std::io::stderr());
+        let lines = Masked { lines, secrets };
         start_log(screen, lines.clone());
         Self {
             lines,
@@ -186,7 +191,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let lost = self.lines.error_counter().dropped_lines();
+        let lost = self.lines.lines.error_counter().dropped_lines();
         if lost > 0 {
             output::err(&format!(
                 "{lost} lines of the log were lost: nobody read them in time\n"
@@ -195,7 +200,27 @@ impl Drop for Log {
     }
 }
 
-fn start_log(screen: Screen, lines: NonBlocking) {
+/// Lines of the log, without secrets.
+#[derive(Clone)]
+struct Masked {
+    lines: NonBlocking,
+    secrets: Secrets,
+}
+
+impl Write for Masked {
+    /// Takes all of it: an event comes in one piece, so no secret is parted.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        self.lines.write_all(self.secrets.mask(&text).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lines.flush()
+    }
+}
+
+fn start_log(screen: Screen, lines: Masked) {
     let filter = match std::env::var("UK_LOG") {
         Ok(wanted) => EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
             output::err(&format!(
@@ -208,7 +233,7 @@ fn start_log(screen: Screen, lines: NonBlocking) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(screen.colour)
-        .with_writer(lines)
+        .with_writer(move || lines.clone())
         .with_target(false)
         .log_internal_errors(false)
         .finish();
@@ -221,8 +246,9 @@ fn read_tree(
     caller: &Caller,
     file: Option<&str>,
     screen: Screen,
+    kinds: &Kinds,
 ) -> Result<Option<TreeSpec>, CommandError> {
-    let checked = check::read(file, DEFAULT_TREE);
+    let checked = check::read(file, DEFAULT_TREE, kinds);
     if checked.tree.is_none() && caller.json {
         output::out(&format!("{}\n", checked.to_json()))?;
     } else if !checked.diagnostics.is_empty() {
@@ -244,7 +270,7 @@ fn step(screen: Screen, name: &str, what: &str, took: Duration) -> String {
     format!("{tick} {name:<16}{what}  {took}\n")
 }
 
-fn say_safe_mode(fact: &Fact, screen: Screen, mut lines: NonBlocking) {
+fn say_safe_mode(fact: &Fact, screen: Screen, mut lines: Masked) {
     let text = match fact {
         Fact::Safe { why: Some(why) } => {
             let head = screen.paint(Tone::Bad, "=== SAFE MODE ===");
@@ -346,7 +372,8 @@ async fn say_end(kernel: &Kernel, screen: Screen) -> u8 {
     if matches!(reason.kind, ExitKind::Shutdown | ExitKind::Normal) {
         let why = reason.text.as_ref().map(|why| format!(": {why}"));
         let why = why.unwrap_or_default();
-        output::err(&format!("kernel `{}` has stopped{why}\n", kernel.name()));
+        let text = format!("kernel `{}` has stopped{why}\n", kernel.name());
+        output::err(&kernel.secrets().mask(&text));
         return 0;
     }
     say_failure(kernel, &reason, screen)
@@ -356,13 +383,15 @@ fn say_failure(kernel: &Kernel, reason: &ExitReason, screen: Screen) -> u8 {
     let message = format!("the kernel `{}` has ended: {reason}", kernel.name());
     let error = CommandError::new(Code::Failed, message)
         .hint("without --exit-on-give-up it goes on in safe mode");
-    output::err(&error.render(screen.colour));
+    let text = error.render(screen.colour);
+    output::err(&kernel.secrets().mask(&text));
     Code::Failed.exit()
 }
 
 /// Shows the tree; a kernel goes on when nobody can read that.
 fn show_tree(running: &RunningKernel, caller: &Caller) {
-    let document = serde_json::to_value(running.kernel().tree(None)).unwrap_or(Value::Null);
+    let mut document = serde_json::to_value(running.kernel().tree(None)).unwrap_or(Value::Null);
+    running.kernel().secrets().mask_json(&mut document);
     let text = if caller.json {
         format!("{document}\n")
     } else {

@@ -82,6 +82,10 @@ codes! {
     TemplateAutoShutdown "UK0245" "the end of a template's children cannot end their supervisor"
     PartitionsAlone "UK0246" "`partitions` has no template to make them from, or a bound beside it"
     HealthOrder "UK0251" "an answer for health may take longer than the time between two questions"
+    SecretPlace "UK0271" "a secret stands outside of settings"
+    SecretName "UK0272" "a secret has no name, or one that it may not have"
+    SecretMissing "UK0273" "a secret is missing"
+    SecretUnusable "UK0274" "a secret is there and cannot be used"
 
     FiniteSupervisor "UK0301" "a supervisor is killed if its children take long to stop"
     TransientSupervisor "UK0302" "a supervisor that gives up stays down, without an alarm"
@@ -93,12 +97,12 @@ codes! {
     SwallowedItem "UK0308" "a list item is read as a part of the text above it"
     NoSignificantChild "UK0311" "a supervisor would end with its significant children, and has none"
     RestartedAfterEnd "UK0312" "a supervisor that ends itself is started again"
+    SecretNotHere "UK0316" "a secret is not on this machine"
+    SecretOpen "UK0317" "the file of a secret can be read by others"
 
     NoOnCrash "UK0404" "`on_crash` is not built yet"
     NoProbation "UK0405" "`probation` is built for children that keep their state only"
     NoPlace "UK0410" "`place` is not built yet"
-    NoSecrets "UK0411" "secrets are not built yet"
-
     UnknownSystemKey "UK0501" "a key of the kernel's own settings is not known"
     SystemType "UK0502" "a value of the kernel's own settings has the wrong type"
     SystemDuration "UK0503" "a value of the kernel's own settings is not a duration"

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use unity_supervisors::path::ChildId;
+use unity_supervisors::secret::{Part, parts};
 use unity_supervisors::spec::{
     Backoff, ChildKind, ChildSpec, HealthSpec, MailboxSpec, Shutdown, StateSpec, SupervisorSpec,
     TreeSpec,
@@ -238,8 +239,8 @@ impl From<Value> for Item<'_> {
 fn object(items: &Items<'_>) -> Value {
     let members = items.iter().filter_map(|(key, item)| {
         let value = match item {
-            Item::Value(value) => literal(value),
-            Item::Settings(_, value) => literal(value),
+            Item::Value(value) => literal(value, escaped),
+            Item::Settings(_, value) => literal(value, with_secrets),
             Item::Map(items) => object(items),
             Item::Children(children) => children
                 .iter()
@@ -253,17 +254,30 @@ fn object(items: &Items<'_>) -> Value {
     Value::Object(members.collect())
 }
 
-/// A value in which nothing is taken for a variable when it is read.
-fn literal(value: &Value) -> Value {
+/// A value in which nothing is taken for a variable when it is read; `write` writes a text.
+fn literal(value: &Value, write: fn(&str) -> String) -> Value {
     match value {
-        Value::String(text) => json!(escaped(text)),
-        Value::Array(items) => items.iter().map(literal).collect(),
+        Value::String(text) => json!(write(text)),
+        Value::Array(items) => items.iter().map(|item| literal(item, write)).collect(),
         Value::Object(members) => {
             let members = members.iter();
-            Value::Object(members.map(|(k, v)| (k.clone(), literal(v))).collect())
+            Value::Object(
+                members
+                    .map(|(k, v)| (k.clone(), literal(v, write)))
+                    .collect(),
+            )
         }
         other => other.clone(),
     }
+}
+
+/// A text of settings, its placeholders for secrets as they are.
+fn with_secrets(text: &str) -> String {
+    let write = |part| match part {
+        Part::Text(text) | Part::Broken(text) => escaped(text),
+        Part::Secret(name) => format!("${{secret:{name}}}"),
+    };
+    parts(text).into_iter().map(write).collect()
 }
 
 fn escaped(text: &str) -> String {
@@ -289,10 +303,10 @@ impl Yaml<'_> {
             (Item::Value(value), Some(Item::Value(default)))
                 if value == default && !matches!(key, "version" | "id" | "kind") =>
             {
-                let text = flow(value);
+                let text = flow(&literal(value, escaped));
                 self.line(indent, format_args!("{key}: {text}  # default"));
             }
-            (Item::Value(value), _) => self.json(key, value, indent),
+            (Item::Value(value), _) => self.json(key, &literal(value, escaped), indent),
             (Item::Map(items), default) => {
                 self.line(indent, format_args!("{key}:"));
                 let none = Vec::new();
@@ -349,14 +363,14 @@ impl Yaml<'_> {
             self.line(indent, format_args!("settings:"));
         }
         for (key, value) in given {
-            self.json(&quoted_key(key), value, indent + 2);
+            self.json(&quoted_key(key), &literal(value, with_secrets), indent + 2);
         }
         let schema = self.kinds.schema(kind);
         let known = schema.get("properties").and_then(Value::as_object);
         for (key, property) in known.into_iter().flatten() {
             let default = property.get("default").filter(|value| !value.is_null());
             if let Some(default) = default.filter(|_| !given.contains_key(key)) {
-                let (key, default) = (quoted_key(key), flow(default));
+                let (key, default) = (quoted_key(key), flow(&literal(default, escaped)));
                 self.line(indent + 2, format_args!("# {key}: {default}  (default)"));
             }
         }
@@ -399,10 +413,8 @@ pub(super) fn default_child(like: &ChildSpec) -> ChildSpec {
 /// A value in one line.
 fn flow(value: &Value) -> String {
     match value {
-        Value::String(text) => {
-            let text = escaped(text);
-            if is_plain(&text) { text } else { quoted(&text) }
-        }
+        Value::String(text) if is_plain(text) => text.clone(),
+        Value::String(text) => quoted(text),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(flow).collect();
             format!("[{}]", items.join(", "))

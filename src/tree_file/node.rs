@@ -35,6 +35,8 @@ pub(super) enum Value {
         /// Whether it stood there without quotes.
         plain: bool,
     },
+    /// A text of settings with placeholders for secrets, which are not filled in.
+    Secret(Rc<str>),
     /// A list.
     List(Rc<Vec<Node>>),
     /// A mapping, in the order of the file, without duplicate keys.
@@ -105,6 +107,7 @@ impl Node {
             Value::Float(value) => format!("the number `{value}`"),
             Value::Text { text, .. } if text.is_empty() => "an empty text".to_owned(),
             Value::Text { text, .. } => format!("the text `{}`", shown(text)),
+            Value::Secret(_) => "a secret".to_owned(),
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a mapping".to_owned(),
             Value::Broken => "a value that is at fault".to_owned(),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde_json::{Map, Number, Value as Json};
+use unity_supervisors::secret::escape;
 
 use super::codes::Code;
 use super::diagnostic::{Diagnostic, Fix};
@@ -17,6 +18,7 @@ impl Reader<'_> {
     /// The settings of a worker, checked if its kind is known.
     pub(super) fn settings(&mut self, fields: Fields<'_>, kind: Option<&str>) -> Json {
         let empty = Json::Object(Map::new());
+        let told = self.told();
         let entry = fields.get("settings");
         let json = match entry.map(|entry| (&entry.node.value, entry)) {
             None | Some((Value::Null, _)) => Some(empty.clone()),
@@ -37,6 +39,10 @@ impl Reader<'_> {
             .err()
             .unwrap_or_default()
         {
+            // What is wrong with a secret was told at its placeholder.
+            if self.told() > told && fault.what.starts_with("the secret `") {
+                continue;
+            }
             let of = entry.or_else(|| fields.get("kind"));
             let Some(of) = of else { continue };
             let (node, named) = match entry {
@@ -146,7 +152,12 @@ impl Reader<'_> {
                     return None;
                 }
             },
-            Value::Text { text, .. } => Json::String(text.to_string()),
+            Value::Text { text, .. } if self.trusted => Json::String(escape(text)),
+            // What comes over the wire has its placeholders and escapes as they are kept.
+            Value::Text { text, .. } | Value::Secret(text) => {
+                self.check_secrets(text, node.span);
+                Json::String(text.to_string())
+            }
             Value::List(items) => {
                 let made: Vec<Option<Json>> = items.iter().map(|item| self.json(item)).collect();
                 Json::Array(made.into_iter().collect::<Option<_>>()?)

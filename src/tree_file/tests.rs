@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 
 use serde_json::Value;
+use unity_supervisors::SecretSource;
+use unity_supervisors::secret::SecretProblem;
 
 use super::*;
 
@@ -40,12 +42,44 @@ impl Memory<'_> {
     }
 }
 
+/// Secrets, one of each sort.
+pub(super) struct Vault;
+
+impl SecretSource for Vault {
+    fn read(&self, name: &str) -> Result<String, SecretError> {
+        let (problem, what) = match name {
+            "TOKEN" | "SHARED_TOKEN" => return Ok("s3cret-value".to_owned()),
+            "EMPTY_TOKEN" => (SecretProblem::Unusable, "is empty"),
+            "ROBOT_TOKEN" => (SecretProblem::NotHere, "is missing"),
+            _ => (SecretProblem::Missing, "is missing"),
+        };
+        Err(SecretError {
+            problem,
+            what: format!("the secret `{name}` {what}"),
+            help: format!("set UK_SECRET_{name}"),
+        })
+    }
+
+    fn look(&self, name: &str) -> Result<Option<Unwise>, SecretError> {
+        let unwise = || Unwise {
+            what: format!("the secret `{name}` is open to every user"),
+            help: "close its file".to_owned(),
+        };
+        self.read(name)
+            .map(|_| (name == "SHARED_TOKEN").then(unwise))
+    }
+}
+
 /// A table of kinds: `probe` takes anything, `sensor.host` an `every` and a `list` of numbers.
 pub(super) struct Kinds;
 
 impl KindCheck for Kinds {
     fn keeps_state(&self, kind: &str) -> bool {
         kind != "log"
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<Unwise>, SecretError> {
+        Vault.look(name)
     }
 
     fn names(&self) -> Vec<String> {

@@ -1,9 +1,12 @@
 //! Fills `${NAME}` and `${NAME:-default}` into a text: [`expand`].
 //!
 //! `$${` is `${` itself. A default may hold variables of its own, [`NESTING_MAX`] deep; what comes
-//! from the environment is taken as it is and never looked at again.
+//! from the environment is taken as it is and never looked at again. Secrets are not filled in here:
+//! `${secret:NAME}` stays as it is, and what only looks like it is escaped.
 
 use std::ops::Range;
+
+use unity_supervisors::secret;
 
 /// How deep defaults may hold variables.
 const NESTING_MAX: usize = 8;
@@ -16,8 +19,10 @@ const PROBLEMS_MAX: usize = 20;
 pub(super) enum Problem {
     /// It is not set and has no default.
     Unset(String),
-    /// It is a secret.
-    Secret(String),
+    /// It is a secret, where none may stand.
+    SecretPlace,
+    /// It is a secret with something that is no name.
+    SecretName,
     /// It is no variable at all; the text says why.
     Form(&'static str),
 }
@@ -25,30 +30,50 @@ pub(super) enum Problem {
 /// A problem and the bytes of the text that it is about.
 pub(super) type Found = (Range<usize>, Problem);
 
-/// The text with its variables filled in, at most `room` bytes, or what is wrong with them, at most
-/// [`PROBLEMS_MAX`].
+/// A text with its variables filled in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Expanded {
+    /// It holds no secret.
+    Text(String),
+    /// It holds placeholders for secrets: what [`secret::parts`] takes apart.
+    Secret(String),
+}
+
+/// Fills the variables in, at most `room` bytes, or says what is wrong with them, at most [`PROBLEMS_MAX`]. Secrets may
+/// stand there if `secrets`.
 pub(super) fn expand(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
     room: usize,
-) -> Result<String, Vec<Found>> {
+    secrets: bool,
+) -> Result<Expanded, Vec<Found>> {
     let mut walk = Walk {
         env,
         room,
+        secrets,
+        before: String::new(),
         output: String::with_capacity(text.len()),
         problems: Vec::new(),
     };
     walk.text(text, 0, 0);
-    if walk.problems.is_empty() {
-        Ok(walk.output)
-    } else {
+    if !walk.problems.is_empty() {
         Err(walk.problems)
+    } else if walk.before.is_empty() {
+        Ok(Expanded::Text(walk.output))
+    } else {
+        Ok(Expanded::Secret(
+            walk.before + &secret::escape(&walk.output),
+        ))
     }
 }
 
 struct Walk<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     room: usize,
+    secrets: bool,
+    /// All up to the last secret, escaped.
+    before: String,
+    /// What comes after it.
     output: String,
     problems: Vec<Found>,
 }
@@ -94,8 +119,7 @@ impl Walk<'_> {
             None => (inner, None),
         };
         if let Some(secret) = inner.strip_prefix("secret:") {
-            self.problems
-                .push((whole, Problem::Secret(secret.to_owned())));
+            self.secret(secret, whole);
         } else if !is_name(name) {
             let why = "a name has A-Z a-z 0-9 _, and no digit first";
             self.problems.push((whole, Problem::Form(why)));
@@ -107,7 +131,9 @@ impl Walk<'_> {
                 (self.env)(name).filter(|value| default.is_none() || !value.is_empty()),
                 default,
             ) {
-                (Some(value), _) if self.output.len() + value.len() > self.room => {
+                (Some(value), _)
+                    if self.before.len() + self.output.len() + value.len() > self.room =>
+                {
                     let why = "with it the variables of this file stand for too much text";
                     self.problems.push((whole, Problem::Form(why)));
                 }
@@ -118,6 +144,25 @@ impl Walk<'_> {
                 (None, None) => self.problems.push((whole, Problem::Unset(name.to_owned()))),
             }
         }
+    }
+}
+
+impl Walk<'_> {
+    /// Leaves a secret as it is.
+    fn secret(&mut self, name: &str, whole: Range<usize>) {
+        let problem = if !self.secrets {
+            Problem::SecretPlace
+        } else if !secret::is_name(name) {
+            Problem::SecretName
+        } else if self.output.ends_with('$') {
+            Problem::Form("with the `$` that comes to stand before it, it would be no secret")
+        } else {
+            let escaped = secret::escape(&std::mem::take(&mut self.output));
+            self.before
+                .push_str(&format!("{escaped}${{secret:{name}}}"));
+            return;
+        };
+        self.problems.push((whole, problem));
     }
 }
 
@@ -179,14 +224,52 @@ mod tests {
             ("$$${HOME}", "$${HOME}"),
             ("${ODD}", "${HOME}"),
         ] {
-            assert_eq!(expand(text, &env, 1000).as_deref(), Ok(expected), "{text}");
+            let expected = Expanded::Text(expected.to_owned());
+            assert_eq!(expand(text, &env, 1000, true), Ok(expected), "{text}");
         }
     }
 
     #[test]
+    fn secrets_stay_as_they_are_and_nothing_else_becomes_one() {
+        let env = |name: &str| match name {
+            "EVIL" => Some("${secret:KEY}".to_owned()),
+            "DOLLAR" => Some("$".to_owned()),
+            _ => env(name),
+        };
+        for (text, expected) in [
+            ("${secret:KEY}", "${secret:KEY}"),
+            (
+                "Bearer ${secret:a.b-c}${HOME}",
+                "Bearer ${secret:a.b-c}/home/me",
+            ),
+            ("${NONE:-${secret:KEY}}", "${secret:KEY}"),
+            ("${EVIL}${secret:KEY}", "$${secret:KEY}${secret:KEY}"),
+            (
+                "$${secret:A}${secret:B}$${secret:C}",
+                "$${secret:A}${secret:B}$${secret:C}",
+            ),
+            ("${DOLLAR}{secret:A}${secret:B}", "$${secret:A}${secret:B}"),
+        ] {
+            let expected = Expanded::Secret(expected.to_owned());
+            assert_eq!(expand(text, &env, 1000, true), Ok(expected), "{text}");
+        }
+        for (text, expected) in [
+            ("${EVIL}", "${secret:KEY}"),
+            ("$${secret:A}", "${secret:A}"),
+        ] {
+            let expected = Expanded::Text(expected.to_owned());
+            assert_eq!(expand(text, &env, 1000, true), Ok(expected), "{text}");
+        }
+        let ambiguous = expand("${DOLLAR}${secret:A}", &env, 1000, true).unwrap_err();
+        assert!(matches!(ambiguous[0], (_, Problem::Form(_))));
+        let elsewhere = expand("${secret:A}", &env, 1000, false).unwrap_err();
+        assert_eq!(elsewhere, [(0..11, Problem::SecretPlace)]);
+    }
+
+    #[test]
     fn what_variables_stand_for_has_a_bound_and_so_has_what_is_told() {
-        let problems = expand(&"${HOME}".repeat(100), &env, 22).unwrap_err();
-        let unset = expand(&"${NONE}".repeat(100), &env, 22).unwrap_err();
+        let problems = expand(&"${HOME}".repeat(100), &env, 22, false).unwrap_err();
+        let unset = expand(&"${NONE}".repeat(100), &env, 22, false).unwrap_err();
 
         assert!(matches!(problems[0], (_, Problem::Form(why)) if why.contains("too much text")));
         assert_eq!(unset.len(), PROBLEMS_MAX);
@@ -198,7 +281,11 @@ mod tests {
         for (text, expected) in [
             ("x ${NONE} y", "${NONE} Unset(\"NONE\")"),
             ("${NONE:-${ALSO}}", "${ALSO} Unset(\"ALSO\")"),
-            ("${secret:KEY}", "${secret:KEY} Secret(\"KEY\")"),
+            ("${secret:}", "${secret:} SecretName"),
+            ("x ${secret:../KEY}", "${secret:../KEY} SecretName"),
+            ("${secret:A:-b}", "${secret:A:-b} SecretName"),
+            ("${secret:${A}}", "${secret:${A}} SecretName"),
+            ("${secret:A", "${secret:A Form"),
             ("ä${}", "${} Form"),
             ("${A-b}", "${A-b} Form"),
             ("${1}", "${1} Form"),
@@ -208,7 +295,7 @@ mod tests {
                 "${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-}}}}}}}}}}}} Form",
             ),
         ] {
-            let problems = expand(text, &env, 1000).unwrap_err();
+            let problems = expand(text, &env, 1000, true).unwrap_err();
             let (range, problem) = &problems[0];
             let found = format!("{} {problem:?}", &text[range.clone()]);
             assert!(found.starts_with(expected), "{text}: {found}");

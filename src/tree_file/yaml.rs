@@ -15,10 +15,14 @@ use super::diagnostic::Diagnostic;
 use super::node::{Entry, Key, Node, Value, shown};
 use super::reader::Reader;
 use super::source::{FileId, Span};
-use super::{mapping, scalar, variables};
+use super::variables::{self, Expanded};
+use super::{mapping, scalar};
 
 mod syntax;
 mod traps;
+
+/// The keys below which secrets may stand.
+const SETTINGS: [&str; 2] = ["settings", "swap"];
 
 /// Parses a file into its one document. `None` if it is empty, or broken, which is reported.
 pub(super) fn parse(reader: &mut Reader<'_>, file: FileId) -> Option<Node> {
@@ -356,7 +360,12 @@ impl Builder<'_, '_> {
             }
         }
         let text = match self.expanded(text, span) {
-            Some(text) => text,
+            Some(Expanded::Text(text)) => text,
+            Some(Expanded::Secret(text)) => {
+                self.check_tag(tag, "str", tag_span.unwrap_or(span));
+                let value = Value::Secret(text.into());
+                return Node { span, value };
+            }
             None => return Node::broken(span),
         };
         let value = match tag.map(tag_name) {
@@ -376,29 +385,37 @@ impl Builder<'_, '_> {
     }
 
     /// The text with its variables filled in; `None` if something is wrong with one.
-    fn expanded(&mut self, text: &str, span: Span) -> Option<String> {
+    fn expanded(&mut self, text: &str, span: Span) -> Option<Expanded> {
         if !self.reader.trusted || !text.contains("${") {
-            return Some(text.to_owned());
+            return Some(Expanded::Text(text.to_owned()));
         }
         let room = self.reader.expansion_left;
-        let problems = match variables::expand(text, self.reader.sources.env, room) {
-            Ok(text) => {
+        let env = self.reader.sources.env;
+        let problems = match variables::expand(text, env, room, self.is_in_settings()) {
+            Ok(expanded) => {
+                let (Expanded::Text(text) | Expanded::Secret(text)) = &expanded;
                 self.reader.expansion_left = room.saturating_sub(text.len());
-                return Some(text);
+                return Some(expanded);
             }
             Err(problems) => problems,
         };
         for (range, problem) in problems {
             let expression = text.get(range).unwrap_or_default();
-            let source = self.text.get(span.start..span.end).unwrap_or_default();
-            let at = source.find(expression).map_or(span, |at| Span {
-                file: span.file,
-                start: span.start + at,
-                end: span.start + at + expression.len(),
-            });
+            let at = self.reader.within(span, expression);
             self.reader.report(variable_fault(&problem, expression, at));
         }
         None
+    }
+
+    /// Whether what is read belongs to settings.
+    fn is_in_settings(&self) -> bool {
+        self.frames.iter().any(|frame| match &frame.content {
+            Content::Map {
+                key: Some(Some(key)),
+                ..
+            } => SETTINGS.contains(&&*key.text),
+            _ => false,
+        })
     }
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Stop> {
@@ -497,8 +514,8 @@ fn tag_name(tag: &Tag) -> &str {
     }
 }
 
-fn variable_fault(problem: &variables::Problem, expression: &str, span: Span) -> Diagnostic {
-    let expression = shown(expression);
+fn variable_fault(problem: &variables::Problem, source: &str, span: Span) -> Diagnostic {
+    let expression = shown(source);
     match problem {
         variables::Problem::Unset(name) => {
             let name = shown(name);
@@ -508,11 +525,13 @@ fn variable_fault(problem: &variables::Problem, expression: &str, span: Span) ->
                     "set it, give it a default: `${{{name}:-default}}`, or write `$${{` for a plain `${{`"
                 ))
         }
-        variables::Problem::Secret(_) => {
-            Diagnostic::new(Code::NoSecrets, "`${secret:…}` is not built yet")
-                .at(span, "a secret")
-                .help("use a variable of the environment until secrets are there")
-        }
+        variables::Problem::SecretPlace => Diagnostic::new(
+            Code::SecretPlace,
+            format!("the secret `{expression}` stands outside of settings"),
+        )
+        .at(span, "this is shown and kept, and would not be secret")
+        .help("use a secret in the `settings` of a worker only, and a variable of the environment here: `${NAME}`"),
+        variables::Problem::SecretName => super::secrets::bad_name(source, span),
         variables::Problem::Form(why) => Diagnostic::new(
             Code::VariableForm,
             format!("`{expression}` is not a variable"),

@@ -251,6 +251,12 @@ impl Kernel {
         &self.0.config.kinds
     }
 
+    /// Its secrets: what is shown or written of it goes through [`Secrets::mask`](crate::Secrets::mask).
+    #[must_use]
+    pub fn secrets(&self) -> &crate::Secrets {
+        self.0.config.kinds.secrets()
+    }
+
     /// What all actors of this kernel share of a type: made by the first that asks.
     #[must_use]
     pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {

@@ -20,6 +20,7 @@ use crate::life::Life;
 use crate::mailbox::{Gate, Mailbox, SendError};
 use crate::message::{Message, MessageError, NoAnswer};
 use crate::path::ActorPath;
+use crate::secret::{Secrets, unfit};
 use crate::settings::{InForce, Parsed};
 use crate::shell::{Spawned, spawn};
 use crate::slot::Slot;
@@ -49,11 +50,11 @@ pub trait Kind: Send + Sync {
     fn settings_schema(&self) -> Value;
     /// The JSON Schema of its messages, if they have a JSON form.
     fn message_schema(&self) -> Option<Value>;
-    /// Whether `settings` fit.
+    /// Whether `settings` fit, their placeholders filled in from `secrets`.
     ///
     /// # Errors
     /// [`SettingsError`] says where they do not.
-    fn check(&self, settings: &Value) -> Result<(), SettingsError>;
+    fn check(&self, settings: &Value, secrets: &Secrets) -> Result<(), SettingsError>;
     #[doc(hidden)]
     fn make(&self, seed: BodySeed<'_>) -> Result<BodyBox, SettingsError>;
 }
@@ -65,6 +66,7 @@ pub struct BodySeed<'a> {
     pub(crate) spec: &'a WorkerSpec,
     pub(crate) dead_letters: DeadLetterBox,
     pub(crate) states: &'a Arc<dyn StateStore>,
+    pub(crate) secrets: &'a Secrets,
     #[cfg(test)]
     pub(crate) bug: Option<crate::bug::Bug>,
 }
@@ -152,7 +154,7 @@ pub(crate) trait WorkerBody: Send + Sync {
         None
     }
     /// Reads settings as those of its kind.
-    fn parse(&self, _settings: &Value) -> Result<Parsed, SettingsError> {
+    fn parse(&self, _settings: &Value, _secrets: &Secrets) -> Result<Parsed, SettingsError> {
         Ok(Parsed(Arc::new(())))
     }
     /// Puts settings in force that [`parse`](Self::parse) has read.
@@ -260,8 +262,8 @@ impl<A: Actor> WorkerBody for Typed<A> {
         self.kept.load_full()
     }
 
-    fn parse(&self, settings: &Value) -> Result<Parsed, SettingsError> {
-        let settings = KindOf::<A>::parse(settings)?;
+    fn parse(&self, settings: &Value, secrets: &Secrets) -> Result<Parsed, SettingsError> {
+        let settings = KindOf::<A>::parse(settings, secrets)?;
         Ok(Parsed(Arc::new(settings)))
     }
 
@@ -284,13 +286,20 @@ struct KindOf<A> {
 }
 
 impl<A: Actor> KindOf<A> {
-    fn parse(settings: &Value) -> Result<A::Settings, SettingsError> {
-        serde_path_to_error::deserialize(settings).map_err(|error| {
+    /// The one place where placeholders are filled in: what they stand for is in what this returns, and nowhere else.
+    fn parse(settings: &Value, secrets: &Secrets) -> Result<A::Settings, SettingsError> {
+        let expected = || field_names(&settings_schema::<A>());
+        let filled = secrets.fill(settings).map_err(|unfilled| SettingsError {
+            path: unfilled.path,
+            what: unfilled.error.to_string(),
+            expected: expected(),
+        })?;
+        serde_path_to_error::deserialize(&*filled).map_err(|error| {
             let path = error.path().to_string();
             SettingsError {
                 path: if path == "." { String::new() } else { path },
-                what: error.inner().to_string(),
-                expected: field_names(&settings_schema::<A>()),
+                what: unfit(secrets, settings, error.path(), error.inner().to_string()),
+                expected: expected(),
             }
         })
     }
@@ -313,12 +322,13 @@ impl<A: Actor> Kind for KindOf<A> {
         A::Message::schema()
     }
 
-    fn check(&self, settings: &Value) -> Result<(), SettingsError> {
-        Self::parse(settings).map(drop)
+    fn check(&self, settings: &Value, secrets: &Secrets) -> Result<(), SettingsError> {
+        Self::parse(settings, secrets).map(drop)
     }
 
     fn make(&self, seed: BodySeed<'_>) -> Result<BodyBox, SettingsError> {
-        let settings = InForce::new(Arc::new(Self::parse(&seed.spec.settings)?));
+        let settings = Self::parse(&seed.spec.settings, seed.secrets)?;
+        let settings = InForce::new(Arc::new(settings));
         let spec = Arc::clone(&seed.spec.mailbox);
         let mailbox = Mailbox::new(seed.path.clone(), spec, seed.dead_letters);
         #[cfg(test)]
@@ -359,10 +369,11 @@ fn field_names(schema: &Value) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// The table of kinds.
+/// The table of kinds, and where the secrets in their settings come from.
 #[derive(Clone, Default)]
 pub struct Kinds {
     table: BTreeMap<String, Arc<dyn Kind>>,
+    secrets: Secrets,
 }
 
 impl fmt::Debug for Kinds {
@@ -398,6 +409,19 @@ impl Kinds {
         };
         self.table.insert(name.to_owned(), Arc::new(kind));
         self
+    }
+
+    /// Gives them secrets; without, a placeholder in settings is at fault.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// The secrets.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The kind of that name.

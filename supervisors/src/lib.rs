@@ -15,6 +15,7 @@
 //! | `supervisor`, `supervisor::job` | the thin actor and the jobs that carry the decisions out |
 //! | [`threads`], `watchdog`, `health` | the threads that workers run on, and who sees that none is stuck |
 //! | [`kind`] | the table of kinds |
+//! | [`secret`] | what placeholders in settings stand for, and how it is kept out of sight |
 //! | [`task`] | futures that run as children |
 //! | [`state`] | what outlives a life, and a kernel |
 //! | [`sim`] | whole kernels simulated from a seed, and what must be true of them |
@@ -53,6 +54,7 @@ pub mod priority;
 pub mod registry;
 pub mod reload;
 pub mod report;
+pub mod secret;
 mod settings;
 mod shell;
 pub mod sim;
@@ -80,6 +82,7 @@ pub use message::{Message, MessageError, NoAnswer, NoMessage, Reply};
 pub use monitor::{Down, Link, Monitor};
 pub use path::{ActorPath, ChildId};
 pub use priority::Priority;
+pub use secret::{SecretError, SecretSource, Secrets};
 pub use settings::SettingsHandle;
 pub use slot::{Slot, SlotState};
 pub use state::Snapshot;

@@ -335,7 +335,7 @@ impl Slot {
                 lay_over(&mut settings, swap);
             }
             if settings != self.settings() {
-                body.set_settings(body.parse(&settings)?);
+                body.set_settings(body.parse(&settings, self.kernel.secrets())?);
             }
             if worker.state != former.state {
                 body.set_kept(&worker.kind, worker.state, self.kernel.states());

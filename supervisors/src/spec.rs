@@ -314,7 +314,7 @@ pub enum ChildKind {
 pub struct WorkerSpec {
     /// The name in the table of kinds.
     pub kind: String,
-    /// A JSON object that fits the kind's settings.
+    /// A JSON object that fits the kind's settings. `${secret:NAME}` in a text stands for a [secret](crate::secret).
     pub settings: Value,
     /// Its mailbox; shared by all workers that have the default.
     pub mailbox: Arc<MailboxSpec>,

@@ -17,6 +17,8 @@ mod guard;
 mod hangup;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod secrets;
 mod stalls;
 mod state;
 mod templates;

@@ -24,6 +24,7 @@ use rustix::process::{
 use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
+use unity_supervisors::secret::VARIABLE_PREFIX;
 
 use super::command::{StartError, explain, find_program};
 use super::keeper::{Keeper, Kept};
@@ -154,6 +155,15 @@ impl ProcessChild {
         let program = find_program(settings)?;
         let kept = keeper.reserve().map_err(unkept)?;
         let mut command = Command::new(&program);
+        // A secret is for whom its settings give it.
+        for (name, _) in std::env::vars_os() {
+            if name
+                .as_encoded_bytes()
+                .starts_with(VARIABLE_PREFIX.as_bytes())
+            {
+                command.env_remove(name);
+            }
+        }
         command
             .arg0(settings.command.program())
             .args(settings.command.args())

@@ -87,6 +87,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
         files::ROWS,
         files::INCLUDES,
         content::ROWS,
+        rest::SECRETS,
         rest::WARNINGS,
         rest::UNBUILT,
         system::ROWS,

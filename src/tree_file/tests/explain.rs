@@ -1,5 +1,7 @@
 //! What `uk explain` says holds: the wrong examples are wrong in that way only, the mended are whole.
 
+use unity_supervisors::Secrets;
+
 use super::*;
 use crate::kind_check::KnownKinds;
 use crate::settings::system::check_file;
@@ -20,7 +22,7 @@ fn load_example(files: &[Example]) -> Checked {
         .map(|example| (example.file, example.text.as_bytes()))
         .collect();
     let memory = Memory(&files);
-    let kinds = unity_actors::kinds();
+    let kinds = unity_actors::kinds().with_secrets(Secrets::of(Vault));
     let sources = Sources {
         // What no example can make is this machine's own.
         read: &|path, max| match path.is_absolute() {

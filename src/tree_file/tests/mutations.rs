@@ -12,6 +12,8 @@
 
 use std::fmt::Write;
 
+use unity_supervisors::Secrets;
+
 use super::*;
 use crate::kind_check::KnownKinds;
 use crate::tree_file::explain::{Part, SYSTEM, explain};
@@ -169,7 +171,7 @@ fn shipped() -> Vec<(String, String)> {
 }
 
 fn load_shipped(text: &str) -> Checked {
-    let kinds = unity_actors::kinds();
+    let kinds = unity_actors::kinds().with_secrets(Secrets::of(Vault));
     let memory = Memory(&[("tree.yaml", text.as_bytes())]);
     let sources = Sources {
         read: &|path, max| memory.read(path, max),

@@ -30,9 +30,12 @@ fn beyond(code: Code) -> Option<&'static str> {
         | Code::UnknownTag
         | Code::BadMerge => "it sees values, not their YAML",
         Code::TooDeep | Code::TooManyNodes => "it has no limits",
-        Code::VariableUnset | Code::VariableForm | Code::NoSecrets => {
-            "it takes what looks like a variable for one"
-        }
+        Code::VariableUnset
+        | Code::VariableForm
+        | Code::SecretPlace
+        | Code::SecretName
+        | Code::SecretMissing
+        | Code::SecretUnusable => "it takes what looks like a variable for one",
         Code::DuplicateId => "a value is unique as a whole, not by a key",
         Code::ReservedId => "the definition of a child is the same below the root",
         Code::NeedsUnknown | Code::NeedsLater | Code::NeedsItself => "it cannot look at siblings",

@@ -98,6 +98,7 @@ impl Kernel {
                     spec: worker,
                     dead_letters,
                     states: &config.states,
+                    secrets: config.kinds.secrets(),
                     #[cfg(test)]
                     bug: config.bug,
                 };

@@ -503,7 +503,8 @@ fn voter(slot: Arc<Slot>, old: &ChildSpec, new: &ChildSpec) -> Result<Option<Vot
         return Ok(None);
     };
     let parse = |settings: &Value| {
-        body.parse(settings).map_err(|error| BuildError::Settings {
+        let parsed = body.parse(settings, slot.kernel().secrets());
+        parsed.map_err(|error| BuildError::Settings {
             path: slot.path().clone(),
             kind: worker.kind.clone(),
             error,

@@ -95,6 +95,75 @@ pub(super) const WARNINGS: &[Row] = &[
             "`restart: transient`",
         ],
     ),
+    (
+        Code::SecretNotHere,
+        Worker("settings: { a: \"${secret:ROBOT_TOKEN}\" }"),
+        "7:23 ${secret:ROBOT_TOKEN}",
+        &["`ROBOT_TOKEN` is missing", "not on this machine"],
+    ),
+    (
+        Code::SecretOpen,
+        Worker("settings: { a: [{ b: \"x ${secret:SHARED_TOKEN}\" }] }"),
+        "7:31 ${secret:SHARED_TOKEN}",
+        &["open to every user", "close its file"],
+    ),
+];
+
+pub(super) const SECRETS: &[Row] = &[
+    (
+        Code::SecretPlace,
+        Worker("labels: { a: \"b ${secret:TOKEN}\" }"),
+        "7:23 ${secret:TOKEN}",
+        &["stands outside of settings", "would not be secret"],
+    ),
+    (
+        Code::SecretPlace,
+        Worker("shutdown: ${secret:TOKEN}"),
+        "7:17 ${secret:TOKEN}",
+        &["`settings` of a worker only"],
+    ),
+    (
+        Code::SecretPlace,
+        Children("- { id: \"${secret:TOKEN}\", kind: probe }"),
+        "4:14 ${secret:TOKEN}",
+        &["a variable of the environment here"],
+    ),
+    (
+        Code::SecretName,
+        Worker("settings: { a: \"${secret:}\" }"),
+        "7:23 ${secret:}",
+        &["does not name a secret", "at most 64 letters"],
+    ),
+    (
+        Code::SecretName,
+        Worker("settings: { a: \"${secret:../../etc/passwd}\" }"),
+        "7:23 ${secret:../../etc/passwd}",
+        &["the first no `.`"],
+    ),
+    (
+        Code::SecretName,
+        Worker("settings: { a: \"${secret:TOKEN:-none}\" }"),
+        "7:23 ${secret:TOKEN:-none}",
+        &["write `${secret:NAME}`"],
+    ),
+    (
+        Code::SecretMissing,
+        Worker("settings: { a: \"Bearer ${secret:TOKN}\" }"),
+        "7:30 ${secret:TOKN}",
+        &["the secret `TOKN` is missing", "set UK_SECRET_TOKN"],
+    ),
+    (
+        Code::SecretMissing,
+        Worker("settings: { a: \"${UNSET:-${secret:TOKN}}\" }"),
+        "7:32 ${secret:TOKN}",
+        &["no such secret"],
+    ),
+    (
+        Code::SecretUnusable,
+        Worker("settings: { a: \"${secret:EMPTY_TOKEN}\" }"),
+        "7:23 ${secret:EMPTY_TOKEN}",
+        &["is empty"],
+    ),
 ];
 
 pub(super) const UNBUILT: &[Row] = &[
@@ -114,12 +183,6 @@ pub(super) const UNBUILT: &[Row] = &[
         Code::NoPlace,
         Worker("place: { node: edge }"),
         "7:7 place",
-        &["is not built yet"],
-    ),
-    (
-        Code::NoSecrets,
-        Worker("settings: { a: \"${secret:KEY}\" }"),
-        "7:23 ${secret:KEY}",
         &["is not built yet"],
     ),
 ];
