@@ -76,14 +76,18 @@ fn run(folder: &Folder) -> Child {
 }
 
 fn rig() -> Rig {
+    let rig = rig_of(TREE);
+    rig.until(&["tree"], |_| rig.folder.path().join("seen").exists());
+    rig
+}
+
+fn rig_of(tree: &str) -> Rig {
     let folder = Folder::new();
-    folder.file("tree.yaml", TREE);
+    folder.file("tree.yaml", tree);
     secret(&folder, "TOKEN", &format!("{TOKEN}\n"));
     secret(&folder, "server.key", KEY);
     let process = run(&folder);
-    let rig = Rig { folder, process }.until_booted();
-    rig.until(&["tree"], |_| rig.folder.path().join("seen").exists());
-    rig
+    Rig { folder, process }.until_booted()
 }
 
 /// No form of a secret is in it.
@@ -212,6 +216,26 @@ fn nothing_that_is_printed_or_written_holds_a_secret() {
     }
     let count = files_hold_none(rig.folder.path(), &["config/secrets", "seen"]);
     assert!(count >= 5, "log, out, tree, bundle, state: {count}");
+}
+
+#[test]
+fn a_kernel_that_falls_into_safe_mode_keeps_its_secrets() {
+    let mut rig = rig_of(
+        "version: 1\nname: rig\ntree:\n  intensity: 0\n  children:\n    - { id: a, kind: probe }\n    - id: b\n      \
+         kind: process\n      settings: { command: [sleep, \"1000\"], env: { T: \"${secret:TOKEN}\" } }\n",
+    );
+    rig.uk(&["tell", "/a", &format!(r#"{{"panic": "with {TOKEN}"}}"#)]);
+    rig.until(&["health"], |health| health["mode"] == "safe");
+    rig.json(&["shutdown"]);
+    assert!(rig.wait().success());
+
+    let folder = rig.folder.path();
+    let bundle = std::fs::read_dir(folder.join("unity-kernel/rig/bundles")).unwrap();
+    let bundle = bundle.last().unwrap().unwrap().path();
+    let bundle = std::fs::read_to_string(bundle).unwrap();
+    assert!(bundle.contains("with ***"), "{bundle}");
+    assert!(rig.log().contains("with ***"), "{}", rig.log());
+    files_hold_none(folder, &["config/secrets"]);
 }
 
 #[test]

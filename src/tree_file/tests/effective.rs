@@ -97,6 +97,30 @@ fn what_is_a_default_is_marked_and_what_is_said_is_not() {
 }
 
 #[test]
+fn secrets_stay_placeholders_and_what_only_looks_like_one_stays_a_text() {
+    let text = "x ${secret:TOKEN} $${secret:TOKEN} $${X}";
+    let tree = tree(&worker(&format!(
+        "settings: {{ a: \"{text}\", b: [\"$$${{secret:A}}\"] }}"
+    )));
+
+    let yaml = to_yaml(&tree, &Kinds);
+
+    assert!(yaml.contains(text), "{yaml}");
+    let settings = &tree.root.children[0].as_worker().unwrap().settings;
+    let kept = json!({ "a": "x ${secret:TOKEN} $${secret:TOKEN} ${X}", "b": ["$$${secret:A}"] });
+    assert_eq!(settings, &kept);
+    reads_back(
+        &tree,
+        &Sources {
+            read: &read_file,
+            env: &env,
+            kinds: &Kinds,
+            limits: Limits::default(),
+        },
+    );
+}
+
+#[test]
 fn a_template_is_written_with_its_defaults_and_without_what_it_cannot_have() {
     let text = "version: 1\ntree: { template: { kind: probe, shutdown: 2s } }\n";
 
