@@ -285,5 +285,7 @@ pub(crate) fn with_sources<T>(work: impl FnOnce(&Sources<'_>) -> T) -> T {
 
 /// The definition that the schemas of [`Form::schema`] refer to.
 pub(crate) fn variable_schema() -> Json {
-    schema::variable_definition()
+    schema::variable_definition(
+        "A text with variables of the environment: ${NAME} or ${NAME:-default}.",
+    )
 }

@@ -75,11 +75,6 @@ impl<'a> Reader<'a> {
         self.faults
     }
 
-    /// How much was reported so far.
-    pub(super) fn told(&self) -> usize {
-        self.diagnostics.len()
-    }
-
     /// The place of `expression` within `span`, all of it if it is not written there as it is.
     pub(super) fn within(&self, span: Span, expression: &str) -> Span {
         let found = self.files.slice(span).find(expression);

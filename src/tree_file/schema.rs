@@ -39,7 +39,9 @@ pub fn schema(kinds: &dyn KindCheck) -> Value {
 
 fn definitions(kinds: &dyn KindCheck) -> Value {
     let mut definitions = json!({
-        "variable": variable_definition(),
+        "variable": variable_definition(
+            "A text with variables of the environment, ${NAME} or ${NAME:-default}, or in settings with secrets: ${secret:NAME}.",
+        ),
         "children": {
             "type": "array",
             "items": { "$ref": "#/$defs/child" },
@@ -70,9 +72,9 @@ fn definitions(kinds: &dyn KindCheck) -> Value {
 }
 
 /// A text that stands for a value of any type.
-pub(super) fn variable_definition() -> Value {
+pub(super) fn variable_definition(description: &str) -> Value {
     json!({
-        "description": "A text with variables of the environment: ${NAME} or ${NAME:-default}.",
+        "description": description,
         "type": "string",
         "pattern": "(^|[^$])\\$\\{",
     })
