@@ -3,6 +3,7 @@
 //! The way in for programs that embed a kernel, for tests and examples, and for `uk run` itself. It is
 //! not async, because it makes the runtimes; do not call it on one.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,11 @@ use unity_supervisors::{Kernel, KernelConfig, Kinds, Mode, Runtimes, WorkThreads
 use crate::guard::Guarded;
 use crate::http;
 use crate::recorder::{Origin, Recorder};
+use crate::settings::history::Keep;
+use crate::settings::keeper::Keeper;
 use crate::settings::reload::ReloadBell;
+use crate::settings::service::{self, Room};
+use crate::settings::source::{Base, Source};
 use crate::socket::{self, SocketError, SocketLock};
 use crate::state_store::FileStore;
 use crate::systemd::{self, SystemdSettings};
@@ -41,6 +46,8 @@ const LOCK_TRIES: u32 = 10;
 pub struct BootOptions {
     /// What runs.
     pub tree: TreeSpec,
+    /// Where it was read from, to be watched, and written down in the history of the settings; none if a program made it.
+    pub source: Option<(Source, Base, BTreeSet<PathBuf>)>,
     /// The kinds that it names.
     pub kinds: Kinds,
     /// The node's name, if not the tree's.
@@ -76,6 +83,7 @@ impl BootOptions {
     pub fn new(tree: TreeSpec) -> Self {
         Self {
             tree,
+            source: None,
             kinds: unity_actors::kinds(),
             name: None,
             socket: None,
@@ -152,7 +160,8 @@ impl fmt::Debug for RunningKernel {
 /// [`BootError`]; nothing runs then.
 pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let BootOptions {
-        mut tree,
+        tree,
+        source,
         kinds,
         name,
         socket,
@@ -166,19 +175,21 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         observer,
         progress,
     } = options;
-    if let Some(name) = name {
-        tree.name = name;
-    }
-    let usual = socket::of_name(&tree.name)?;
+    let name = name.unwrap_or_else(|| tree.name.clone());
+    let usual = socket::of_name(&name)?;
     let socket = socket.unwrap_or(usual);
-    let data_dir = data_dir.unwrap_or_else(|| socket::data_folder(&tree.name));
+    let data_dir = data_dir.unwrap_or_else(|| socket::data_folder(&name));
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     let tell = progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
 
     let (control, work, threads) = runtimes(&tell)?;
     let since = Instant::now();
-    let lock = control.block_on(take_lock(&socket, &tree.name))?;
+    let lock = control.block_on(take_lock(&socket, &name))?;
     let states = Arc::new(FileStore::new(&data_dir));
+    let origin = source.unwrap_or_else(|| (Source::Made, Base::made(tree), BTreeSet::new()));
+    let (keeper, mut tree) = Keeper::open(origin, &data_dir, Keep::default(), &kinds);
+    tree.name = name;
+    let room = Arc::new(Room::new(keeper));
     let (began, listening) = watch::channel(false);
     let runtimes = Runtimes {
         control: control.handle().clone(),
@@ -192,19 +203,19 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         guarded,
     }));
     let config = KernelConfig {
-        service_kinds: memory::with_kind(systemd::with_kind(http::kinds())),
+        service_kinds: service::with_kind(memory::with_kind(systemd::with_kind(http::kinds()))),
         services: services(&socket, systemd.as_ref(), memory_limit),
-        observer: Some(watching(began, Arc::clone(&recorder), observer)),
+        observer: Some(watching(began, &recorder, &room, observer)),
         exit_on_give_up,
         safe,
         states: states.clone(),
         memory_limit,
         ..KernelConfig::new(runtimes, kinds, seed)
     };
-    let config = config.with_shared(Arc::clone(&recorder));
+    let config = config.with_shared(Arc::clone(&recorder)).with_shared(room);
     let kernel = control.block_on(Kernel::start(config, tree))?;
     recorder.attach(&kernel);
-    let running = RunningKernel {
+    RunningKernel {
         kernel,
         control: Some(control),
         work: Some(work),
@@ -214,14 +225,8 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         states,
         seed,
         recorder,
-    };
-    running.block_on(running.listens(listening))?;
-    tell(
-        "control socket",
-        &socket.display().to_string(),
-        since.elapsed(),
-    );
-    Ok(running)
+    }
+    .listening(listening, &tell, since)
 }
 
 /// The children of `/system`.
@@ -230,7 +235,7 @@ fn services(
     systemd: Option<&SystemdSettings>,
     memory_limit: Option<u64>,
 ) -> Vec<ChildSpec> {
-    let mut services = vec![http::child(socket)];
+    let mut services = vec![http::child(socket), service::child()];
     services.extend(systemd.map(systemd::child));
     services.extend(memory_limit.map(|_| memory::child()));
     services
@@ -281,11 +286,14 @@ async fn take_lock(socket: &Path, name: &str) -> Result<SocketLock, SocketError>
 /// An observer that also says when the control service listens, and keeps what happens.
 fn watching(
     began: watch::Sender<bool>,
-    recorder: Arc<Recorder>,
+    recorder: &Arc<Recorder>,
+    room: &Arc<Room>,
     then: Option<Observer>,
 ) -> Observer {
+    let (recorder, room) = (Arc::clone(recorder), Arc::clone(room));
     Arc::new(move |fact| {
         recorder.note(fact);
+        room.note(fact);
         if let Fact::Started { path, .. } = fact
             && path.as_str() == http::PATH
         {
@@ -298,6 +306,19 @@ fn watching(
 }
 
 impl RunningKernel {
+    /// Waits until it can be reached.
+    fn listening(
+        self,
+        listening: watch::Receiver<bool>,
+        tell: &Progress,
+        since: Instant,
+    ) -> Result<Self, BootError> {
+        self.block_on(self.listens(listening))?;
+        let socket = self.socket().display().to_string();
+        tell("control socket", &socket, since.elapsed());
+        Ok(self)
+    }
+
     async fn listens(&self, mut listening: watch::Receiver<bool>) -> Result<(), BootError> {
         let begun = timeout(LISTENS_WITHIN, listening.wait_for(|listens| *listens)).await;
         if begun.is_ok_and(|begun| begun.is_ok()) {

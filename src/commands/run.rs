@@ -3,8 +3,10 @@
 mod signals;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,6 @@ use tokio::time::{Instant, sleep};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use unity_supervisors::report::Fact;
-use unity_supervisors::spec::TreeSpec;
 use unity_supervisors::{ExitKind, ExitReason, Kernel, Kinds, Mode, Secrets, SlotState};
 
 use self::signals::Signals;
@@ -27,6 +28,7 @@ use crate::error::{Code, CommandError};
 use crate::guard::{self, Guarded};
 use crate::output;
 use crate::screen::{Screen, Tone, count};
+use crate::settings::source::{Base, Reading, Source};
 use crate::socket::{self, SocketError};
 use crate::systemd::SystemdSettings;
 
@@ -95,7 +97,14 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     let log = Log::start(screen, secrets);
     let loud = log.lines.clone();
     let since = Instant::now();
-    let Some(tree) = read_tree(caller, file, screen, &kinds)? else {
+    let source = match file {
+        Some(file) => Source::File(file.into()),
+        None => Source::Embedded {
+            name: "default tree".to_owned(),
+            text: DEFAULT_TREE.into(),
+        },
+    };
+    let Some((base, tried)) = read_tree(caller, &source, screen, &kinds)? else {
         return Ok(Code::Invalid.exit());
     };
     // What is refused has done nothing, so nothing is ticked off before it is known.
@@ -121,7 +130,8 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         progress: Some(Box::new(move |name, what, took| {
             told.borrow_mut().push(step(screen, name, what, took));
         })),
-        ..BootOptions::new(tree)
+        source: Some((source, base.clone(), tried)),
+        ..BootOptions::new(base.tree)
     };
     let running = boot(options).map_err(of_boot)?;
     output::err(&steps.take().concat());
@@ -241,27 +251,34 @@ fn start_log(screen: Screen, lines: Masked) {
     drop(tracing::subscriber::set_global_default(log));
 }
 
-/// Reads the tree and says what is wrong with it.
+/// Reads the tree and says what is wrong with it; also which files were looked for.
 fn read_tree(
     caller: &Caller,
-    file: Option<&str>,
+    source: &Source,
     screen: Screen,
     kinds: &Kinds,
-) -> Result<Option<TreeSpec>, CommandError> {
-    let checked = check::read(file, DEFAULT_TREE, kinds);
-    if checked.tree.is_none() && caller.json {
+) -> Result<Option<(Base, BTreeSet<PathBuf>)>, CommandError> {
+    let Some(Reading {
+        checked,
+        base,
+        tried,
+    }) = source.read(kinds)
+    else {
+        return Ok(None);
+    };
+    if base.is_none() && caller.json {
         output::out(&format!("{}\n", checked.to_json()))?;
     } else if !checked.diagnostics.is_empty() {
         output::err(&checked.render(screen.colour));
     }
-    if checked.tree.is_none() && !caller.json {
-        let name = file.unwrap_or("the default tree");
+    if base.is_none() && !caller.json {
         output::err(&format!(
-            "{name}: {}; nothing was started\n",
+            "{}: {}; nothing was started\n",
+            source.name(),
             checked.summary()
         ));
     }
-    Ok(checked.tree)
+    Ok(base.map(|base| (base, tried)))
 }
 
 fn step(screen: Screen, name: &str, what: &str, took: Duration) -> String {

@@ -152,21 +152,21 @@ pub struct Keeper {
     /// What the overlay could not be loaded or saved for.
     overlay_trouble: Option<Trouble>,
     tried: BTreeSet<PathBuf>,
+    /// What is to be said once the kernel runs.
+    notes: Vec<String>,
 }
 
 impl Keeper {
     /// What a kernel begins with: the files as they were read, unless they were rolled back before; then the newest version
-    /// that was not. Over it lies what was saved of live changes. Also what is to be said of it.
+    /// that was not. Over it lies what was saved of live changes.
     #[must_use]
     pub fn open(
-        source: Source,
-        read: Base,
-        tried: BTreeSet<PathBuf>,
+        (source, read, tried): (Source, Base, BTreeSet<PathBuf>),
         data_dir: &Path,
         keep: Keep,
         kinds: &Kinds,
-    ) -> (Self, TreeSpec, Vec<String>) {
-        let (history, mut notes) = History::open(data_dir, keep);
+    ) -> (Self, TreeSpec) {
+        let (history, notes) = History::open(data_dir, keep);
         let (overlay, damaged) = Overlay::load(data_dir);
         let overlay_trouble = damaged.map(|what| Trouble {
             shown: what.clone(),
@@ -185,12 +185,15 @@ impl Keeper {
             file_trouble: None,
             overlay_trouble,
             tried,
+            notes,
         };
         keeper.pass_over_bad(kinds);
         let (tree, left) = keeper.tree(&keeper.base, &keeper.overlay, kinds);
-        notes.extend(keeper.troubles().into_iter().map(|trouble| trouble.what));
-        notes.extend(left.iter().map(|(_, left)| left.to_string()));
-        (keeper, tree, notes)
+        let troubles = keeper.troubles().into_iter().map(|trouble| trouble.what);
+        let left = left.iter().map(|(_, left)| left.to_string());
+        let notes: Vec<String> = troubles.chain(left).collect();
+        keeper.notes.extend(notes);
+        (keeper, tree)
     }
 
     /// Where files are at fault of a rollback, takes the newest texts that are not.
@@ -219,10 +222,14 @@ impl Keeper {
         self.file_trouble = None;
     }
 
-    /// The kernel runs: writes down with what, if that is new.
-    pub fn booted(&mut self, notes: &[String]) {
-        for note in notes {
+    /// The kernel runs: writes down with what, if that is new. Once; a tree that a program made is written down with its
+    /// first change.
+    pub fn booted(&mut self, kernel: &Kernel) {
+        for note in std::mem::take(&mut self.notes) {
             tracing::warn!("{note}");
+        }
+        if self.number > 0 || self.source == Source::Made {
+            return;
         }
         let newest = self.history.newest();
         let is_new = newest.is_none_or(|newest| {
@@ -232,7 +239,7 @@ impl Keeper {
         });
         if is_new {
             let draft = self.draft(Cause::Boot, "the kernel started".to_owned(), Vec::new());
-            self.record(draft, BTreeSet::new(), ChildSpec::PROBATION);
+            self.record(kernel, draft, BTreeSet::new(), ChildSpec::PROBATION);
         } else if let Some(newest) = newest {
             self.number = newest.number;
             if newest.state == State::Probation {
@@ -512,6 +519,7 @@ impl Keeper {
             format!("{path} has its former settings back, for it crashed on probation ({why})");
         let draft = self.draft(cause, "the kernel".to_owned(), vec![text]);
         self.record(
+            kernel,
             draft,
             BTreeSet::from([path.clone()]),
             probation(kernel, path),
@@ -580,7 +588,7 @@ impl Keeper {
             let bad = Bad {
                 version: self.number,
                 reason: format!("{} went back to version {to}", ask.by),
-                at_ms: unix_ms(kernel),
+                at_ms: kernel.clock().wall().unix_ms(),
             };
             self.history.forgive(version.hash).ok();
             self.history.mark_bad(left, bad.clone()).ok();
@@ -671,7 +679,7 @@ impl Keeper {
             .collect();
         let longest = paths.iter().map(|path| probation(kernel, path)).max();
         let draft = self.draft(next.cause, by, lines);
-        let number = self.record(draft, paths, longest.unwrap_or_default());
+        let number = self.record(kernel, draft, paths, longest.unwrap_or_default());
         json!({ "version": 1, "done": "applied", "number": number, "changes": described })
     }
 
@@ -709,11 +717,19 @@ impl Keeper {
         }
     }
 
-    fn record(&mut self, mut draft: Draft, paths: BTreeSet<ActorPath>, probation: Duration) -> u64 {
+    fn record(
+        &mut self,
+        kernel: &Kernel,
+        mut draft: Draft,
+        paths: BTreeSet<ActorPath>,
+        probation: Duration,
+    ) -> u64 {
         if probation.is_zero() {
             draft.state = State::Good;
         }
-        let (number, written) = self.history.record(draft, std::time::SystemTime::now());
+        let (number, written) = self
+            .history
+            .record(draft, kernel.clock().wall().system_time());
         if let Err(error) = written {
             tracing::warn!(%error, "version {number} of the settings is in memory only");
         }
@@ -901,11 +917,4 @@ fn patch(from: &Value, to: &Value) -> Option<Map<String, Value>> {
         merged.insert(key.clone(), Value::Null);
     }
     (!merged.is_empty()).then_some(merged)
-}
-
-fn unix_ms(_kernel: &Kernel) -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
 }

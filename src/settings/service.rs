@@ -312,8 +312,9 @@ async fn noticed(room: &Room, kernel: &Kernel) {
             break;
         }
     }
-    drop(
-        room.write(async |keeper| keeper.finish_pending(kernel))
-            .await,
-    );
+    let settle = async |keeper: &mut Keeper| {
+        keeper.booted(kernel);
+        keeper.finish_pending(kernel);
+    };
+    drop(room.write(settle).await);
 }

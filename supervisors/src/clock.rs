@@ -18,6 +18,18 @@ impl Timestamp {
         Self(jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
     }
 
+    /// In milliseconds since 1970; zero before.
+    #[must_use]
+    pub fn unix_ms(self) -> u64 {
+        u64::try_from(self.0.as_millisecond()).unwrap_or_default()
+    }
+
+    /// For what takes the standard library's.
+    #[must_use]
+    pub fn system_time(self) -> SystemTime {
+        self.0.into()
+    }
+
     /// How long ago it was, seen from `now`; zero if it lies ahead.
     #[must_use]
     pub fn age(self, now: Self) -> Duration {
