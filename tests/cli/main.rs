@@ -16,6 +16,8 @@ mod exit_codes;
 mod guard;
 mod hangup;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod hangup;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod secrets;
