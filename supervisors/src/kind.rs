@@ -24,7 +24,7 @@ use crate::secret::{Secrets, unfit};
 use crate::settings::{InForce, Parsed};
 use crate::shell::{Spawned, spawn};
 use crate::slot::Slot;
-use crate::spec::{StateSpec, WorkerSpec};
+use crate::spec::{MailboxSpec, StateSpec, WorkerSpec};
 use crate::state::{Kept, StateStore};
 use crate::supervisor::Above;
 
@@ -133,6 +133,9 @@ pub(crate) trait WorkerBody: Send + Sync {
     fn is_service(&self) -> bool;
     fn set_gate(&self, gate: Gate, reason: DeadReason);
     fn shed_waiting(&self);
+    /// Has the mailbox go by another spec; what waits stays.
+    #[expect(dead_code, reason = "the reload of a tree calls it")]
+    fn set_mailbox(&self, spec: &Arc<MailboxSpec>);
     fn wake(&self);
     /// Cuts off a life that a thread is stuck in.
     fn cut_off(&self, life: &Life, exit: &ExitReason);
@@ -196,6 +199,10 @@ impl<A: Actor> WorkerBody for Typed<A> {
 
     fn shed_waiting(&self) {
         self.mailbox.shed_waiting();
+    }
+
+    fn set_mailbox(&self, spec: &Arc<MailboxSpec>) {
+        self.mailbox.set_spec(spec);
     }
 
     fn wake(&self) {

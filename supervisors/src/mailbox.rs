@@ -21,6 +21,8 @@ mod notice;
 mod permits;
 mod room;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -28,10 +30,11 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use spin::mutex::SpinMutex;
 use spin::relax::Yield;
@@ -166,11 +169,31 @@ struct Rest {
     reader: Mutex<Option<Waker>>,
     waiting: Waiting,
     path: ActorPath,
-    spec: Arc<MailboxSpec>,
+    spec: ArcSwap<MailboxSpec>,
+    rules: Rules,
     born: Instant,
     dead_letters: DeadLetterBox,
     #[cfg(test)]
     bug: Option<crate::bug::Bug>,
+}
+
+/// What is asked of the spec for each message, where a plain load finds it.
+#[derive(Default)]
+struct Rules {
+    fairness: AtomicU32,
+    retry: AtomicU32,
+    /// Microseconds that a message may wait; 0 is for ever.
+    ttl_us: AtomicU64,
+}
+
+impl Rules {
+    fn set(&self, spec: &MailboxSpec) {
+        let us = |ttl: Duration| u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX);
+        let ttl = spec.ttl.map_or(0, |ttl| us(ttl).max(1));
+        self.fairness.store(spec.fairness, Ordering::Relaxed);
+        self.retry.store(spec.retry, Ordering::Relaxed);
+        self.ttl_us.store(ttl, Ordering::Relaxed);
+    }
 }
 
 impl<M: Message> Mailbox<M> {
@@ -179,6 +202,8 @@ impl<M: Message> Mailbox<M> {
         spec: Arc<MailboxSpec>,
         dead_letters: DeadLetterBox,
     ) -> Self {
+        let rules = Rules::default();
+        rules.set(&spec);
         Self {
             inbox: Inbox::new(Permits::new(spec.capacities())),
             stage: Line::default(),
@@ -189,7 +214,8 @@ impl<M: Message> Mailbox<M> {
                 reader: Mutex::default(),
                 waiting: Waiting::default(),
                 path,
-                spec,
+                spec: ArcSwap::new(spec),
+                rules,
                 born: Instant::now(),
                 dead_letters,
                 #[cfg(test)]
@@ -230,7 +256,25 @@ impl<M: Message> Mailbox<M> {
 
     /// Messages that may wait in a lane that has no capacity of its own.
     pub(crate) fn capacity(&self) -> usize {
-        self.rest.spec.capacity
+        self.rest.spec.load().capacity
+    }
+
+    /// Goes by another spec from now on; what waits stays.
+    ///
+    /// A lane that holds more than it now may takes no further message until enough of them are taken. A message that was
+    /// sent keeps the `ttl`, and a sender that waits the `send_timeout`, that it came with.
+    pub(crate) fn set_spec(&self, spec: &Arc<MailboxSpec>) {
+        self.rest.spec.store(Arc::clone(spec));
+        self.rest.rules.set(spec);
+        {
+            let mut stage = self.stage.lock();
+            for lane in 0..LANES {
+                let owed = stage.settle(lane);
+                self.inbox.permits().give(lane, owed);
+            }
+            self.inbox.resize(spec.capacities());
+        }
+        self.rest.waiting.wake_all();
     }
 
     /// Wakes the reader, if it sleeps.
@@ -270,9 +314,16 @@ impl<M: Message> Mailbox<M> {
     /// Sends; where the lane is full and its rule is to block, waits for room, at most `send_timeout`.
     pub(crate) async fn send(&self, message: M) -> Result<(), SendError<M>> {
         let message = match self.try_send(message) {
-            Err(SendError::Full(message)) if self.rest.spec.overflow == Overflow::Block => message,
+            Err(SendError::Full(message)) => message,
             done => return done,
         };
+        let (overflow, patience) = {
+            let spec = self.rest.spec.load();
+            (spec.overflow, spec.send_timeout)
+        };
+        if overflow != Overflow::Block {
+            return Err(SendError::Full(message));
+        }
         if matches!(sender(self.key()), Sender::Myself) {
             return Err(SendError::Full(message));
         }
@@ -283,7 +334,7 @@ impl<M: Message> Mailbox<M> {
             message: Some(message),
             key: None,
         };
-        match tokio::time::timeout(self.rest.spec.send_timeout, &mut room).await {
+        match tokio::time::timeout(patience, &mut room).await {
             Ok(sent) => sent,
             Err(_elapsed) => match room.message.take() {
                 Some(message) => Err(SendError::Full(message)),
@@ -336,8 +387,10 @@ impl<M: Message> Mailbox<M> {
     }
 
     fn valid(&self) -> Valid {
-        let ttl = self.rest.spec.ttl;
-        ttl.map_or(Valid::EVER, |ttl| Valid::until(self.elapsed_us(ttl)))
+        match self.rest.rules.ttl_us.load(Ordering::Relaxed) {
+            0 => Valid::EVER,
+            ttl => Valid::until(self.elapsed_us(Duration::from_micros(ttl))),
+        }
     }
 
     /// Microseconds since the mailbox was made, `ahead` from now.
@@ -349,7 +402,7 @@ impl<M: Message> Mailbox<M> {
     /// What becomes of a message that was sent into a lane that is shed.
     #[cold]
     fn shed(&self, message: M) -> Result<(), SendError<M>> {
-        match (self.inbox.gate(), self.rest.spec.overflow) {
+        match (self.inbox.gate(), self.rest.spec.load().overflow) {
             (Gate::NotRunning, _) => Err(SendError::NotRunning(message)),
             (Gate::Gone, _) => Err(SendError::Gone(message)),
             (Gate::Open, Overflow::Block | Overflow::Reject) => {
@@ -382,14 +435,15 @@ impl<M: Message> Mailbox<M> {
     /// What becomes of a message that found its lane full.
     #[cold]
     fn overflow(&self, lane: usize, mut message: M) -> Result<(), SendError<M>> {
-        match self.rest.spec.overflow {
+        let overflow = self.rest.spec.load().overflow;
+        match overflow {
             Overflow::Block | Overflow::Reject => Err(SendError::Full(message)),
             Overflow::DropNewest => {
                 self.bury(message, DeadReason::DroppedNewest, None);
                 Ok(())
             }
             Overflow::DropOldest => loop {
-                let oldest = self.stage.lock().pop_oldest(lane, self.inbox.permits());
+                let oldest = self.stage.lock().pop_oldest(lane, &self.inbox);
                 if let Some(oldest) = oldest.or_else(|| self.inbox.pop_oldest(lane)) {
                     self.bury(oldest.message, DeadReason::DroppedOldest, None);
                 }
@@ -432,12 +486,13 @@ impl<M: Message> Mailbox<M> {
 
     #[inline]
     fn pop(&self, life: &Life, hand: &mut Option<Envelope<M>>) -> Option<usize> {
+        let fairness = self.rest.rules.fairness.load(Ordering::Relaxed);
         let mut stage = self.stage.lock();
         if stage.reader != life.key() {
             // It was cut off: what waits is its successor's.
             return None;
         }
-        let lane = stage.pop(&self.inbox, self.rest.spec.fairness, hand)?;
+        let lane = stage.pop(&self.inbox, fairness, hand)?;
         stage.handled += 1;
         Some(lane)
     }
@@ -531,7 +586,7 @@ impl<M: Message> Mailbox<M> {
         if self.rest.bug == Some(crate::bug::Bug::LosesWaiting) {
             drop(self.stage.lock().drain(&self.inbox, ALL_LANES));
         }
-        if is_restart && self.rest.spec.on_restart == OnRestart::Drop {
+        if is_restart && self.rest.spec.load().on_restart == OnRestart::Drop {
             self.bury_lanes(ALL_LANES, DeadReason::DroppedAtRestart);
         }
         self.retract(life, |_of_an_earlier_life| true);
@@ -611,7 +666,7 @@ impl<M: Message> Mailbox<M> {
         if self.inbox.gate() != Gate::Open {
             return Some(envelope);
         }
-        stage.push_front(lane, envelope);
+        stage.push_front(lane, envelope, self.inbox.permits());
         drop(stage);
         self.wake();
         None

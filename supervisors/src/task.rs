@@ -24,6 +24,7 @@ use crate::message::MessageError;
 use crate::path::ActorPath;
 use crate::shell::{LastBreath, Spawned};
 use crate::slot::Slot;
+use crate::spec::MailboxSpec;
 use crate::supervisor::Above;
 
 /// Why a task brought nothing: how its life ended. Passed on with `?` it ends the caller as an error; `Exit(error.0)` ends it
@@ -182,6 +183,8 @@ impl WorkerBody for TaskBody {
     fn set_gate(&self, _gate: Gate, _reason: DeadReason) {}
 
     fn shed_waiting(&self) {}
+
+    fn set_mailbox(&self, _spec: &Arc<MailboxSpec>) {}
 
     fn wake(&self) {}
 

@@ -31,8 +31,11 @@ impl<'a, M: Message> InHand<'a, M> {
     pub(crate) fn take(&mut self) -> Option<&mut M> {
         self.lane = self.mailbox.take(self.life, &mut self.envelope)?;
         let message = &mut self.envelope.as_mut()?.message;
-        if self.mailbox.rest.spec.retry > 0 {
+        if self.mailbox.rest.rules.retry.load(Ordering::Relaxed) > 0 {
             self.before = print(message);
+        } else if self.before.is_some() {
+            // Of a message before it, when the rule was another.
+            self.before = None;
         }
         Some(message)
     }
@@ -76,7 +79,7 @@ impl<M: Message> Drop for InHand<'_, M> {
             .reply()
             .is_some_and(|reply| reply.is_taken());
         // A notice was for this life alone.
-        let may_retry = envelope.tries < mailbox.rest.spec.retry
+        let may_retry = envelope.tries < mailbox.rest.rules.retry.load(Ordering::Relaxed)
             && !envelope.valid.is_notice()
             && !taken
             && !life.is_revoked();

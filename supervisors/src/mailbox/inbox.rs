@@ -152,6 +152,22 @@ impl<M> Inbox<M> {
         self.signals.arrived.fetch_and(!lanes, Ordering::AcqRel);
     }
 
+    /// Gives back the permits that it holds of each lane, and changes how many those have.
+    pub(super) fn resize(&self, capacities: [usize; LANES]) {
+        let mut queues = self.queues.lock();
+        for (lane, (held, capacity)) in queues.permits.iter_mut().zip(capacities).enumerate() {
+            self.signals.permits.give(lane, std::mem::take(held));
+            self.signals.permits.resize(lane, capacity);
+        }
+    }
+
+    /// Holds one more permit, for the sender that made room.
+    pub(super) fn keep_permit(&self, lane: usize) {
+        if let Some(held) = self.queues.lock().permits.get_mut(lane) {
+            *held += 1;
+        }
+    }
+
     /// Takes the oldest message of `lane` that was sent; its permit stays here.
     pub(super) fn pop_oldest(&self, lane: usize) -> Option<Envelope<M>> {
         let mut queues = self.queues.lock();

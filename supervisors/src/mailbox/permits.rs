@@ -3,10 +3,13 @@
 //! A permit is in one of three places: free, here; held by the inbox, which takes some at a time; or owed by the
 //! stage, which gathers those of the messages that were taken and gives them back in batches. So the two sides
 //! write this cache line once in a batch. A sender that finds none left calls in what is owed before it says `Full`.
+//!
+//! Free lies below zero where more messages wait than may: the lane was made smaller, or one was put back whose permit had
+//! been used again. None is handed out then, and what is given back goes there first.
 
 use super::*;
 
-/// What the stage can owe of one lane, which counts below zero too.
+/// What can be free of one lane, which counts below zero too.
 const CAPACITY_MAX: u32 = i32::MAX as u32;
 /// How many permits travel at once, at most.
 const BATCH_MAX: u32 = 64;
@@ -16,19 +19,27 @@ const BATCH_SHARE: u32 = 16;
 /// The free permits of each lane.
 #[derive(Default)]
 pub(super) struct Permits {
-    free: [AtomicU32; LANES],
-    capacities: [u32; LANES],
+    free: [AtomicI32; LANES],
+    capacities: [AtomicU32; LANES],
 }
 
 impl Permits {
     /// A lane holds [`CAPACITY_MAX`] messages at most, which is more than memory does.
     pub(super) fn new(capacities: [usize; LANES]) -> Self {
-        let capacities = capacities.map(|capacity| {
-            u32::try_from(capacity).map_or(CAPACITY_MAX, |capacity| capacity.min(CAPACITY_MAX))
-        });
+        let capacities = capacities.map(bounded);
         Self {
-            free: capacities.map(AtomicU32::new),
-            capacities,
+            free: capacities.map(|capacity| AtomicI32::new(capacity.cast_signed())),
+            capacities: capacities.map(AtomicU32::new),
+        }
+    }
+
+    /// Changes how many a lane has. Called where nobody else changes that.
+    pub(super) fn resize(&self, lane: usize, capacity: usize) {
+        let capacity = bounded(capacity);
+        if let (Some(free), Some(known)) = (self.free.get(lane), self.capacities.get(lane)) {
+            let before = known.swap(capacity, Ordering::Relaxed);
+            let more = capacity.cast_signed() - before.cast_signed();
+            free.fetch_add(more, Ordering::AcqRel);
         }
     }
 
@@ -38,9 +49,10 @@ impl Permits {
             return 0;
         };
         let mut taken = 0;
-        let some = |free: u32| {
-            taken = batch(free).min(free);
-            Some(free - taken)
+        let some = |free: i32| {
+            let there = u32::try_from(free).unwrap_or(0);
+            taken = batch(there).min(there);
+            Some(free - taken.cast_signed())
         };
         match free.fetch_update(Ordering::AcqRel, Ordering::Acquire, some) {
             Ok(_) => taken,
@@ -51,20 +63,33 @@ impl Permits {
     /// Gives some back.
     pub(super) fn give(&self, lane: usize, count: u32) {
         if let Some(free) = self.free.get(lane) {
-            free.fetch_add(count, Ordering::AcqRel);
+            free.fetch_add(count.cast_signed(), Ordering::AcqRel);
+        }
+    }
+
+    /// Takes one for a message that is put back.
+    pub(super) fn take_back(&self, lane: usize) {
+        if let Some(free) = self.free.get(lane) {
+            free.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
     /// How many the stage gathers before it gives them back.
     pub(super) fn step(&self, lane: usize) -> u32 {
-        self.capacities.get(lane).copied().map_or(1, batch)
+        let capacity = self.capacities.get(lane);
+        capacity.map_or(1, |capacity| batch(capacity.load(Ordering::Relaxed)))
     }
 
     /// How many are free, if that is half of the lane.
     pub(super) fn half_free(&self, lane: usize) -> Option<u32> {
-        let free = self.free.get(lane)?.load(Ordering::Acquire);
-        (free >= self.capacities.get(lane)?.div_ceil(2)).then_some(free)
+        let free = u32::try_from(self.free.get(lane)?.load(Ordering::Acquire)).unwrap_or(0);
+        let capacity = self.capacities.get(lane)?.load(Ordering::Relaxed);
+        (free >= capacity.div_ceil(2)).then_some(free)
     }
+}
+
+fn bounded(capacity: usize) -> u32 {
+    u32::try_from(capacity).map_or(CAPACITY_MAX, |capacity| capacity.min(CAPACITY_MAX))
 }
 
 fn batch(of: u32) -> u32 {

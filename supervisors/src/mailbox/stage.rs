@@ -8,8 +8,8 @@ pub(super) struct Stage<M> {
     /// A bit for each lane that may have messages: a lane without it has none.
     filled: u8,
     passed: lanes::Passed,
-    /// Permits of messages that were taken, not yet given back. Below zero where a message was put back.
-    owed: [i32; LANES],
+    /// Permits of messages that were taken, not yet given back.
+    owed: [u32; LANES],
     /// How many messages were taken in hand.
     pub(super) handled: u64,
     /// The key of the life that may take messages; 0 is none.
@@ -38,12 +38,14 @@ impl<M> Stage<M> {
         fairness: u32,
         hand: &mut Option<Envelope<M>>,
     ) -> Option<usize> {
-        let missing = inbox.arrived() & !self.filled;
-        if missing != 0 {
-            inbox.drain_into(&mut self.lanes, missing);
-            self.filled |= missing;
-        }
         loop {
+            // Each time: a lane whose last message was taken out by others turns out to be empty only when it is chosen,
+            // and has some in the inbox all the same.
+            let missing = inbox.arrived() & !self.filled;
+            if missing != 0 {
+                inbox.drain_into(&mut self.lanes, missing);
+                self.filled |= missing;
+            }
             let lane = lanes::choose(self.filled, &mut self.passed, fairness)?;
             self.pop_from(lane, inbox.permits(), hand);
             if hand.is_some() {
@@ -75,34 +77,34 @@ impl<M> Stage<M> {
         }
     }
 
-    /// Takes the oldest of `lane` that was sent, to make room.
-    pub(super) fn pop_oldest(&mut self, lane: usize, permits: &Permits) -> Option<Envelope<M>> {
+    /// Takes the oldest of `lane` that was sent, to make room for what is sent now: `inbox` holds its permit.
+    pub(super) fn pop_oldest(&mut self, lane: usize, inbox: &Inbox<M>) -> Option<Envelope<M>> {
         let oldest = inbox::oldest_sent(self.lanes.get_mut(lane)?)?;
-        self.owe(lane, 1, permits);
+        inbox.keep_permit(lane);
         Some(oldest)
     }
 
-    /// Puts a message back to the front of its lane.
-    pub(super) fn push_front(&mut self, lane: usize, envelope: Envelope<M>) {
-        if let (Some(queue), Some(owed)) = (self.lanes.get_mut(lane), self.owed.get_mut(lane)) {
+    /// Puts a message back to the front of its lane, whether there is room or not.
+    pub(super) fn push_front(&mut self, lane: usize, envelope: Envelope<M>, permits: &Permits) {
+        if let Some(queue) = self.lanes.get_mut(lane) {
             queue.push_front(envelope);
             self.filled |= 1 << lane;
-            *owed -= 1;
+            permits.take_back(lane);
         }
     }
 
     fn owe(&mut self, lane: usize, count: u32, permits: &Permits) {
         if let Some(owed) = self.owed.get_mut(lane) {
-            *owed = owed.saturating_add_unsigned(count);
-            if owed.unsigned_abs() >= permits.step(lane) {
-                permits.give(lane, settle(owed));
+            *owed = owed.saturating_add(count);
+            if *owed >= permits.step(lane) {
+                permits.give(lane, std::mem::take(owed));
             }
         }
     }
 
     /// The permits of `lane` that are owed, which are then owed no more.
     pub(super) fn settle(&mut self, lane: usize) -> u32 {
-        self.owed.get_mut(lane).map_or(0, settle)
+        self.owed.get_mut(lane).map_or(0, std::mem::take)
     }
 
     /// Empties the `lanes` of which a bit is set.
@@ -126,10 +128,4 @@ impl<M> Stage<M> {
         self.filled &= !lanes;
         all
     }
-}
-
-fn settle(owed: &mut i32) -> u32 {
-    let given = u32::try_from(*owed).unwrap_or(0);
-    *owed = owed.saturating_sub_unsigned(given);
-    given
 }
