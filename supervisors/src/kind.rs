@@ -134,7 +134,6 @@ pub(crate) trait WorkerBody: Send + Sync {
     fn set_gate(&self, gate: Gate, reason: DeadReason);
     fn shed_waiting(&self);
     /// Has the mailbox go by another spec; what waits stays.
-    #[expect(dead_code, reason = "the reload of a tree calls it")]
     fn set_mailbox(&self, spec: &Arc<MailboxSpec>);
     fn wake(&self);
     /// Cuts off a life that a thread is stuck in.

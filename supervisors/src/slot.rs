@@ -337,6 +337,9 @@ impl Slot {
             if settings != self.settings() {
                 body.set_settings(body.parse(&settings, self.kernel.secrets())?);
             }
+            if worker.mailbox != former.mailbox {
+                body.set_mailbox(&worker.mailbox);
+            }
             if worker.state != former.state {
                 body.set_kept(&worker.kind, worker.state, self.kernel.states());
             }
