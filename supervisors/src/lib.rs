@@ -11,7 +11,7 @@
 //! | `life`, `shell` | one life of an actor, and the loop that runs it as a task |
 //! | [`monitor`], [`group`], `bonds` | how actors that are no siblings hear of each other, and end with each other |
 //! | `mailbox`, [`address`], [`dead_letter`] | where messages wait, how they are sent, where they end |
-//! | [`planner`], [`intensity`], `supervisor::core` | what is decided, as pure functions |
+//! | [`planner`], [`intensity`], [`ladder`], `supervisor::core` | what is decided, as pure functions |
 //! | `supervisor`, `supervisor::job` | the thin actor and the jobs that carry the decisions out |
 //! | [`threads`], `watchdog`, `health` | the threads that workers run on, and who sees that none is stuck |
 //! | [`kind`] | the table of kinds |
@@ -44,6 +44,7 @@ mod health;
 pub mod intensity;
 pub mod kernel;
 pub mod kind;
+pub mod ladder;
 mod life;
 mod mailbox;
 pub mod message;

@@ -328,6 +328,44 @@ pub struct WorkerSpec {
     pub stall: OnStall,
     /// Where it runs.
     pub runtime: RunsOn,
+    /// What is tried when it crashes again and again.
+    pub on_crash: Option<Arc<Ladder>>,
+}
+
+/// What is tried, step by step, when a worker crashes again and again. While a step is left its crashes are charged to
+/// the ladder and not to the budget of its supervisor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ladder {
+    /// In the order in which they are taken, one at a time.
+    pub steps: Vec<LadderStep>,
+}
+
+/// One step of a ladder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LadderStep {
+    /// How many crashes it takes, those before the step above included. At least 1, at most [`Ladder::CRASHES_MAX`].
+    pub after: u32,
+    /// Within how long, on a sliding window.
+    pub within: Duration,
+    /// What is done.
+    pub action: LadderAction,
+}
+
+/// What a step of a ladder does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LadderAction {
+    /// This object is laid over the settings, instead of what an earlier step laid there.
+    Swap(Value),
+    /// The last settings that completed their probation come back. Passed over where there are none, or where they are in
+    /// force already.
+    LastGood,
+    /// The child is kept down, so that the rest goes on.
+    Quarantine,
+}
+
+impl Ladder {
+    /// The most crashes that a step may ask for: so many are remembered.
+    pub const CRASHES_MAX: u32 = 1_000;
 }
 
 /// What is particular to a supervisor.
@@ -471,6 +509,7 @@ impl ChildSpec {
             stall_after: Self::STALL_AFTER,
             stall: OnStall::default(),
             runtime: RunsOn::default(),
+            on_crash: None,
         });
         Self {
             shutdown: Shutdown::Timeout(Self::SHUTDOWN),

@@ -111,6 +111,7 @@ tree:
             stall_after: ChildSpec::STALL_AFTER,
             stall: OnStall::Report,
             runtime: RunsOn::Work,
+            on_crash: None,
             state: Some(StateSpec {
                 every: Duration::from_millis(500),
             }),
