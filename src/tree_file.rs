@@ -35,6 +35,7 @@ mod fields;
 mod include;
 mod json;
 mod keys;
+mod ladder;
 mod mapping;
 pub mod mend;
 mod needs;

@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
-use unity_supervisors::spec::{AutoShutdown, SupervisorSpec, Template};
+use unity_supervisors::spec::{AutoShutdown, Strategy, SupervisorSpec, Template};
 use unity_supervisors::{ActorPath, ChildId, Done, Kernel, KernelError, RequestError};
 
 use super::{Command, done, show_done};
@@ -123,6 +123,7 @@ fn check_settings(
     let home = Home {
         supervisor: under,
         siblings: &[],
+        strategy: Strategy::OneForOne,
         auto_shutdown: AutoShutdown::Never,
     };
     read_child(kernel, &child, &home).map(drop)
@@ -174,6 +175,7 @@ async fn spawn(
     let home = Home {
         supervisor: under,
         siblings: &siblings,
+        strategy: above.strategy,
         auto_shutdown: above.auto_shutdown,
     };
     let child = read_child(kernel, &child, &home)?;

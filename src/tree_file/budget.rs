@@ -106,7 +106,7 @@ fn times(count: u64, what: &str) -> String {
 
 /// How many crashes fit into `period`, the first at its begin; `None` if more than `enough`, or if
 /// it takes too long to find out.
-fn crashes_in(backoff: &Backoff, period: Duration, enough: u64) -> Option<u64> {
+pub(super) fn crashes_in(backoff: &Backoff, period: Duration, enough: u64) -> Option<u64> {
     let period = period.as_secs_f64();
     let mut at = 0.0;
     for ((pause, steady), crashes) in pauses(backoff).take(PAUSES_MAX).zip(1_u64..) {
@@ -142,7 +142,7 @@ fn pauses(backoff: &Backoff) -> impl Iterator<Item = (f64, bool)> {
 }
 
 /// The first `count` pauses added up: `800ms + 1600ms + … + 6400ms = 12s`.
-fn sum_of_pauses(backoff: &Backoff, count: u64) -> String {
+pub(super) fn sum_of_pauses(backoff: &Backoff, count: u64) -> String {
     // Rounded, as 0.8 of 100 ms is a hair below 80 ms.
     let shown = |pause: f64| {
         let pause = Duration::try_from_secs_f64((pause * 1000.0).round() / 1000.0);

@@ -73,6 +73,7 @@ impl Reader<'_> {
             spec.shutdown = shutdown;
         }
         self.common(fields, &mut spec, index, owner);
+        self.on_crash(fields, &mut spec, owner);
         if sort == Some(keys::Owner::Supervisor) {
             self.check_supervisor(fields, &spec);
         }

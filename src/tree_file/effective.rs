@@ -10,13 +10,14 @@ use serde_json::{Map, Value, json};
 use unity_supervisors::path::ChildId;
 use unity_supervisors::secret::{Part, parts};
 use unity_supervisors::spec::{
-    Backoff, ChildKind, ChildSpec, HealthSpec, MailboxSpec, Shutdown, StateSpec, SupervisorSpec,
-    TreeSpec,
+    Backoff, ChildKind, ChildSpec, HealthSpec, LadderAction, LadderStep, MailboxSpec, Shutdown,
+    StateSpec, SupervisorSpec, TreeSpec,
 };
 
 use super::keys::word_of;
 use super::{
-    KindCheck, child, format_duration, keys, parse_duration, scalar, stall, supervisor, worker,
+    KindCheck, child, format_duration, keys, ladder, parse_duration, scalar, stall, supervisor,
+    worker,
 };
 
 /// A value that does not fit on a line of so many characters goes over several.
@@ -30,6 +31,8 @@ pub(super) enum Item<'a> {
     Map(Vec<(&'static str, Item<'a>)>),
     /// Settings of a kind.
     Settings(&'a str, &'a Value),
+    /// Mappings of keys that the reader knows, each in one line.
+    List(Vec<Items<'a>>),
     /// Children.
     Children(&'a [Arc<ChildSpec>]),
     /// What children are made from.
@@ -121,6 +124,8 @@ pub(super) fn child_items(spec: &ChildSpec) -> Items<'_> {
             items.push(("stall_after", json!(stall_after).into()));
             items.push(("stall", word(&stall::STALLS, &worker.stall)));
             items.push(("runtime", word(&stall::RUNTIMES, &worker.runtime)));
+            let steps = worker.on_crash.iter().flat_map(|ladder| &ladder.steps);
+            items.push(("on_crash", Item::List(steps.map(step_items).collect())));
             items.push(match &worker.state {
                 Some(state) => ("state", Item::Map(kept_items(state))),
                 None => ("state", Item::Unsaid("off, each life begins anew")),
@@ -129,6 +134,20 @@ pub(super) fn child_items(spec: &ChildSpec) -> Items<'_> {
         ChildKind::Supervisor(supervisor) => items.extend(supervisor_items(supervisor)),
     }
     items
+}
+
+/// The keys of a step of a ladder.
+fn step_items(step: &LadderStep) -> Items<'_> {
+    let action = match &step.action {
+        LadderAction::Swap(settings) => ("swap", settings.clone()),
+        LadderAction::LastGood => ("swap", json!(ladder::LAST_GOOD)),
+        LadderAction::Quarantine => ("quarantine", json!(true)),
+    };
+    vec![
+        ("after", json!(step.after).into()),
+        ("within", json!(format_duration(step.within)).into()),
+        (action.0, action.1.into()),
+    ]
 }
 
 /// The keys of a `state`.
@@ -242,6 +261,7 @@ fn object(items: &Items<'_>) -> Value {
             Item::Value(value) => literal(value, escaped),
             Item::Settings(_, value) => literal(value, with_secrets),
             Item::Map(items) => object(items),
+            Item::List(list) => list.iter().map(object).collect(),
             Item::Children(children) => children
                 .iter()
                 .map(|child| object(&child_items(child)))
@@ -321,6 +341,15 @@ impl Yaml<'_> {
                     _ => &none,
                 };
                 self.items(items, defaults, indent + 2);
+            }
+            (Item::List(list), _) if list.is_empty() => {
+                self.line(indent, format_args!("{key}: []  # default"));
+            }
+            (Item::List(list), _) => {
+                self.line(indent, format_args!("{key}:"));
+                for items in list {
+                    self.line(indent + 2, format_args!("- {}", flow_items(items)));
+                }
             }
             (Item::Settings(kind, value), _) => self.settings(kind, value, indent),
             (Item::Children(children), _) => self.children(children, indent),
@@ -429,6 +458,15 @@ fn flow(value: &Value) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// Keys and their values in one line, in this order.
+fn flow_items(items: &Items<'_>) -> String {
+    let values = items.iter().filter_map(|(key, item)| match item {
+        Item::Value(value) => Some(format!("{key}: {}", flow(value))),
+        _ => None,
+    });
+    format!("{{ {} }}", values.collect::<Vec<_>>().join(", "))
 }
 
 fn quoted_key(key: &str) -> String {

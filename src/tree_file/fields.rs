@@ -11,6 +11,7 @@ use unity_supervisors::path::ChildId;
 
 use super::codes::Code;
 use super::diagnostic::Diagnostic;
+use super::keys;
 use super::node::{Entry, Node, Value, shown};
 use super::reader::Reader;
 use super::source::Span;
@@ -103,9 +104,10 @@ impl Reader<'_> {
         self.report(
             Diagnostic::new(Code::OutOfRange, message)
                 .at(entry.node.span, format!("expected {expected}"))
-                .help(format!(
-                    "write {expected}, or take out `{key}` for its default"
-                )),
+                .help(match keys::STEP_REQUIRED.contains(&&**key) {
+                    true => format!("write {expected}"),
+                    false => format!("write {expected}, or take out `{key}` for its default"),
+                }),
         );
     }
 

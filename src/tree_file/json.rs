@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 use unity_supervisors::path::{ActorPath, ChildId};
-use unity_supervisors::spec::{AutoShutdown, ChildSpec};
+use unity_supervisors::spec::{AutoShutdown, ChildSpec, Strategy};
 
 use super::codes::Code;
 use super::diagnostic::{Diagnostic, Level};
@@ -25,6 +25,8 @@ pub struct Home<'a> {
     pub supervisor: &'a ActorPath,
     /// The children that are there, for `needs`.
     pub siblings: &'a [ChildId],
+    /// What that supervisor does about the others when one fails.
+    pub strategy: Strategy,
     /// When that supervisor ends because of significant children.
     pub auto_shutdown: AutoShutdown,
 }
@@ -68,6 +70,7 @@ pub fn child_from_json(
             path: home.supervisor.as_str(),
             ids,
             running: home.siblings,
+            strategy: home.strategy,
             auto_shutdown: Some(home.auto_shutdown),
         };
         reader.child(&node, 0, &owner).map(|lowered| lowered.spec)

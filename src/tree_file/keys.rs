@@ -2,6 +2,7 @@
 //! keys against and that the JSON Schema of tree files is made of.
 
 use serde_json::{Value, json};
+use unity_supervisors::spec::Ladder;
 
 use super::{child, stall, supervisor, template, worker};
 
@@ -62,6 +63,10 @@ pub(super) enum Form {
     Root,
     /// Capacities by lane.
     Lanes,
+    /// The steps of a ladder.
+    Ladder,
+    /// What a step of a ladder lays over the settings.
+    Swap,
     /// A mapping of these keys; nothing at all is the same as an empty one where it is optional.
     Map(&'static [Key], Optional),
     /// Of a part that is not built yet; only what fits this schema is fine, its default.
@@ -104,14 +109,14 @@ pub(super) const CHILD: &[(Owner, Key)] = &[
     (Owner::Child, key("essential", Form::Bool, "Whether it goes on in safe mode; of children of the root only.")),
     (Owner::Child, key("start_timeout", Form::Duration { positive: true, words: &["infinity"] }, "How long its start may take.")),
     (Owner::Child, key("backoff", Form::Map(BACKOFF, Optional::No), "Pauses before restarts, longer each time; they begin anew after `max` without an exit. Without it a restart comes at once.")),
-    (Owner::Child, key("probation", TIME_ABOVE_ZERO, "Of a child that keeps its state: how long it must run after a crash for a second one not to make it start without.")),
+    (Owner::Child, key("probation", TIME_ABOVE_ZERO, "How long it must run without an exit for new settings to count as good; of a child that keeps its state, also for a second crash not to make it start without.")),
     (Owner::Child, key("needs", Form::Ids, "Ids of siblings before it that must run for it to run.")),
     (Owner::Child, key("place", Form::DefaultOnly(|| json!({"const": "here"})), "The node that it runs on.")),
     (Owner::Worker, key("mailbox", Form::Map(MAILBOX, Optional::Yes), "The bounds of its mailbox.")),
     (Owner::Worker, key("health", Form::Map(HEALTH, Optional::Off), "How often it is asked whether it still gets to its next message, and when it counts as stalled. Without it, it is not asked.")),
     (Owner::Worker, key("stall_after", TIME_ABOVE_ZERO, "How long it may hold its thread without yielding before it counts as stalled.")),
     (Owner::Worker, key("stall", Form::Words(|| words(&stall::STALLS)), "What is done about a stall: report tells of it, abandon cuts the stuck life off and starts the next one.")),
-    (Owner::Worker, key("on_crash", Form::DefaultOnly(|| json!({"type": "array", "maxItems": 0})), "What is tried after crashes, step by step.")),
+    (Owner::Worker, key("on_crash", Form::Ladder, "What is tried when it crashes again and again, step by step. While a step is left its supervisor is charged nothing.")),
     (Owner::Worker, key("runtime", Form::Words(|| words(&stall::RUNTIMES)), "Where it runs: work is with others on the work threads, own is on a thread of its own.")),
     (Owner::Worker, key("state", Form::Map(STATE, Optional::No), "Whether its state outlives it, and the kernel. Without it each life begins anew.")),
     (Owner::Supervisor, key("strategy", Form::Words(|| words(&supervisor::STRATEGIES)), "Which children are restarted when one fails: one_for_one is that child, one_for_all are all, rest_for_one is that child and those after it.")),
@@ -158,6 +163,18 @@ pub(super) const BACKOFF: &[Key] = &[
         "The share of a pause that chance may add or take away, from 0 to 1.",
     ),
 ];
+
+/// The keys of a step of a ladder.
+#[rustfmt::skip]
+pub(super) const STEP: &[Key] = &[
+    key("after", Form::Integer(1, Ladder::CRASHES_MAX), "After how many crashes within `within` it is taken; those before the step above count too."),
+    key("within", TIME_ABOVE_ZERO, "The time within which crashes are counted."),
+    key("swap", Form::Swap, "What is laid over its settings until it is released, its settings change or the kernel starts anew; or last_good, the last settings that completed their probation."),
+    key("quarantine", Form::Bool, "Whether it is kept down until it is released, so that the rest goes on."),
+];
+
+/// Keys that every step of a ladder has.
+pub(super) const STEP_REQUIRED: [&str; 2] = ["after", "within"];
 
 /// The keys of a `state`.
 #[rustfmt::skip]

@@ -18,6 +18,7 @@ use unity_supervisors::spec::{
 use super::KindCheck;
 use super::effective::{self, Item};
 use super::keys::{self, Form, Key, Optional, Owner};
+use super::ladder;
 
 /// The schema of tree files with these kinds, draft 2020-12.
 ///
@@ -294,6 +295,10 @@ fn form(form: &Form, kinds: &dyn KindCheck) -> Value {
             let lanes = Map::from_iter(lanes);
             json!({ "type": "object", "properties": lanes, "additionalProperties": false })
         }
+        Form::Ladder => or_nothing(json!({ "type": "array", "items": step(kinds) })),
+        Form::Swap => json!({
+            "anyOf": [{ "type": "object" }, { "const": ladder::LAST_GOOD }, variable()],
+        }),
         Form::Map(keys, optional) => {
             let backoff = effective::backoff_items(&Backoff::default());
             let mailbox = effective::mailbox_items(&MailboxSpec::default());
@@ -308,6 +313,20 @@ fn form(form: &Form, kinds: &dyn KindCheck) -> Value {
         }
         Form::DefaultOnly(schema) => or_variable(schema()),
     }
+}
+
+/// A step of a ladder: it does one thing.
+fn step(kinds: &dyn KindCheck) -> Value {
+    let mut step = mapping(keys::STEP, &[], kinds);
+    let quarantine = json!({
+        "properties": { "quarantine": or_variable(json!({ "const": true })) },
+        "required": ["quarantine"],
+    });
+    extend(
+        &mut step,
+        json!({ "required": keys::STEP_REQUIRED, "oneOf": [{ "required": ["swap"] }, quarantine] }),
+    );
+    step
 }
 
 fn integer(least: u32, most: u32) -> Value {

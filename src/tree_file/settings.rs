@@ -8,7 +8,7 @@ use unity_supervisors::secret::escape;
 use super::codes::Code;
 use super::diagnostic::{Diagnostic, Fix};
 use super::fields::Fields;
-use super::node::{Node, Value, harmless, shown};
+use super::node::{Entry, Node, Value, harmless, shown};
 use super::reader::Reader;
 use super::slips::{parted, parted_label};
 use super::source::Span;
@@ -50,20 +50,36 @@ impl Reader<'_> {
                 None => (None, of.node.span),
             };
             let (span, there) = place(node, named, &fault);
-            self.bad_setting(kind, &fault, span, there);
+            self.bad_setting(&Of::settings(kind), &fault, span, there);
         }
         json.clone()
     }
 
-    fn bad_setting(&mut self, kind: &str, fault: &SettingsFault, span: Span, there: bool) {
+    /// Checks what a step of a ladder makes of the settings of a worker.
+    pub(super) fn swapped_settings(
+        &mut self,
+        kind: &str,
+        settings: &Json,
+        swap: &Entry,
+        step: usize,
+    ) {
+        let faults = self.sources.kinds.check(kind, settings);
+        for fault in faults.err().unwrap_or_default() {
+            let (span, there) = place(Some(&swap.node), swap.key.span, &fault);
+            self.bad_setting(&Of::swap(kind, step), &fault, span, there);
+        }
+    }
+
+    fn bad_setting(&mut self, of: &Of<'_>, fault: &SettingsFault, span: Span, there: bool) {
+        let (kind, key) = (of.kind, of.key);
         let path = path_text(&fault.path);
         let said = match words(fault) {
             Words::Unknown(unknown) => self.unknown_setting(kind, &path, &unknown, span),
-            Words::Missing(key) => Said {
-                what: format!("`{key}` is missing"),
-                label: format!("`{key}` is missing here"),
+            Words::Missing(missing) => Said {
+                what: format!("`{missing}` is missing"),
+                label: format!("`{missing}` is missing here"),
                 help: if self.trusted {
-                    format!("add `{key}:` below `settings:`")
+                    format!("add `{missing}:` below `{key}:`")
                 } else {
                     "give it with --set, or in the `settings` of --spec".to_owned()
                 },
@@ -81,14 +97,13 @@ impl Reader<'_> {
                     (Some(help), ..) => help,
                     (None, true, "") => format!("mend the settings of the kind `{kind}`"),
                     (None, true, path) => format!("write another value for `{path}`"),
-                    (None, false, _) => "add it below `settings:`".to_owned(),
+                    (None, false, _) => format!("add it below `{key}:`"),
                 },
                 fix: None,
             },
         };
-        let message = format!("settings of `{kind}`: {}", said.what);
         self.report(
-            Diagnostic::new(Code::BadSettings, message)
+            Diagnostic::new(of.code, format!("{}: {}", of.what, said.what))
                 .at(span, said.label)
                 .help(said.help)
                 .fix(said.fix),
@@ -179,6 +194,36 @@ fn integer(value: i128) -> Json {
         .map(Json::from)
         .or_else(|_| u64::try_from(value).map(Json::from))
         .unwrap_or(Json::Null)
+}
+
+/// Which settings are at fault.
+struct Of<'a> {
+    code: Code,
+    kind: &'a str,
+    /// The key that they stand below.
+    key: &'static str,
+    /// How a message calls them.
+    what: String,
+}
+
+impl<'a> Of<'a> {
+    fn settings(kind: &'a str) -> Self {
+        Self {
+            code: Code::BadSettings,
+            kind,
+            key: "settings",
+            what: format!("settings of `{kind}`"),
+        }
+    }
+
+    fn swap(kind: &'a str, step: usize) -> Self {
+        Self {
+            code: Code::SwapMisfit,
+            kind,
+            key: "swap",
+            what: format!("step {step} of `on_crash`"),
+        }
+    }
 }
 
 /// What is said about a fault of settings.

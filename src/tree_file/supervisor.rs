@@ -35,6 +35,8 @@ pub(super) struct Owner<'o> {
     pub(super) ids: HashMap<String, (usize, Span)>,
     /// Children that run already, for a child that is added to a running tree.
     pub(super) running: &'o [unity_supervisors::path::ChildId],
+    /// What the supervisor does about the others when one fails.
+    pub(super) strategy: Strategy,
     /// When the supervisor ends because of significant children; `None` if what it says is at fault.
     pub(super) auto_shutdown: Option<AutoShutdown>,
 }
@@ -79,7 +81,7 @@ impl Reader<'_> {
         let template = fields.get("template");
         let template = template.and_then(|entry| self.template(entry, path));
         let listed = fields.get("children");
-        let listed = listed.map(|list| self.children(list, path, auto_shutdown));
+        let listed = listed.map(|list| self.children(list, path, spec.strategy, auto_shutdown));
         spec.template = template.as_ref().map(|child| {
             let child = child.spec.clone();
             Arc::new(Template {
@@ -119,6 +121,7 @@ impl Reader<'_> {
         &mut self,
         list: &Entry,
         path: &str,
+        strategy: Strategy,
         auto_shutdown: Option<AutoShutdown>,
     ) -> Vec<Lowered> {
         let items = match &list.node.value {
@@ -148,6 +151,7 @@ impl Reader<'_> {
             path,
             ids: self.ids(&items, path),
             running: &[],
+            strategy,
             auto_shutdown,
         };
         self.depth += 2;

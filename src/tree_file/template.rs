@@ -112,6 +112,7 @@ impl Reader<'_> {
             path,
             ids: HashMap::new(),
             running: &[],
+            strategy: Strategy::OneForOne,
             auto_shutdown: Some(AutoShutdown::Never),
         };
         self.depth += 1;

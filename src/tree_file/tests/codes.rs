@@ -4,6 +4,7 @@ use super::*;
 
 mod content;
 mod files;
+mod ladder;
 mod rest;
 mod system;
 
@@ -87,6 +88,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
         files::ROWS,
         files::INCLUDES,
         content::ROWS,
+        ladder::ROWS,
         rest::SECRETS,
         rest::WARNINGS,
         rest::UNBUILT,

@@ -158,7 +158,9 @@ fn every_key_that_is_built_is_written() {
         format!("version: 1\ntree:\n  children:\n    {child}\n")
     };
     let sorts = [
-        worker("backoff: {}\nhealth: {}\nstate: {}"),
+        worker(
+            "backoff: {}\nhealth: {}\nstate: {}\non_crash: [{ after: 1, within: 1s, swap: last_good }, { after: 2, within: 1s, quarantine: true }]",
+        ),
         supervisor("backoff: {}"),
         made("max_children: 0"),
         made("partitions: 2"),
@@ -171,7 +173,8 @@ fn every_key_that_is_built_is_written() {
         .chain(keys::BACKOFF)
         .chain(keys::HEALTH)
         .chain(keys::MAILBOX)
-        .chain(keys::STATE);
+        .chain(keys::STATE)
+        .chain(keys::STEP);
     for key in all {
         let unbuilt = matches!(key.form, keys::Form::DefaultOnly(_));
         let found = written.contains(&format!(" {}:", key.name))

@@ -51,9 +51,37 @@ fn supervisor(rng: &mut Rng, depth: usize, left: &mut usize) -> Map<String, Valu
         let strategies = ["one_for_one", "one_for_all", "rest_for_one"];
         some(rng, &mut made, "strategy", |rng| pick(rng, &strategies));
     }
+    let quarantines = made.get("strategy") != Some(&json!("one_for_all"));
+    let listed = made.get_mut("children").and_then(Value::as_array_mut);
+    for child in listed.into_iter().flatten() {
+        let fits = child.get("kind").is_some() && child.get("backoff").is_none();
+        if fits && child.get("restart") != Some(&json!("temporary")) {
+            some(rng, child, "on_crash", |rng| ladder(rng, quarantines));
+        }
+    }
     some(rng, &mut made, "intensity", |rng| rng.u32(..).into());
     some(rng, &mut made, "period", |rng| time(rng, 1));
     made.as_object().cloned().unwrap()
+}
+
+/// Steps that ask for more and more.
+fn ladder(rng: &mut Rng, quarantines: bool) -> Value {
+    let mut after = 0;
+    let mut steps = Vec::new();
+    for _ in 0..rng.usize(0..4) {
+        after += rng.u32(1..9);
+        let swap = if rng.bool() {
+            json!("last_good")
+        } else {
+            json!({})
+        };
+        steps.push(json!({ "after": after, "within": time(rng, 1), "swap": swap }));
+    }
+    if quarantines && rng.bool() {
+        let within = time(rng, 1);
+        steps.push(json!({ "after": after + 1, "within": within, "quarantine": true }));
+    }
+    steps.into()
 }
 
 fn template(rng: &mut Rng, depth: usize, left: &mut usize) -> Value {
@@ -79,7 +107,7 @@ fn common(rng: &mut Rng, child: &mut Value, before: &[Value]) {
     });
     some(rng, child, "essential", |rng| rng.bool().into());
     some(rng, child, "significant", |_| json!(false));
-    some(rng, child, "probation", |_| json!("30000ms"));
+    some(rng, child, "probation", |rng| time(rng, 1));
     some(rng, child, "start_timeout", |rng| match rng.bool() {
         true => json!("infinity"),
         false => time(rng, 1),

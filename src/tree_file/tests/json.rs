@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use unity_supervisors::path::{ActorPath, ChildId};
-use unity_supervisors::spec::AutoShutdown;
+use unity_supervisors::spec::{AutoShutdown, Strategy};
 
 use super::*;
 
@@ -14,6 +14,7 @@ pub(super) fn child(value: &Value) -> Result<JsonChild, Vec<String>> {
         &Home {
             supervisor: &supervisor,
             siblings: &siblings,
+            strategy: Strategy::OneForOne,
             auto_shutdown: AutoShutdown::Never,
         },
         &Kinds,

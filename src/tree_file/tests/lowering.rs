@@ -8,8 +8,9 @@ use serde_json::json;
 use unity_supervisors::path::ChildId;
 use unity_supervisors::priority::Priority;
 use unity_supervisors::spec::{
-    Backoff, ChildKind, ChildSpec, HealthSpec, MailboxSpec, OnRestart, OnStall, Overflow, Restart,
-    RunsOn, Shutdown, StateSpec, Strategy, SupervisorSpec, Template, WorkerSpec,
+    Backoff, ChildKind, ChildSpec, HealthSpec, Ladder, LadderAction, LadderStep, MailboxSpec,
+    OnRestart, OnStall, Overflow, Restart, RunsOn, Shutdown, StateSpec, Strategy, SupervisorSpec,
+    Template, WorkerSpec,
 };
 
 use super::*;
@@ -137,6 +138,34 @@ fn what_a_worker_says_of_stalls_reaches_its_spec() {
     assert_eq!(spec.health, Some(health));
     assert_eq!(spec.stall_after, Duration::from_secs(3));
     assert_eq!((spec.stall, spec.runtime), (OnStall::Abandon, RunsOn::Own));
+}
+
+#[test]
+fn a_ladder_reaches_its_spec_and_is_written_as_it_reads() {
+    let keys = "on_crash:\n  - { after: 3, within: 1m, swap: { model: small } }\n  - { after: 5, within: 1m, swap: last_good }\n  - { after: 8, within: 10m, quarantine: true }";
+
+    let tree = tree(&worker(keys));
+
+    let step = |after, within_s, action| LadderStep {
+        after,
+        within: Duration::from_secs(within_s),
+        action,
+    };
+    let steps = vec![
+        step(3, 60, LadderAction::Swap(json!({ "model": "small" }))),
+        step(5, 60, LadderAction::LastGood),
+        step(8, 600, LadderAction::Quarantine),
+    ];
+    let spec = tree.root.children[0].as_worker().unwrap();
+    assert_eq!(spec.on_crash, Some(Arc::new(Ladder { steps })));
+    let yaml = to_yaml(&tree, &Kinds);
+    let written = "
+      on_crash:
+        - { after: 3, within: 1m, swap: { model: small } }
+        - { after: 5, within: 1m, swap: last_good }
+        - { after: 8, within: 10m, quarantine: true }
+";
+    assert!(yaml.contains(written), "{yaml}");
 }
 
 #[test]

@@ -39,9 +39,15 @@ fn beyond(code: Code) -> Option<&'static str> {
         Code::DuplicateId => "a value is unique as a whole, not by a key",
         Code::ReservedId => "the definition of a child is the same below the root",
         Code::NeedsUnknown | Code::NeedsLater | Code::NeedsItself => "it cannot look at siblings",
-        Code::SignificantNever => "it cannot look at the supervisor above",
-        Code::BackoffOrder | Code::HealthOrder => "it cannot compare two values",
-        Code::NoProbation | Code::NoStateToKeep => "it cannot see what another key says",
+        Code::SignificantNever | Code::QuarantineInGroup => {
+            "it cannot look at the supervisor above"
+        }
+        Code::BackoffOrder
+        | Code::HealthOrder
+        | Code::StepNeverReached
+        | Code::StepNotWaitedFor => "it cannot compare two values",
+        Code::SwapMisfit => "it cannot lay one value over another",
+        Code::NoStateToKeep | Code::LadderTemporary => "it cannot see what another key says",
         _ => return None,
     })
 }

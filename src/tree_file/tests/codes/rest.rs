@@ -96,6 +96,29 @@ pub(super) const WARNINGS: &[Row] = &[
         ],
     ),
     (
+        Code::SwapChangesNothing,
+        Worker("on_crash: [{ after: 3, within: 1m, swap: {} }]"),
+        "7:42 swap",
+        &[
+            "step 1 of `on_crash` changes nothing",
+            "the same as its settings",
+        ],
+    ),
+    (
+        Code::SwapChangesNothing,
+        Worker(
+            "on_crash:\n  - { after: 3, within: 1m, swap: { fps: 5 } }\n  - { after: 5, within: 1m, swap: { fps: 5 } }",
+        ),
+        "9:35 swap",
+        &["the same as what step 1 lays there"],
+    ),
+    (
+        Code::QuarantineEssential,
+        Worker("essential: true\non_crash: [{ after: 3, within: 1m, quarantine: true }]"),
+        "8:42 quarantine",
+        &["ends in quarantine", "even in safe mode"],
+    ),
+    (
         Code::SecretNotHere,
         Worker("settings: { a: \"${secret:ROBOT_TOKEN}\" }"),
         "7:23 ${secret:ROBOT_TOKEN}",
@@ -167,18 +190,6 @@ pub(super) const SECRETS: &[Row] = &[
 ];
 
 pub(super) const UNBUILT: &[Row] = &[
-    (
-        Code::NoOnCrash,
-        Worker("on_crash: [{ after: 3 }]"),
-        "7:7 on_crash",
-        &["is not built yet"],
-    ),
-    (
-        Code::NoProbation,
-        Worker("probation: 5s"),
-        "7:7 probation",
-        &["is not built yet"],
-    ),
     (
         Code::NoPlace,
         Worker("place: { node: edge }"),
