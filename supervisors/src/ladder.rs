@@ -6,9 +6,11 @@
 
 use std::collections::VecDeque;
 
+use serde::Serialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::spec::{Ladder, LadderAction};
+use crate::spec::{Ladder, LadderAction, LadderStep, lay_over};
 
 /// What a crash leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +49,17 @@ impl LadderState {
         self.look(ladder, now)
     }
 
-    /// How many steps were taken, or passed over.
+    /// How many steps were taken, or passed over. A quarantine stays the next.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.next
     }
 
-    /// Whether nothing was counted yet.
+    /// How many of the crashes count for `step` at `now`.
     #[must_use]
-    pub fn is_fresh(&self) -> bool {
-        self.crashes.is_empty()
+    pub fn crashes_within(&self, step: &LadderStep, now: Instant) -> usize {
+        let counts = |at: &&Instant| now.duration_since(**at) <= step.within;
+        self.crashes.iter().rev().take_while(counts).count()
     }
 
     fn look(&mut self, ladder: &Ladder, now: Instant) -> Climb {
@@ -77,11 +80,204 @@ impl LadderState {
     }
 }
 
+/// What a ladder has put in the place of the settings of a child.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Swap {
+    /// This is laid over them.
+    Over(Value),
+    /// These are in force, which were the last to complete their probation.
+    LastGood(Value),
+}
+
+impl Swap {
+    /// What is in force of a child whose own settings are `own`.
+    #[must_use]
+    pub fn in_force(&self, own: &Value) -> Value {
+        match self {
+            Self::LastGood(good) => good.clone(),
+            Self::Over(swap) => {
+                let mut settings = own.clone();
+                lay_over(&mut settings, swap.clone());
+                settings
+            }
+        }
+    }
+}
+
+/// How far a child is up its ladder, and what came of it: what outlives a restart of its supervisor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Climbing {
+    /// What was counted, and which step comes next.
+    pub state: LadderState,
+    /// What is in force instead of its own settings.
+    pub swap: Option<Swap>,
+    /// Whether it is kept down.
+    pub quarantined: bool,
+}
+
+/// What a ladder made of a crash, for the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LadderNote {
+    /// How many steps it has.
+    pub steps: usize,
+    /// The steps that were passed over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+    /// What it did.
+    #[serde(flatten)]
+    pub did: LadderDid,
+}
+
+/// What a ladder did about a crash. Steps are numbered from 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "did")]
+pub enum LadderDid {
+    /// It counted it.
+    Counted {
+        /// The step that comes next.
+        step: usize,
+        /// How many crashes count for that.
+        crashes: usize,
+        /// How many it takes.
+        after: u32,
+        /// Within how long.
+        within_ms: u64,
+    },
+    /// It laid settings over those of the child.
+    Swapped {
+        /// By which step.
+        step: usize,
+        /// Which.
+        settings: Value,
+    },
+    /// It brought the last good settings back.
+    LastGood {
+        /// By which step.
+        step: usize,
+    },
+    /// It keeps the child down.
+    Quarantined {
+        /// By which step.
+        step: usize,
+    },
+    /// Nothing: it is used up, and the supervisor is charged.
+    Spent,
+}
+
+/// A step that was passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Which, from 1.
+    pub step: usize,
+    /// Why.
+    pub why: SkipReason,
+}
+
+/// Why the last good settings did not come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// No settings have completed their probation yet.
+    NoneKnown,
+    /// They are in force already.
+    InForce,
+}
+
+impl LadderNote {
+    /// Whether the supervisor was charged for the crash.
+    #[must_use]
+    pub fn is_charged(&self) -> bool {
+        self.did == LadderDid::Spent
+    }
+}
+
+impl Climbing {
+    /// Counts a crash at `now` of a child with this ladder, whose own settings are `own` and last good ones `good`, and takes
+    /// the step that it leads to.
+    pub fn crash(
+        &mut self,
+        ladder: &Ladder,
+        own: &Value,
+        good: Option<&Value>,
+        now: Instant,
+    ) -> LadderNote {
+        let mut climb = self.state.crash(ladder, now);
+        let mut skipped = Vec::new();
+        let did = loop {
+            let at = match climb {
+                Climb::Stay => break self.counted(ladder, now),
+                Climb::Spent => break LadderDid::Spent,
+                Climb::Take(at) => at,
+            };
+            let step = at + 1;
+            match ladder.steps.get(at).map(|step| &step.action) {
+                Some(LadderAction::Swap(settings)) => {
+                    self.swap = Some(Swap::Over(settings.clone()));
+                    let settings = settings.clone();
+                    break LadderDid::Swapped { step, settings };
+                }
+                Some(LadderAction::Quarantine) => {
+                    self.quarantined = true;
+                    break LadderDid::Quarantined { step };
+                }
+                Some(LadderAction::LastGood) => match self.good(own, good) {
+                    Ok(swap) => {
+                        self.swap = swap;
+                        break LadderDid::LastGood { step };
+                    }
+                    Err(why) => skipped.push(Skipped { step, why }),
+                },
+                None => break LadderDid::Spent,
+            }
+            climb = self.state.skip(ladder, now);
+        };
+        LadderNote {
+            steps: ladder.steps.len(),
+            skipped,
+            did,
+        }
+    }
+
+    /// What is in force of a child whose own settings are `own`.
+    #[must_use]
+    pub fn in_force(&self, own: &Value) -> Value {
+        match &self.swap {
+            Some(swap) => swap.in_force(own),
+            None => own.clone(),
+        }
+    }
+
+    /// What brings the last good settings back; nothing has to be swapped if they are the child's own.
+    fn good(&self, own: &Value, good: Option<&Value>) -> Result<Option<Swap>, SkipReason> {
+        match good {
+            None => Err(SkipReason::NoneKnown),
+            Some(good) if *good == self.in_force(own) => Err(SkipReason::InForce),
+            Some(good) if good == own => Ok(None),
+            Some(good) => Ok(Some(Swap::LastGood(good.clone()))),
+        }
+    }
+
+    fn counted(&self, ladder: &Ladder, now: Instant) -> LadderDid {
+        let at = self.state.taken();
+        let Some(step) = ladder.steps.get(at) else {
+            return LadderDid::Spent;
+        };
+        LadderDid::Counted {
+            step: at + 1,
+            crashes: self.state.crashes_within(step, now),
+            after: step.after,
+            within_ms: u64::try_from(step.within.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::Climb::{Spent, Stay, Take};
     use super::*;
@@ -99,7 +295,7 @@ mod tests {
     }
 
     fn small() -> LadderAction {
-        LadderAction::Swap(serde_json::json!({ "model": "small" }))
+        LadderAction::Swap(json!({ "model": "small" }))
     }
 
     #[test]
@@ -172,6 +368,73 @@ mod tests {
             assert_eq!(state.crash(&ladder, now), Take(0));
             assert_eq!(state.skip(&ladder, now), expected);
         }
+    }
+
+    #[test]
+    fn the_last_good_settings_come_back_unless_there_are_none_or_they_are_in_force() {
+        use LadderAction::{LastGood, Swap as Lay};
+        let (own, old) = (json!({ "fps": 60, "lens": 1 }), json!({ "fps": 30 }));
+        let slow = ladder(&[
+            (1, 60, Lay(json!({ "fps": 5 }))),
+            (2, 60, LastGood),
+            (3, 60, LastGood),
+        ]);
+        let skipped = |step, why| vec![Skipped { step, why }];
+        for (good, expected, in_force) in [
+            (
+                None,
+                [
+                    skipped(2, SkipReason::NoneKnown),
+                    skipped(3, SkipReason::NoneKnown),
+                ],
+                json!({ "fps": 5, "lens": 1 }),
+            ),
+            (
+                Some(&old),
+                [vec![], skipped(3, SkipReason::InForce)],
+                old.clone(),
+            ),
+            (
+                Some(&own),
+                [vec![], skipped(3, SkipReason::InForce)],
+                own.clone(),
+            ),
+        ] {
+            let (mut climbing, now) = (Climbing::default(), Instant::now());
+            let mut crash = || climbing.crash(&slow, &own, good, now);
+
+            let notes = [crash(), crash(), crash()];
+
+            assert_eq!(notes[0].skipped, []);
+            assert_eq!(
+                [notes[1].skipped.clone(), notes[2].skipped.clone()],
+                expected
+            );
+            assert!(notes[2].is_charged());
+            assert_eq!(climbing.in_force(&own), in_force);
+        }
+    }
+
+    #[test]
+    fn a_crash_says_how_far_the_next_step_is() {
+        let ladder = ladder(&[(3, 60, small()), (9, 60, LadderAction::Quarantine)]);
+        let (mut climbing, start) = (Climbing::default(), Instant::now());
+        let mut crash = |at_s| {
+            let now = start + Duration::from_secs(at_s);
+            climbing.crash(&ladder, &json!({}), None, now).did
+        };
+        let counted = |step, crashes, after| LadderDid::Counted {
+            step,
+            crashes,
+            after,
+            within_ms: 60_000,
+        };
+
+        assert_eq!(crash(0), counted(1, 1, 3));
+        assert_eq!(crash(50), counted(1, 2, 3));
+        assert_eq!(crash(61), counted(1, 2, 3));
+        assert!(matches!(crash(62), LadderDid::Swapped { step: 1, .. }));
+        assert_eq!(crash(63), counted(2, 4, 9));
     }
 
     /// The rules in words: all crashes in a list, each step's window filtered from it.
