@@ -48,7 +48,12 @@ impl Reader<'_> {
             .iter()
             .filter(|child| child.spec.restart != Restart::Temporary)
         {
-            let Some(backoff) = &child.spec.backoff else {
+            let has_ladder = child
+                .spec
+                .as_worker()
+                .is_some_and(|worker| worker.on_crash.is_some());
+            let Some(backoff) = child.spec.backoff.as_ref().filter(|_| !has_ladder) else {
+                // What a ladder takes upon itself, and for how long, is no matter of pauses.
                 return;
             };
             let Some(fit) = crashes_in(backoff, spec.period, intensity) else {

@@ -37,6 +37,7 @@ impl SystemEvent {
             Fact::Started { .. } => "system.child.started",
             Fact::Exited { .. } => "system.child.exited",
             Fact::State { .. } => "system.child.changed",
+            Fact::Proved { .. } => "system.child.proved",
             Fact::Deleted { .. } => "system.child.deleted",
             Fact::Fresh { .. } => "system.child.fresh",
             Fact::Stalled { .. } => "system.child.stalled",
@@ -66,6 +67,7 @@ impl SystemEvent {
             | Fact::GoesOn { path, .. }
             | Fact::CutOff { path, .. }
             | Fact::LetGo { path, .. }
+            | Fact::Proved { path, .. }
             | Fact::Deleted { path } => path.clone(),
             Fact::Crowded { .. } | Fact::Safe { .. } | Fact::Memory { .. } => ActorPath::root(),
         }
@@ -98,7 +100,7 @@ impl SystemEvent {
                 ..
             } => json!({ "incarnation": incarnation, "abandoned": abandoned }),
             Fact::Crowded { abandoned } => json!({ "abandoned": abandoned }),
-            Fact::Deleted { .. } | Fact::Safe { why: None } => json!({}),
+            Fact::Deleted { .. } | Fact::Proved { .. } | Fact::Safe { why: None } => json!({}),
             Fact::Fresh { why, .. } | Fact::Safe { why: Some(why) } => json!({ "why": why }),
             Fact::Memory {
                 shedding,

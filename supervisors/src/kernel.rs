@@ -7,6 +7,7 @@
 mod build;
 mod config;
 mod error;
+mod ladders;
 pub mod memory;
 mod partitions;
 mod reload;
@@ -14,7 +15,7 @@ mod requests;
 mod tasks;
 
 use std::any::{Any, TypeId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -57,6 +58,7 @@ pub use self::config::{
     APPLY_TIMEOUT, KILL_GRACE, KernelConfig, MAX_ABANDONED, Observer, Runtimes, Shared,
 };
 pub use self::error::{BuildError, KernelError};
+use self::ladders::Ladders;
 
 /// Where the kernel's own services live.
 pub const SYSTEM: &str = "/system";
@@ -137,6 +139,7 @@ struct Inner {
     reloading: tokio::sync::Mutex<()>,
     /// Held while the specs of supervisors are replaced, which hold those of all below.
     specs: Mutex<()>,
+    ladders: Ladders,
 }
 
 /// What makes a kernel and its slots hold each other; dropped at the end.
@@ -188,6 +191,7 @@ impl Kernel {
             groups: Arc::default(),
             reloading: tokio::sync::Mutex::default(),
             specs: Mutex::default(),
+            ladders: Ladders::new(&config.known_good),
             config,
         }));
         let top = kernel.build_top(path, tree.root)?;
@@ -404,6 +408,11 @@ impl Kernel {
     /// Sets another time of grace, for kills from now on.
     pub fn set_kill_grace(&self, grace: Duration) {
         self.0.kill_grace_ms.store(to_ms(grace), Ordering::Relaxed);
+    }
+
+    /// What outlives the supervisors of children that have ladders.
+    pub(crate) fn ladders(&self) -> &Ladders {
+        &self.0.ladders
     }
 
     /// Where states are kept.

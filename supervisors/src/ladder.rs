@@ -5,6 +5,8 @@
 //! up, so it charges nobody. Time is monotonic.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -192,6 +194,45 @@ impl LadderNote {
     }
 }
 
+impl fmt::Display for LadderNote {
+    /// `step 1 of 3 swaps its settings`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for skipped in &self.skipped {
+            let why = match skipped.why {
+                SkipReason::NoneKnown => "no settings have completed their probation",
+                SkipReason::InForce => "the last good settings are in force",
+            };
+            write!(f, "step {} passed over: {why}; ", skipped.step)?;
+        }
+        let steps = self.steps;
+        match &self.did {
+            LadderDid::Counted {
+                step,
+                crashes,
+                after,
+                within_ms,
+            } => {
+                let within = Duration::from_millis(*within_ms);
+                write!(
+                    f,
+                    "{crashes} of {after} crashes within {within:?} for step {step} of {steps}"
+                )
+            }
+            LadderDid::Swapped { step, .. } => {
+                write!(f, "step {step} of {steps} swaps its settings")
+            }
+            LadderDid::LastGood { step } => {
+                write!(
+                    f,
+                    "step {step} of {steps} brings its last good settings back"
+                )
+            }
+            LadderDid::Quarantined { step } => write!(f, "step {step} of {steps} keeps it down"),
+            LadderDid::Spent => write!(f, "all {steps} steps are used up"),
+        }
+    }
+}
+
 impl Climbing {
     /// Counts a crash at `now` of a child with this ladder, whose own settings are `own` and last good ones `good`, and takes
     /// the step that it leads to.
@@ -274,8 +315,6 @@ impl Climbing {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
     use serde_json::json;
 

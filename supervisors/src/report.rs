@@ -1,6 +1,9 @@
 //! What happened, one fact at a time: for the log, for tests, for simulation.
 
+use std::sync::Arc;
+
 use serde::Serialize;
+use serde_json::Value;
 use tracing::{debug, error, info, warn};
 
 use crate::kernel::memory::Shedding;
@@ -36,6 +39,14 @@ pub enum Fact {
         path: ActorPath,
         /// Which.
         state: SlotState,
+    },
+    /// The settings of a child that has a ladder have completed their probation: they are its last good ones.
+    Proved {
+        /// Whose.
+        path: ActorPath,
+        /// Which.
+        #[serde(skip)]
+        settings: Arc<Value>,
     },
     /// A slot was deleted.
     Deleted {
@@ -126,6 +137,7 @@ impl Fact {
             Self::Exited { path, record } => log_exit(path, record),
             Self::State { path, state } => debug!(%path, state = state.as_str(), "child is down"),
             Self::Deleted { path } => debug!(%path, "child deleted"),
+            Self::Proved { path, .. } => debug!(%path, "settings have completed their probation"),
             Self::Fresh { path, why } => warn!(%path, %why, "starts fresh"),
             Self::Stalled {
                 path,
@@ -197,6 +209,15 @@ fn log_exit(path: &ActorPath, record: &ExitRecord) {
     } else {
         "child exited"
     };
+    if let Some(ladder) = &record.ladder {
+        let then = match &record.response {
+            Response::Quarantined => "quarantined",
+            Response::GaveUp => "its supervisor gives up",
+            Response::Backoff { .. } => "restarting after a pause",
+            _ => "restarting",
+        };
+        return warn!(%path, incarnation, %reason, %ladder, "{what}; {then}");
+    }
     match &record.response {
         Response::GaveUp if path.is_root() => {
             error!(%path, incarnation, %reason, "the root gave up; the kernel ends");

@@ -22,11 +22,12 @@ use crate::exit::ExitReason;
 use crate::intensity::Window;
 use crate::kernel::Kernel;
 use crate::kind::{SettingsError, WorkerBody};
+use crate::ladder::{LadderNote, Swap};
 use crate::life::Life;
 use crate::mailbox::Gate;
 use crate::path::{ActorPath, ChildId};
 use crate::report::Fact;
-use crate::spec::{ChildSpec, lay_over};
+use crate::spec::ChildSpec;
 use crate::state::Kept;
 use crate::supervisor::SupervisorMessage;
 use crate::supervisor::core::Key;
@@ -148,6 +149,9 @@ pub struct ExitRecord {
     /// What was done about it.
     #[serde(flatten)]
     pub response: Response,
+    /// What its ladder made of it, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<Box<LadderNote>>,
 }
 
 /// A life that does not yield, or does not answer.
@@ -226,8 +230,8 @@ pub struct Slot {
     kernel: Kernel,
     id: ChildId,
     spec: ArcSwap<ChildSpec>,
-    /// What a ladder has laid over its settings.
-    swap: Mutex<Option<Box<Value>>>,
+    /// What a ladder has put in the place of its settings.
+    swap: Mutex<Option<Box<Swap>>>,
     state: AtomicU8,
     incarnation: AtomicU64,
     starts: AtomicU64,
@@ -297,22 +301,20 @@ impl Slot {
         self.spec.load_full()
     }
 
-    /// Its settings in force: those of its spec, with what a ladder has laid over them. A supervisor has none.
+    /// Its settings in force: those of its spec, or what a ladder has made of them. A supervisor has none.
     #[must_use]
     pub fn settings(&self) -> Value {
         let spec = self.spec();
-        let mut settings = spec
-            .as_worker()
-            .map_or(Value::Null, |worker| worker.settings.clone());
-        if let Some(swap) = self.swap() {
-            lay_over(&mut settings, swap);
+        match (spec.as_worker(), self.swap()) {
+            (None, _) => Value::Null,
+            (Some(worker), None) => worker.settings.clone(),
+            (Some(worker), Some(swap)) => swap.in_force(&worker.settings),
         }
-        settings
     }
 
-    /// What a ladder has laid over its settings, if one has.
+    /// What a ladder has put in the place of its settings, if one has.
     #[must_use]
-    pub fn swap(&self) -> Option<Value> {
+    pub fn swap(&self) -> Option<Swap> {
         self.swap.lock().as_deref().cloned()
     }
 
@@ -324,16 +326,16 @@ impl Slot {
     pub(crate) fn respec(
         &self,
         spec: Arc<ChildSpec>,
-        swap: Option<Value>,
+        swap: Option<Swap>,
     ) -> Result<(), SettingsError> {
         let before = self.spec();
         if let (Some(body), Some(worker), Some(former)) =
             (self.worker(), spec.as_worker(), before.as_worker())
         {
-            let mut settings = worker.settings.clone();
-            if let Some(swap) = swap.clone() {
-                lay_over(&mut settings, swap);
-            }
+            let own = &worker.settings;
+            let settings = swap
+                .as_ref()
+                .map_or_else(|| own.clone(), |swap| swap.in_force(own));
             if settings != self.settings() {
                 body.set_settings(body.parse(&settings, self.kernel.secrets())?);
             }

@@ -8,6 +8,7 @@ mod changes;
 pub(crate) mod core;
 pub(crate) mod cut_off;
 pub(crate) mod job;
+mod ladders;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -52,6 +53,11 @@ pub(crate) enum SupervisorMessage {
     Due {
         key: Key,
         generation: u64,
+    },
+    /// A life has run for its probation.
+    Proved {
+        id: ChildId,
+        incarnation: u64,
     },
     Ask {
         request: Request,
@@ -180,6 +186,9 @@ impl ractor::Actor for Supervisor {
             SupervisorMessage::Due { key, generation } => {
                 state.feed(Input::Due { key, generation }, &myself);
             }
+            SupervisorMessage::Proved { id, incarnation } => {
+                state.feed(Input::Proved { id, incarnation }, &myself);
+            }
             SupervisorMessage::End {
                 reason,
                 brutal,
@@ -237,12 +246,12 @@ impl State {
                 life: Arc::clone(&life),
             });
         }
-        #[cfg_attr(not(test), expect(unused_mut, reason = "planted bugs change it"))]
         let mut core = Core::new(kernel.role_of(slot.path()), spec, Instant::now());
         #[cfg(test)]
         {
             core.bug = kernel.bug();
         }
+        ladders::recall(&mut core, &slot);
         *body.window.lock() = core.window().clone();
         Ok(Self {
             core,
@@ -367,6 +376,7 @@ impl State {
                 failed_start,
                 reason,
                 response,
+                ladder,
             } => {
                 self.record(key, |slot| ExitRecord {
                     at: slot.kernel().clock().wall(),
@@ -379,8 +389,10 @@ impl State {
                         .and_then(|life| life.in_hand()),
                     reason,
                     response,
+                    ladder,
                 });
             }
+            Effect::Ladder { key, effect } => self.act_on_ladder(key, effect, myself),
             Effect::Delete { key } => self.delete(key),
             Effect::Add { key, spec } => self.add(key, &spec),
             Effect::Move { from, to } => self.move_child(from, to),
@@ -511,6 +523,7 @@ impl State {
         };
         slot.bury();
         slot.delete(DeadReason::Deleted);
+        self.kernel.ladders().forget(slot.path());
         self.kernel.report(Fact::Deleted {
             path: slot.path().clone(),
         });
@@ -540,6 +553,7 @@ impl State {
             return;
         };
         register(&slot);
+        ladders::recall_good(&mut self.core, &slot);
         if let Some(body) = self.slot.supervisor() {
             body.children.write().insert(key, slot);
         }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::clock::Timestamp;
 use crate::exit::ExitReason;
 use crate::kernel::{Kernel, KernelError, Mode};
+use crate::ladder::Swap;
 use crate::path::{ActorPath, ChildId};
 use crate::slot::{ExitRecord, Response, Slot, SlotState, StallKind, SupervisorBody};
 
@@ -58,6 +59,9 @@ pub struct NodeView {
     pub auto_shutdown: Option<&'static str>,
     /// Its restarts.
     pub restarts: RestartsView,
+    /// How far it is up its ladder, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<LadderView>,
     /// Its mailbox; none for a supervisor.
     pub mailbox: Option<MailboxView>,
     /// Its last exit.
@@ -91,6 +95,34 @@ impl StallView {
             what: stall.what,
             for_ms: u64::try_from(held.as_millis()).unwrap_or(u64::MAX),
             in_hand: stall.in_hand,
+        })
+    }
+}
+
+/// How far a child is up its ladder.
+#[derive(Debug, Clone, Serialize)]
+pub struct LadderView {
+    /// How many steps it has.
+    pub steps: usize,
+    /// How many of them were taken, or passed over.
+    pub taken: usize,
+    /// What is in force instead of its own settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swap: Option<Swap>,
+}
+
+impl LadderView {
+    fn of(slot: &Slot) -> Option<Self> {
+        let spec = slot.spec();
+        let ladder = spec.as_worker()?.on_crash.as_ref()?;
+        let climbing = slot.kernel().ladders().climbing(slot.path(), &spec);
+        let taken = climbing.map_or(0, |climbing| {
+            climbing.state.taken() + usize::from(climbing.quarantined)
+        });
+        Some(Self {
+            steps: ladder.steps.len(),
+            taken,
+            swap: slot.swap(),
         })
     }
 }
@@ -298,6 +330,7 @@ fn alone(slot: &Slot, parent: Option<&Slot>, now: Instant) -> NodeView {
         significant: spec.significant,
         auto_shutdown: supervisor.map(|supervisor| supervisor.auto_shutdown.as_str()),
         restarts: restarts(slot, parent, now),
+        ladder: LadderView::of(slot),
         mailbox: slot.worker().map(|worker| MailboxView {
             depth: worker.depth(),
             capacity: worker.capacity(),
@@ -342,7 +375,8 @@ fn share(history: &[ExitRecord], now: Instant, period: std::time::Duration) -> u
         matches!(
             record.response,
             Response::Restarted | Response::RolledBack | Response::Backoff { .. }
-        ) && now.duration_since(record.when) <= period
+        ) && record.ladder.as_ref().is_none_or(|note| note.is_charged())
+            && now.duration_since(record.when) <= period
     });
     u32::try_from(charged.count()).unwrap_or(u32::MAX)
 }

@@ -151,6 +151,7 @@ fn spawn(
     let home = Home {
         supervisor: parent,
         siblings: &siblings,
+        strategy: supervisor.strategy,
         auto_shutdown: supervisor.auto_shutdown,
     };
     let made = child_from_json(child, &home, kinds).map_err(Why::Refused)?;

@@ -1,6 +1,8 @@
 //! Makes slots out of specs, and refuses what cannot be made.
 
 use super::*;
+use crate::kind::Kind;
+use crate::spec::{LadderAction, WorkerSpec, lay_over};
 
 impl Kernel {
     pub(super) fn build_top(
@@ -106,16 +108,31 @@ impl Kernel {
                 self.0
                     .stall_after_ms
                     .fetch_min(stall_after.unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
-                let body = kind.make(seed).map_err(|error| BuildError::Settings {
+                let misfit = |error| BuildError::Settings {
                     path: path.clone(),
                     kind: worker.kind.clone(),
                     error,
-                })?;
+                };
+                let body = kind.make(seed).map_err(misfit)?;
+                check_swaps(&**kind, worker).map_err(misfit)?;
                 Body::Worker(body.0)
             }
         };
         Ok(Slot::new(path, self.clone(), Arc::clone(spec), body))
     }
+}
+
+/// What a ladder swaps in fits the kind as well.
+fn check_swaps(kind: &dyn Kind, worker: &WorkerSpec) -> Result<(), SettingsError> {
+    let steps = worker.on_crash.iter().flat_map(|ladder| &ladder.steps);
+    for step in steps {
+        if let LadderAction::Swap(swap) = &step.action {
+            let mut settings = worker.settings.clone();
+            lay_over(&mut settings, swap.clone());
+            kind.check(&settings)?;
+        }
+    }
+    Ok(())
 }
 
 /// The supervisor at `path` does not wait for the end of children that come and go, nor is one of them significant.

@@ -64,6 +64,9 @@ pub struct KernelConfig {
     pub safe: Option<String>,
     /// Where the states of children that keep theirs are kept; in memory unless something better is given.
     pub states: Arc<dyn StateStore>,
+    /// The settings that were the last to complete their probation in an earlier kernel, by path: those that a ladder
+    /// brings back with `last_good`. [`Fact::Proved`] tells of new ones. What does not fit its kind is passed over.
+    pub known_good: BTreeMap<ActorPath, Value>,
     /// How many bytes of memory it may use before it sheds messages: see [`memory`]. None unless something is said.
     pub memory_limit: Option<u64>,
     /// How many lives may be cut off with their threads stuck at a time; with so many the node is degraded.
@@ -102,6 +105,7 @@ impl KernelConfig {
             exit_on_give_up: false,
             safe: None,
             states: Arc::new(MemoryStore::default()),
+            known_good: BTreeMap::new(),
             memory_limit: None,
             max_abandoned: MAX_ABANDONED,
             kill_grace: KILL_GRACE,

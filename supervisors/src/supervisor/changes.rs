@@ -5,7 +5,7 @@ use crate::health;
 
 impl State {
     /// Makes the slots of a child and of all below it. One that cannot be made has none, and its start fails.
-    pub(super) fn add(&self, key: Key, spec: &Arc<ChildSpec>) {
+    pub(super) fn add(&mut self, key: Key, spec: &Arc<ChildSpec>) {
         let path = self.slot.path().child(&spec.id);
         let slot = match self.kernel.build(path.clone(), spec) {
             Ok(slot) => slot,
@@ -15,6 +15,7 @@ impl State {
             }
         };
         register(&slot);
+        ladders::recall_good(&mut self.core, &slot);
         if let Some(body) = self.slot.supervisor() {
             body.children.write().insert(key, slot);
         }
@@ -57,7 +58,7 @@ impl State {
         &self,
         slot: &Arc<Slot>,
         spec: Arc<ChildSpec>,
-        swap: Option<serde_json::Value>,
+        swap: Option<crate::ladder::Swap>,
     ) {
         let asks = |spec: &ChildSpec| {
             spec.as_worker()

@@ -7,6 +7,7 @@
 //! holds its own children, under the group strategies it holds the whole supervisor, as OTP's does.
 
 mod jobs;
+mod ladder;
 pub(crate) mod reload;
 mod requests;
 mod restarts;
@@ -18,13 +19,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
+pub(crate) use self::ladder::LadderEffect;
 pub(crate) use self::reload::Reload;
 use self::reload::Trial;
 use super::backoff::pause;
 use crate::exit::{ExitKind, ExitReason};
 use crate::intensity::Window;
+use crate::ladder::{Climbing, LadderNote};
 use crate::path::ChildId;
 use crate::planner::{Member, comes_back, plan};
 use crate::slot::{Response, SlotState};
@@ -84,6 +88,8 @@ pub(crate) enum Input {
     },
     /// A pause has passed.
     Due { key: Key, generation: u64 },
+    /// A life has run for its probation.
+    Proved { id: ChildId, incarnation: u64 },
     /// Somebody asks.
     Ask { ticket: Ticket, request: Request },
     /// The supervisor above stops it in order, or, if `brutal`, at once.
@@ -202,8 +208,8 @@ pub enum RequestError {
     /// As many children as the supervisor may have are there.
     #[error("its supervisor has all the children that its `max_children` ({0}) allows")]
     MaxChildren(usize),
-    /// It is not in quarantine.
-    #[error("it is not in quarantine")]
+    /// It is not in quarantine, and no ladder has changed its settings.
+    #[error("it is not in quarantine, and its settings are its own")]
     NotQuarantined,
     /// One of its `needs` is not an earlier sibling.
     #[error("it needs `{0}`, which is no earlier sibling")]
@@ -339,6 +345,11 @@ pub(crate) enum Effect {
         failed_start: bool,
         reason: ExitReason,
         response: Response,
+        ladder: Option<Box<LadderNote>>,
+    },
+    Ladder {
+        key: Key,
+        effect: LadderEffect,
     },
     Delete {
         key: Key,
@@ -424,6 +435,10 @@ struct Child {
     due: Option<Instant>,
     /// The changes of its settings that are on probation.
     trial: Option<Box<Trial>>,
+    /// How far it is up its ladder, unless at the beginning.
+    climbing: Option<Box<Climbing>>,
+    /// What was put into quarantine that it would be restarted with: it does not run without that.
+    behind: Option<Key>,
 }
 
 impl fmt::Debug for Child {
@@ -514,6 +529,8 @@ pub(crate) struct Core {
     by_id: HashMap<ChildId, Key>,
     /// Children with needs, and the condemned: those that `settle` looks at.
     watched: BTreeSet<Key>,
+    /// The last settings that completed their probation, of children that have a ladder.
+    good: BTreeMap<ChildId, Arc<Value>>,
     next_key: Key,
     jobs: BTreeMap<JobId, Purpose>,
     next_job: JobId,
@@ -546,6 +563,7 @@ impl Core {
             children: BTreeMap::new(),
             by_id: HashMap::new(),
             watched: BTreeSet::new(),
+            good: BTreeMap::new(),
             next_key: 0,
             jobs: BTreeMap::new(),
             next_job: 0,
@@ -627,6 +645,7 @@ impl Core {
                     self.due(key, generation);
                 }
             }
+            Input::Proved { id, incarnation } => self.proved(&id, incarnation),
             Input::JobDone { job, outcomes } => self.job_done(job, outcomes, rng),
             Input::Ask { ticket, request } => self.ask(ticket, request),
             Input::End { reason, brutal } => self.end(reason, brutal),
@@ -695,6 +714,8 @@ impl Core {
                 skipped: false,
                 due: None,
                 trial: None,
+                climbing: None,
+                behind: None,
             },
         );
         self.answer_needs(key);

@@ -63,14 +63,16 @@ impl Core {
     pub(super) fn startable(&mut self, keys: &[Key]) -> Vec<Key> {
         let mut ready: Vec<Key> = Vec::new();
         for key in keys {
-            let needs = self
-                .children
-                .get(key)
-                .map(|child| child.needs.clone())
-                .unwrap_or_default();
-            if needs
-                .iter()
-                .all(|need| self.is_up(*need) && !keys.contains(need) || ready.contains(need))
+            let child = self.children.get(key);
+            let needs = child.map(|child| child.needs.clone()).unwrap_or_default();
+            let is_held_back = child.is_some_and(|child| {
+                self.is_held_back(child)
+                    && !child.behind.is_some_and(|behind| ready.contains(&behind))
+            });
+            if !is_held_back
+                && needs
+                    .iter()
+                    .all(|need| self.is_up(*need) && !keys.contains(need) || ready.contains(need))
             {
                 ready.push(*key);
             } else {
@@ -80,17 +82,12 @@ impl Core {
         ready
     }
 
-    pub(super) fn start_steps(&mut self, keys: &[Key], tolerate_backoff: bool) -> Vec<Step> {
+    /// Where `tolerate`, the start of a child that knows what to do about a failure may fail.
+    pub(super) fn start_steps(&mut self, keys: &[Key], tolerate: bool) -> Vec<Step> {
         let ready = self.startable(keys);
         ready
             .iter()
-            .map(|key| {
-                let has_backoff = self
-                    .children
-                    .get(key)
-                    .is_some_and(|child| child.spec.backoff.is_some());
-                self.start_step(*key, &ready, tolerate_backoff && has_backoff)
-            })
+            .map(|key| self.start_step(*key, &ready, tolerate && self.copes(*key)))
             .collect()
     }
 
@@ -103,6 +100,12 @@ impl Core {
             }
             !stopped
         });
+        let held: Vec<Key> = keys.extract_if(.., |key| self.is_held_down(*key)).collect();
+        for key in held {
+            self.set(key, Status::Down(SlotState::Quarantined));
+            // Nothing runs yet.
+            let _none = self.hold_back(key);
+        }
         if let Some(why) = safe {
             self.safe = true;
             self.effects.push(Effect::Safe(Some(why)));
@@ -254,6 +257,8 @@ impl Core {
                             incarnation: *incarnation,
                         },
                     );
+                    self.left_quarantine(key);
+                    self.watch_probation(key);
                 }
                 Outcome::Ignored => {
                     let is_answered =
@@ -350,6 +355,18 @@ impl Core {
         reason: &ExitReason,
         response: Response,
     ) {
+        self.record_climb(key, failed_start, reason, response, None);
+    }
+
+    /// The same of a crash that a ladder has looked at.
+    pub(super) fn record_climb(
+        &mut self,
+        key: Key,
+        failed_start: bool,
+        reason: &ExitReason,
+        response: Response,
+        note: Option<LadderNote>,
+    ) {
         let incarnation = self.children.get(&key).map_or(0, |child| child.incarnation);
         let incarnation = incarnation + u64::from(failed_start);
         let reason = reason.clone();
@@ -359,6 +376,7 @@ impl Core {
             failed_start,
             reason,
             response,
+            ladder: note.map(Box::new),
         });
     }
 }

@@ -419,6 +419,11 @@ impl Core {
         }
         let due = matches!(child.status, Status::Due { .. }).then_some(child.due);
         self.children.insert(to, child);
+        for other in self.children.values_mut() {
+            if other.behind == Some(from) {
+                other.behind = Some(to);
+            }
+        }
         self.effects.push(Effect::Move { from, to });
         if let Some(due) = due {
             // The pause goes on under the new key.
@@ -572,6 +577,8 @@ impl Core {
             return;
         };
         let former = std::mem::replace(&mut child.spec, Arc::clone(&spec));
+        let ladder = |spec: &ChildSpec| spec.as_worker().and_then(|worker| worker.on_crash.clone());
+        let has_new_ladder = ladder(&former) != ladder(&spec);
         if has_new_settings {
             child.attempts = 0;
             let until = self.now + spec.probation;
@@ -585,6 +592,13 @@ impl Core {
             spec,
             marks: has_new_settings,
         });
+        if has_new_settings {
+            self.forget_climbing(key);
+            // A life that has taken them has run with them from here on.
+            self.begin_probation(key);
+        } else if has_new_ladder {
+            self.begin_ladder(key);
+        }
     }
 
     /// Puts the former settings of a child back that crashed on probation; whether there were any.
@@ -616,6 +630,7 @@ impl Core {
         child.attempts = 0;
         self.record(key, failed_start, reason, Response::RolledBack);
         self.effects.push(Effect::RollBack { key, spec });
+        self.forget_climbing(key);
         true
     }
 }

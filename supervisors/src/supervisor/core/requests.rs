@@ -260,6 +260,7 @@ impl Core {
             return;
         };
         child.condemned = false;
+        child.behind = None;
         child.by_hand = false;
         child.attempts = 0;
         let before = match child.status {
@@ -446,14 +447,6 @@ impl Core {
         self.answer(ticket, result);
     }
 
-    pub(super) fn ask_release(&mut self, ticket: Ticket, key: Key) {
-        if self.status(key) == Some(&Status::Down(SlotState::Quarantined)) {
-            self.start_asked(ticket, key, false);
-        } else {
-            self.answer(ticket, Err(RequestError::NotQuarantined));
-        }
-    }
-
     pub(super) fn ask_release_all(&mut self, ticket: Ticket, request: Request) {
         if !self.is_group_held() {
             // What is to go into quarantine goes there before it is released.
@@ -481,6 +474,9 @@ impl Core {
                 child.attempts = 0;
                 keys.push(*key);
             }
+        }
+        for key in &keys {
+            self.forget_climbing(*key);
         }
         let mut steps = self.start_steps(&keys, true);
         for step in &mut steps {

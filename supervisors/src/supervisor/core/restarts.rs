@@ -43,12 +43,17 @@ impl Core {
 
     /// Whether a failed first start of `key` lets the boot go on.
     pub(super) fn is_tolerated(&self, key: Key) -> bool {
-        self.safe
-            || matches!(self.role, Role::Top | Role::Services)
-            || self
-                .children
-                .get(&key)
-                .is_some_and(|child| child.spec.backoff.is_some())
+        self.safe || matches!(self.role, Role::Top | Role::Services) || self.copes(key)
+    }
+
+    /// Whether a child says itself what is done about a failed start.
+    pub(super) fn copes(&self, key: Key) -> bool {
+        let spec = self.children.get(&key).map(|child| &child.spec);
+        let has_ladder = |spec: &ChildSpec| {
+            spec.as_worker()
+                .is_some_and(|worker| worker.on_crash.is_some())
+        };
+        spec.is_some_and(|spec| spec.backoff.is_some() || has_ladder(spec))
     }
 
     pub(super) fn is_essential(&self, key: Key) -> bool {
@@ -64,12 +69,13 @@ impl Core {
         reason: ExitReason,
         rng: &mut fastrand::Rng,
     ) {
+        if self.status(key) != Some(&Status::Up { incarnation }) {
+            return;
+        }
+        self.prove(key);
         let Some(child) = self.children.get_mut(&key) else {
             return;
         };
-        if child.status != (Status::Up { incarnation }) {
-            return;
-        }
         let ran = child
             .up_since
             .take()
@@ -106,7 +112,7 @@ impl Core {
         }
     }
 
-    /// A child that comes back exited, or its start failed: charges the budget and restarts, or gives up.
+    /// A child that comes back exited, or its start failed: charges its ladder or the budget and restarts, or gives up.
     pub(super) fn crashed(
         &mut self,
         key: Key,
@@ -137,28 +143,23 @@ impl Core {
             self.stop_group(key);
             return;
         }
+        let note = self.climb(key);
+        if ladder::keeps_down(note.as_ref()) {
+            self.record_climb(key, failed_start, reason, Response::Quarantined, note);
+            self.quarantine(key);
+            return;
+        }
         let is_kernels = matches!(self.role, Role::Top | Role::Services);
         let uncounted = self.safe || is_kernels;
-        let fallback = if is_kernels {
-            SERVICE_BACKOFF
-        } else {
-            Backoff::default()
-        };
-        self.charged |= !uncounted;
-        if !uncounted && !self.window.charge(self.now) {
-            self.record(key, failed_start, reason, Response::GaveUp);
+        let is_charged = !uncounted && !ladder::spares_budget(note.as_ref());
+        self.charged |= is_charged;
+        if is_charged && !self.window.charge(self.now) {
+            self.record_climb(key, failed_start, reason, Response::GaveUp, note);
             self.set(key, Status::Member);
             self.give_up(key, reason, rng);
             return;
         }
-        let Some(child) = self.children.get_mut(&key) else {
-            return;
-        };
-        let backoff = child.spec.backoff.or_else(|| uncounted.then_some(fallback));
-        let pause = backoff.map_or(Duration::ZERO, |backoff| {
-            pause(&backoff, child.attempts, rng)
-        });
-        child.attempts = child.attempts.saturating_add(1);
+        let pause = self.next_pause(key, uncounted, rng);
         let response = if pause.is_zero() {
             Response::Restarted
         } else {
@@ -166,7 +167,7 @@ impl Core {
                 pause_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
             }
         };
-        self.record(key, failed_start, reason, response);
+        self.record_climb(key, failed_start, reason, response, note);
         self.set(key, Status::Member);
         if pause.is_zero() && !failed_start {
             // Without a job it waits for its needs, and `settle` starts it.
@@ -175,6 +176,21 @@ impl Core {
             self.wait(key, pause);
             self.stop_group(key);
         }
+    }
+
+    /// How long a child that crashed waits for its next start. What no budget counts always waits.
+    fn next_pause(&mut self, key: Key, uncounted: bool, rng: &mut fastrand::Rng) -> Duration {
+        let fallback = match self.role {
+            Role::Top | Role::Services => SERVICE_BACKOFF,
+            _ => Backoff::default(),
+        };
+        let Some(child) = self.children.get_mut(&key) else {
+            return Duration::ZERO;
+        };
+        let attempts = child.attempts;
+        child.attempts = attempts.saturating_add(1);
+        let backoff = child.spec.backoff.or_else(|| uncounted.then_some(fallback));
+        backoff.map_or(Duration::ZERO, |backoff| pause(&backoff, attempts, rng))
     }
 
     /// Tries again after `pause`, through the mailbox, so that a stop can get in between.

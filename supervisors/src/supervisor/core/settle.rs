@@ -18,7 +18,10 @@ impl Core {
         let children = &self.children;
         self.watched.retain(|key| {
             children.get(key).is_some_and(|child| {
-                child.condemned || !child.needs.is_empty() || child.status == Status::Waiting
+                child.condemned
+                    || !child.needs.is_empty()
+                    || child.behind.is_some()
+                    || child.status == Status::Waiting
             })
         });
         for key in keys {
@@ -29,11 +32,17 @@ impl Core {
                 continue;
             };
             match child.status {
-                Status::Waiting if child.needs.iter().all(|need| self.is_up(*need)) => {
+                Status::Waiting
+                    if child.needs.iter().all(|need| self.is_up(*need))
+                        && !self.is_held_back(child) =>
+                {
                     let step = self.start_step(key, &[], false);
                     self.run(Purpose::Settle, vec![step]);
                 }
-                Status::Up { .. } if child.needs.iter().any(|need| self.is_down(*need)) => {
+                Status::Up { .. }
+                    if child.needs.iter().any(|need| self.is_down(*need))
+                        || self.is_held_back(child) =>
+                {
                     self.run(Purpose::Unsettle, vec![Step::Stop { key }]);
                 }
                 Status::Waiting => self.show_waiting(key),
@@ -47,7 +56,8 @@ impl Core {
         let Some(child) = self.children.get(&key) else {
             return;
         };
-        let is_down = child.needs.iter().any(|need| self.is_down(*need));
+        let is_down =
+            child.needs.iter().any(|need| self.is_down(*need)) || self.is_held_back(child);
         if child.shown_stopped != is_down {
             let state = if is_down {
                 SlotState::Stopped
@@ -71,7 +81,9 @@ impl Core {
             None => true,
             Some(child) => match child.status {
                 Status::Down(_) => true,
-                Status::Waiting => child.needs.iter().any(|need| self.is_down(*need)),
+                Status::Waiting => {
+                    child.needs.iter().any(|need| self.is_down(*need)) || self.is_held_back(child)
+                }
                 _ => false,
             },
         }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
 use super::*;
-use crate::spec::{ChildKind, Template};
+use crate::ladder::LadderDid;
+use crate::spec::{ChildKind, Ladder, LadderAction, LadderStep, Template};
 
 /// A job under way.
 struct Running {
@@ -32,6 +33,8 @@ struct Model {
     jobs: BTreeMap<JobId, Running>,
     exits: Vec<(Key, u64)>,
     waits: Vec<(Key, u64)>,
+    /// Lives that are on probation.
+    proofs: Vec<(ChildId, u64)>,
     asked: BTreeSet<Ticket>,
     next_ticket: Ticket,
     ended: usize,
@@ -63,8 +66,36 @@ fn child(rng: &mut fastrand::Rng, at: usize) -> ChildSpec {
     if at > 0 && rng.u8(..3) == 0 {
         spec.needs = vec![ChildId::known(IDS[rng.usize(..at)])];
     }
-    assert!(matches!(spec.what, ChildKind::Worker(_)));
+    spec.probation = Duration::from_millis(rng.u64(..2_000));
+    let ladder = (rng.u8(..3) == 0).then(|| Arc::new(ladder(rng)));
+    if let ChildKind::Worker(worker) = &mut spec.what {
+        worker.on_crash = ladder;
+    }
     spec
+}
+
+fn ladder(rng: &mut fastrand::Rng) -> Ladder {
+    let count = rng.usize(..4);
+    let steps = (0..count).map(|at| LadderStep {
+        after: rng.u32(1..5),
+        within: Duration::from_millis(rng.u64(1..3_000)),
+        action: match rng.u8(..3) {
+            0 => LadderAction::LastGood,
+            1 if at + 1 == count => LadderAction::Quarantine,
+            _ => LadderAction::Swap(serde_json::json!({ "step": at })),
+        },
+    });
+    Ladder {
+        steps: steps.collect(),
+    }
+}
+
+/// A ladder and what was done agree with each other.
+fn check_note(response: &Response, note: Option<&LadderNote>) {
+    let Some(note) = note else { return };
+    let is_kept_down = matches!(note.did, LadderDid::Quarantined { .. });
+    assert_eq!(*response == Response::Quarantined, is_kept_down, "{note}");
+    assert!(*response != Response::GaveUp || note.is_charged(), "{note}");
 }
 
 impl Model {
@@ -109,6 +140,7 @@ impl Model {
             jobs: BTreeMap::new(),
             exits: Vec::new(),
             waits: Vec::new(),
+            proofs: Vec::new(),
             asked: BTreeSet::new(),
             next_ticket: 0,
             ended: 0,
@@ -176,11 +208,18 @@ impl Model {
             Effect::Began(_) => self.began += 1,
             Effect::Move { from, to } => self.move_child(from, to),
             Effect::Add { .. } | Effect::Respec { .. } | Effect::RollBack { .. } => {}
-            Effect::State { .. }
-            | Effect::Record { .. }
-            | Effect::Adopt { .. }
-            | Effect::Ending(_)
-            | Effect::Safe(_) => {}
+            Effect::Record {
+                response, ladder, ..
+            } => check_note(&response, ladder.as_deref()),
+            Effect::Ladder { effect, .. } => {
+                if let LadderEffect::Probation {
+                    id, incarnation, ..
+                } = effect
+                {
+                    self.proofs.push((id, incarnation));
+                }
+            }
+            Effect::State { .. } | Effect::Adopt { .. } | Effect::Ending(_) | Effect::Safe(_) => {}
         }
     }
 
@@ -500,7 +539,12 @@ impl Model {
                 key.into_iter().for_each(|key| self.exit(key));
             }
             8 => self.ask(),
-            _ => self.now += Duration::from_millis(self.rng.u64(..500)),
+            _ => {
+                self.now += Duration::from_millis(self.rng.u64(..500));
+                if let Some((id, incarnation)) = self.proofs.pop() {
+                    self.feed(Input::Proved { id, incarnation });
+                }
+            }
         }
     }
 
@@ -541,7 +585,8 @@ impl Model {
         }
         for (key, child) in &core.children {
             let life = self.lives.get(key).copied();
-            let is_met = child.needs.iter().all(|need| core.is_up(*need));
+            let is_met =
+                child.needs.iter().all(|need| core.is_up(*need)) && !core.is_held_back(child);
             match child.status {
                 Status::Up { incarnation } => {
                     assert_eq!(life, Some(incarnation), "{key}: {core:?}");
