@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use unity_supervisors::slot::Slot;
+use unity_supervisors::spec::Strategy;
 use unity_supervisors::{ActorPath, Done, Kernel, KernelError, SlotState};
 
 use crate::arguments::{Arg, ArgKind, Args};
@@ -272,14 +273,28 @@ fn waits_for(kernel: &Kernel, slot: &Slot) -> Option<Arc<Slot>> {
     let spec = slot.spec();
     let siblings = spec.needs.iter();
     let needs = siblings.filter_map(|need| kernel.registry().get(&parent.child(need)));
-    needs
-        .filter_map(|need| match need.state() {
-            SlotState::Running | SlotState::Stopping | SlotState::Suspended => None,
-            SlotState::Starting => waits_for(kernel, &need),
-            SlotState::Stopped => waits_for(kernel, &need).or(Some(need)),
-            _ => Some(need),
-        })
-        .next()
+    let mut unmet = needs.filter_map(|need| match need.state() {
+        SlotState::Running | SlotState::Stopping | SlotState::Suspended => None,
+        SlotState::Starting => waits_for(kernel, &need),
+        SlotState::Stopped => waits_for(kernel, &need).or(Some(need)),
+        _ => Some(need),
+    });
+    unmet.next().or_else(|| held_back_by(kernel, slot))
+}
+
+/// The earlier sibling in quarantine that a child stays stopped with, where the ones after it are restarted with it.
+fn held_back_by(kernel: &Kernel, slot: &Slot) -> Option<Arc<Slot>> {
+    let parent = kernel.registry().get(&slot.path().parent()?)?;
+    let strategy = parent.spec().as_supervisor()?.strategy;
+    if strategy != Strategy::RestForOne {
+        return None;
+    }
+    let children = parent.children().into_iter();
+    let mut before = children.take_while(|child| child.id() != slot.id());
+    before.find(|child| {
+        let ladder = kernel.node(child.path()).and_then(|node| node.ladder);
+        ladder.is_some_and(|ladder| ladder.quarantined)
+    })
 }
 
 /// What [`waits_for`] found, as a document has it.

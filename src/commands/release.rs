@@ -10,11 +10,16 @@ use crate::error::CommandError;
 use crate::screen::{Screen, children, number, text};
 
 pub(super) const COMMAND: Command = Command {
-    about: "End a quarantine; with --all also safe mode",
-    help: "The child is started again, its count of crashes at zero.\n\n\
+    about: "End a quarantine or a swap of a ladder; with --all also safe mode",
+    help: "The child is started again with its own settings, its count of crashes at zero and its ladder at the beginning. \
+           So is one that runs with what its ladder has swapped in.\n\n\
            Examples: uk release /sensors/host, uk release --all",
     args: &[
-        Arg::optional("path", ArgKind::Path, "the child in quarantine"),
+        Arg::optional(
+            "path",
+            ArgKind::Path,
+            "the child in quarantine, or with other settings",
+        ),
         Arg::option(
             "all",
             ArgKind::Flag,

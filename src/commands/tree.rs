@@ -249,6 +249,11 @@ fn mailbox(node: &Value) -> (Tone, String) {
     if depth > 0 {
         said.push(format!("{depth} wait"));
     }
+    let ladder = node.get("ladder").unwrap_or(&Value::Null);
+    if ladder.get("swap").is_some() {
+        let (taken, steps) = (number(ladder, "taken"), number(ladder, "steps"));
+        said.push(format!("settings of step {taken}/{steps}"));
+    }
     let stall = stall::said(node);
     let is_stuck = abandoned > 0 || stall.is_some();
     said.extend(stall);

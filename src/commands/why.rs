@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use unity_supervisors::slot::{ExitRecord, Response, Slot};
 use unity_supervisors::{ActorPath, ExitKind, Kernel, SlotState};
 
+mod ladder;
 mod offline;
 
 use super::{Command, need_of, stall, waits_for, waits_text};
@@ -75,6 +76,7 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
         is_safe: kernel.safe_reason().is_some(),
         is_worker: !slot.is_supervisor(),
         is_stalled: node.stall.is_some(),
+        is_swapped: slot.swap().is_some(),
     });
     Ok(json!({
         "version": 1,
@@ -88,6 +90,7 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
         "significant": node.significant,
         "auto_shutdown": node.auto_shutdown,
         "restarts": node.restarts,
+        "ladder": node.ladder,
         "mailbox": node.mailbox,
         "abandoned": node.abandoned,
         "stall": node.stall,
@@ -159,6 +162,8 @@ struct Facts<'a> {
     is_safe: bool,
     is_worker: bool,
     is_stalled: bool,
+    /// Its ladder has other settings in force.
+    is_swapped: bool,
 }
 
 struct Advice {
@@ -212,6 +217,10 @@ fn advise(facts: &Facts<'_>) -> Advice {
             format!("uk start {path}"),
             "it waits before its next start; this starts it now",
         ),
+        SlotState::Running if facts.is_swapped => advice(
+            format!("uk release {path}"),
+            "it runs with other settings; once the cause is mended, this brings its own back",
+        ),
         SlotState::Running if facts.last.is_some_and(|last| last.in_hand.is_some()) => advice(
             format!("uk dlq list --path {path}"),
             "the message it had in hand at its last crash is kept there",
@@ -241,6 +250,7 @@ fn killed(last: Option<&ExitRecord>) -> bool {
 fn show(document: &Value, screen: &Screen) -> String {
     let mut out = head(document, screen);
     out.push_str(&budget(document, screen));
+    out.push_str(&ladder::show(document, screen));
     out.push_str(&significance(document, screen));
     let exits = list(document, "exits");
     let earlier = list(document, "earlier_exits");
@@ -418,9 +428,11 @@ fn show_exit(exit: &Value, screen: &Screen) -> String {
     );
     line.push(Tone::Plain, &format!(" → {}", action(exit)));
     let mut out = line.wrap(screen, 22);
+    let ladder = ladder::of_exit(exit);
     let detail = [
         ("at ", text(why, "location")),
         ("had in hand: ", text(exit, "in_hand")),
+        ("ladder: ", &ladder),
     ];
     for (label, text) in detail.into_iter().filter(|(_, text)| !text.is_empty()) {
         let mut line = Line::new();
@@ -459,6 +471,7 @@ mod tests {
             is_safe,
             is_worker: true,
             is_stalled: false,
+            is_swapped: false,
         };
 
         for (state, is_safe, command) in [
@@ -477,6 +490,11 @@ mod tests {
             ..facts(SlotState::Running, false)
         };
         assert_eq!(advise(&stalled).command, "uk kill /a");
+        let swapped = Facts {
+            is_swapped: true,
+            ..facts(SlotState::Running, false)
+        };
+        assert_eq!(advise(&swapped).command, "uk release /a");
         let root = ActorPath::root();
         let need: ActorPath = "/n".parse().unwrap();
         let of_root = Facts {

@@ -106,6 +106,8 @@ pub struct LadderView {
     pub steps: usize,
     /// How many of them were taken, or passed over.
     pub taken: usize,
+    /// Whether it keeps the child down.
+    pub quarantined: bool,
     /// What is in force instead of its own settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap: Option<Swap>,
@@ -116,12 +118,14 @@ impl LadderView {
         let spec = slot.spec();
         let ladder = spec.as_worker()?.on_crash.as_ref()?;
         let climbing = slot.kernel().ladders().climbing(slot.path(), &spec);
-        let taken = climbing.map_or(0, |climbing| {
-            climbing.state.taken() + usize::from(climbing.quarantined)
-        });
+        let quarantined = climbing
+            .as_ref()
+            .is_some_and(|climbing| climbing.quarantined);
+        let taken = climbing.map_or(0, |climbing| climbing.state.taken());
         Some(Self {
             steps: ladder.steps.len(),
-            taken,
+            taken: taken + usize::from(quarantined),
+            quarantined,
             swap: slot.swap(),
         })
     }
