@@ -24,6 +24,10 @@ mod embed;
 #[expect(dead_code, reason = "the example's `main` is not called here")]
 mod chat_room;
 
+#[path = "../examples/flaky_provider/main.rs"]
+#[expect(dead_code, reason = "the example's `main` is not called here")]
+mod flaky_provider;
+
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("examples")
@@ -42,6 +46,12 @@ async fn embed_says_what_it_promises() {
 #[tokio::test]
 async fn a_chat_room_says_who_comes_who_leaves_and_who_is_cut_off() {
     assert_eq!(chat_room::chat().await.unwrap(), expected("chat_room"));
+}
+
+#[tokio::test]
+async fn a_flaky_provider_falls_back_and_returns_when_it_is_released() {
+    let said = flaky_provider::answer().await.unwrap();
+    assert_eq!(said, expected("flaky_provider"));
 }
 
 #[test]
@@ -86,6 +96,19 @@ fn a_python_script_comes_back_and_ends_in_order() {
 
     until_logged(&rig, "20.0 degrees", 3);
     until_logged(&rig, "the thermometer is put away", 1);
+}
+
+#[test]
+fn a_camera_that_gets_too_hot_drops_to_five_frames_until_it_is_released() {
+    let rig = boot("camera");
+    // What it says of its frames, and how often, before each line is typed.
+    let frames = [(30, 1), (5, 1), (5, 1), (5, 1), (5, 1), (30, 4)];
+
+    session(&rig, "camera", |rig, at| {
+        let (frames, times) = frames[at];
+        until_logged(rig, &format!("makes {frames} frames"), times);
+        rest(rig, 0);
+    });
 }
 
 /// Boots the tree of an example in a folder of its own, with all the files beside it.
@@ -143,6 +166,7 @@ fn typed(rig: &Rig, line: &str) -> String {
     }
     let output = shell
         .args(["-c", line])
+        .current_dir(rig.folder.path())
         .env("PATH", std::env::join_paths(folders).unwrap())
         .output()
         .unwrap();
