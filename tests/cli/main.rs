@@ -14,7 +14,6 @@ mod diagnostics;
 mod exit_codes;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod guard;
-mod hangup;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod hangup;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]

@@ -114,7 +114,7 @@ impl Kernel {
                     error,
                 };
                 let body = kind.make(seed).map_err(misfit)?;
-                check_swaps(&**kind, worker).map_err(misfit)?;
+                check_swaps(&**kind, worker, self.secrets()).map_err(misfit)?;
                 Body::Worker(body.0)
             }
         };
@@ -123,13 +123,17 @@ impl Kernel {
 }
 
 /// What a ladder swaps in fits the kind as well.
-fn check_swaps(kind: &dyn Kind, worker: &WorkerSpec) -> Result<(), SettingsError> {
+fn check_swaps(
+    kind: &dyn Kind,
+    worker: &WorkerSpec,
+    secrets: &crate::Secrets,
+) -> Result<(), SettingsError> {
     let steps = worker.on_crash.iter().flat_map(|ladder| &ladder.steps);
     for step in steps {
         if let LadderAction::Swap(swap) = &step.action {
             let mut settings = worker.settings.clone();
             lay_over(&mut settings, swap.clone());
-            kind.check(&settings)?;
+            kind.check(&settings, secrets)?;
         }
     }
     Ok(())

@@ -28,7 +28,10 @@ pub(super) fn recall(core: &mut Core, slot: &Slot) {
 /// Tells the core the last good settings of a child. Those of an older version of its kind may not fit any more.
 pub(super) fn recall_good(core: &mut Core, slot: &Slot) {
     let good = slot.kernel().ladders().good(slot.path());
-    let fits = |good: &Arc<Value>| slot.worker().is_some_and(|body| body.parse(good).is_ok());
+    let fits = |good: &Arc<Value>| {
+        slot.worker()
+            .is_some_and(|body| body.parse(good, slot.kernel().secrets()).is_ok())
+    };
     if let Some(good) = good.filter(fits) {
         core.know_good(slot.id().clone(), good);
     }

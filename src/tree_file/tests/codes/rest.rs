@@ -189,11 +189,9 @@ pub(super) const SECRETS: &[Row] = &[
     ),
 ];
 
-pub(super) const UNBUILT: &[Row] = &[
-    (
-        Code::NoPlace,
-        Worker("place: { node: edge }"),
-        "7:7 place",
-        &["is not built yet"],
-    ),
-];
+pub(super) const UNBUILT: &[Row] = &[(
+    Code::NoPlace,
+    Worker("place: { node: edge }"),
+    "7:7 place",
+    &["is not built yet"],
+)];
