@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use unity_actors::memory;
-use unity_supervisors::kernel::{BuildError, MAX_ABANDONED, Observer};
+use unity_supervisors::kernel::{BuildError, Observer};
 use unity_supervisors::report::Fact;
 use unity_supervisors::spec::{ChildSpec, TreeSpec};
 use unity_supervisors::{Kernel, KernelConfig, Kinds, Mode, Runtimes, WorkThreads};
@@ -27,6 +27,7 @@ use crate::settings::keeper::Keeper;
 use crate::settings::reload::ReloadBell;
 use crate::settings::service::{self, Room};
 use crate::settings::source::{Base, Source};
+use crate::settings::system::{InForce, LogSwitch, SystemSettings};
 use crate::socket::{self, SocketError, SocketLock};
 use crate::state_store::FileStore;
 use crate::systemd::{self, SystemdSettings};
@@ -50,24 +51,22 @@ pub struct BootOptions {
     pub source: Option<(Source, Base, BTreeSet<PathBuf>)>,
     /// The kinds that it names.
     pub kinds: Kinds,
-    /// The node's name, if not the tree's.
-    pub name: Option<String>,
+    /// The kernel's own settings.
+    pub system: SystemSettings,
+    /// Changes the filter of the log, if that is the kernel's own.
+    pub log: Option<LogSwitch>,
     /// The control socket, if not the usual place of that name.
     pub socket: Option<PathBuf>,
     /// The data folder, if not the usual place of that name.
     pub data_dir: Option<PathBuf>,
     /// What chance begins with; drawn if not given.
     pub seed: Option<u64>,
-    /// Whether a root that used up its budget ends the kernel instead of entering safe mode.
-    pub exit_on_give_up: bool,
     /// Why it boots into safe mode, if it does.
     pub safe: Option<String>,
     /// What the guard said that started this process, if one did.
     pub guarded: Option<Guarded>,
     /// How systemd is told, if it is.
     pub systemd: Option<SystemdSettings>,
-    /// How many bytes of memory its process may hold before messages are shed; no limit unless something is said.
-    pub memory_limit: Option<u64>,
     /// Hears of what happens.
     pub observer: Option<Observer>,
     /// Hears of each step of the boot, with what it came to and how long it took.
@@ -85,15 +84,14 @@ impl BootOptions {
             tree,
             source: None,
             kinds: unity_actors::kinds(),
-            name: None,
+            system: SystemSettings::default(),
+            log: None,
             socket: None,
             data_dir: None,
             seed: None,
-            exit_on_give_up: false,
             safe: None,
             guarded: None,
             systemd: None,
-            memory_limit: None,
             observer: None,
             progress: None,
         }
@@ -103,7 +101,7 @@ impl BootOptions {
 impl fmt::Debug for BootOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BootOptions")
-            .field("name", &self.name)
+            .field("system", &self.system)
             .field("socket", &self.socket)
             .field("seed", &self.seed)
             .finish_non_exhaustive()
@@ -163,31 +161,30 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         tree,
         source,
         kinds,
-        name,
+        system,
+        log,
         socket,
         data_dir,
         seed,
-        exit_on_give_up,
         safe,
         guarded,
         systemd,
-        memory_limit,
         observer,
         progress,
     } = options;
-    let name = name.unwrap_or_else(|| tree.name.clone());
+    let name = system.name.clone().unwrap_or_else(|| tree.name.clone());
     let usual = socket::of_name(&name)?;
     let socket = socket.unwrap_or(usual);
     let data_dir = data_dir.unwrap_or_else(|| socket::data_folder(&name));
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     let tell = progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
 
-    let (control, work, threads) = runtimes(&tell)?;
+    let (control, work, threads) = runtimes(&tell, max_abandoned(&system))?;
     let since = Instant::now();
     let lock = control.block_on(take_lock(&socket, &name))?;
     let states = Arc::new(FileStore::new(&data_dir));
     let origin = source.unwrap_or_else(|| (Source::Made, Base::made(tree), BTreeSet::new()));
-    let (keeper, mut tree) = Keeper::open(origin, &data_dir, Keep::default(), &kinds);
+    let (keeper, mut tree) = Keeper::open(origin, &data_dir, keep_of(&system), &kinds);
     tree.name = name;
     let room = Arc::new(Room::new(keeper));
     let (began, listening) = watch::channel(false);
@@ -199,20 +196,20 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let recorder = Arc::new(Recorder::new(Origin {
         data_dir: data_dir.display().to_string(),
         seed,
-        exit_on_give_up,
+        exit_on_give_up: system.exit_on_give_up,
         guarded,
     }));
     let config = KernelConfig {
         service_kinds: service::with_kind(memory::with_kind(systemd::with_kind(http::kinds()))),
-        services: services(&socket, systemd.as_ref(), memory_limit),
+        services: services(&socket, systemd.as_ref(), &system),
         observer: Some(watching(began, &recorder, &room, observer)),
-        exit_on_give_up,
         safe,
         states: states.clone(),
-        memory_limit,
         ..KernelConfig::new(runtimes, kinds, seed)
     };
-    let config = config.with_shared(Arc::clone(&recorder)).with_shared(room);
+    let config = with_settings(config, system, log)
+        .with_shared(Arc::clone(&recorder))
+        .with_shared(room);
     let kernel = control.block_on(Kernel::start(config, tree))?;
     recorder.attach(&kernel);
     RunningKernel {
@@ -233,16 +230,48 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
 fn services(
     socket: &Path,
     systemd: Option<&SystemdSettings>,
-    memory_limit: Option<u64>,
+    system: &SystemSettings,
 ) -> Vec<ChildSpec> {
     let mut services = vec![http::child(socket), service::child()];
     services.extend(systemd.map(systemd::child));
-    services.extend(memory_limit.map(|_| memory::child()));
+    services.extend(system.memory_limit.map(|_| memory::child()));
     services
 }
 
+/// Adds what the kernel's own settings say, and the settings themselves for whoever goes by them later.
+fn with_settings(
+    config: KernelConfig,
+    system: SystemSettings,
+    log: Option<LogSwitch>,
+) -> KernelConfig {
+    let config = KernelConfig {
+        exit_on_give_up: system.exit_on_give_up,
+        memory_limit: system.memory_limit.map(|limit| limit.0),
+        max_abandoned: max_abandoned(&system),
+        kill_grace: system.kill_grace.0,
+        apply_timeout: system.apply_timeout.0,
+        ..config
+    };
+    config.with_shared(Arc::new(InForce::new(system, log)))
+}
+
+/// How much of the history of the settings is kept.
+fn keep_of(system: &SystemSettings) -> Keep {
+    Keep {
+        versions: usize::try_from(system.history.keep).unwrap_or(usize::MAX),
+        age: system.history.max_age.0,
+    }
+}
+
+fn max_abandoned(system: &SystemSettings) -> usize {
+    usize::try_from(system.max_abandoned).unwrap_or(usize::MAX)
+}
+
 /// The control runtime and the work runtime, with the threads of the latter.
-fn runtimes(tell: &Progress) -> Result<(Runtime, Runtime, Arc<WorkThreads>), BootError> {
+fn runtimes(
+    tell: &Progress,
+    max_abandoned: usize,
+) -> Result<(Runtime, Runtime, Arc<WorkThreads>), BootError> {
     let since = Instant::now();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let control = builder("uk-control")
@@ -251,12 +280,12 @@ fn runtimes(tell: &Progress) -> Result<(Runtime, Runtime, Arc<WorkThreads>), Boo
         .map_err(BootError::Runtime)?;
     let threads = Arc::new(WorkThreads::default());
     let work = threads
-        .build(&mut builder("uk-work"), cores, MAX_ABANDONED)
+        .build(&mut builder("uk-work"), cores, max_abandoned)
         .map_err(BootError::Runtime)?;
     tell(
         "runtimes",
         &format!(
-            "{CONTROL_THREADS} control threads, {cores} work threads, {MAX_ABANDONED} to spare"
+            "{CONTROL_THREADS} control threads, {cores} work threads, {max_abandoned} to spare"
         ),
         since.elapsed(),
     );

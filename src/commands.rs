@@ -23,6 +23,7 @@ mod ask;
 mod chaos;
 mod check;
 mod completions;
+mod config;
 mod console;
 mod count;
 mod delete;
@@ -78,6 +79,9 @@ pub static TABLE: &[Command] = &[
     console::COMMAND,
     completions::COMMAND,
     schema::TREE,
+    config::GET,
+    config::EXPLAIN,
+    config::SCHEMA,
     shutdown::COMMAND,
     version::COMMAND,
 ];
@@ -85,6 +89,7 @@ pub static TABLE: &[Command] = &[
 /// What the first words of commands of two words mean.
 pub static GROUPS: &[(&str, &str)] = &[
     ("schema", "What files may hold, for editors"),
+    ("config", "Settings: what is in force, and why"),
     ("dlq", "Dead letters: messages that nobody will handle"),
     (
         "chaos",

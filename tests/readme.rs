@@ -71,13 +71,18 @@ fn every_command_that_is_shown_is_one() {
 }
 
 #[test]
-fn every_tree_that_is_shown_has_no_fault() {
-    let trees = blocks(README, "yaml");
+fn every_tree_and_every_setting_that_is_shown_has_no_fault() {
+    shown_without_fault("yaml", "robot.yaml");
+    shown_without_fault("yaml system.yaml", "system.yaml");
+}
+
+fn shown_without_fault(language: &str, name: &str) {
+    let trees = blocks(README, language);
     assert!(!trees.is_empty());
     for tree in trees {
         let folder = std::env::temp_dir().join(format!("uk-readme-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("robot.yaml");
+        let file = folder.join(name);
         std::fs::File::create(&file)
             .unwrap()
             .write_all(tree.as_bytes())

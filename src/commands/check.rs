@@ -14,13 +14,14 @@ use crate::kind_check::KnownKinds;
 use crate::output;
 use crate::screen::{Screen, Tone, printable};
 use crate::settings::secrets::Places;
-use crate::tree_file::mend::{Edited, mend};
+use crate::settings::system::{Loaded, check_file, is_system_file};
+use crate::tree_file::mend::{Edited, Mended, mend, mend_read};
 use crate::tree_file::{Checked, Limits, Sources, load, load_text, read_file, to_json, to_yaml};
 
 mod write;
 
 pub(super) const COMMAND: Command = Command {
-    about: "Check a tree file and show every fault at once",
+    about: "Check a tree file, or a system.yaml, and show every fault at once",
     help: "Exits 0 if there are only warnings (9 with --strict), 3 if there are faults. Starts nothing.\n\n\
            With --fix, what can be meant in one way only is mended in the file and in what it includes: \
            a misspelt key or word with one near neighbour, `yes` for `true`, `5 sec` for `5s`. Comments and \
@@ -29,12 +30,14 @@ pub(super) const COMMAND: Command = Command {
            filled in, defaults too. Secrets are shown as `${secret:NAME}`.\n\n\
            A secret that is missing is a warning here, for the tree may be meant for another machine; `uk run` \
            refuses it.\n\n\
+           A file called `system.yaml`, or in a folder `system.d`, has the kernel's own settings and is checked as such; any \
+           other is a tree.\n\n\
            In --json each place has `line` and `column` from 1 in characters, `bytes` from 0, and `range` \
            as the language server protocol has it: from 0, in UTF-16.\n\n\
            Example: uk check robot.yaml --fix --dry-run\n\
            Example: uk check robot.yaml --effective",
     args: &[
-        Arg::required("file", ArgKind::File, "a tree file, YAML or JSON"),
+        Arg::required("file", ArgKind::File, "a tree file or a system.yaml"),
         Arg::option("strict", ArgKind::Flag, "exit 9 if there are warnings"),
         Arg::option(
             "fix",
@@ -67,11 +70,17 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     let file = args.text("file").unwrap_or_default();
     let secrets = places(args)?.to_look_at().secrets();
     let kinds = unity_actors::kinds().with_secrets(secrets);
+    let known = KnownKinds(&kinds);
+    let path = Path::new(file);
+    if is_system_file(path) {
+        let mended = mend_read(path, &sources(&known), &check_file);
+        return check_system(caller, args, mended);
+    }
     let checked = match mode(args)? {
-        Mode::Fix { dry } => fix(caller, file, dry, &kinds)?,
+        Mode::Fix { dry } => fix(caller, file, dry, mend(path, &sources(&known)))?,
         mode => {
             // What `--fix` would leave out has no fix.
-            let checked = mend(Path::new(file), &sources(&KnownKinds(&kinds))).before;
+            let checked = mend(path, &sources(&known)).before;
             match (mode, &checked.tree) {
                 (Mode::Effective, Some(tree)) => show_effective(caller, tree, &checked, &kinds)?,
                 (Mode::Effective, None) if !caller.json => output::err(&faults(
@@ -84,12 +93,35 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
             checked
         }
     };
+    Ok(exit(&checked, args))
+}
+
+/// The same for a file of the kernel's own settings.
+fn check_system(caller: &Caller, args: &Args, mended: Mended<Loaded>) -> Result<u8, CommandError> {
+    let file = args.text("file").unwrap_or_default();
+    let checked = match mode(args)? {
+        Mode::Fix { dry } => fix(caller, file, dry, mended)?,
+        Mode::Show => {
+            show(caller, file, &mended.before)?;
+            mended.before
+        }
+        Mode::Effective => {
+            let error = CommandError::usage(
+                "--effective is for trees, this file has the kernel's own settings",
+            );
+            return Err(error.hint("`uk config get system` prints those in force"));
+        }
+    };
+    Ok(exit(&checked, args))
+}
+
+fn exit<T>(checked: &Checked<T>, args: &Args) -> u8 {
     let has_warnings = checked.warnings().next().is_some();
-    Ok(match checked.tree {
+    match checked.tree {
         None => Code::Invalid.exit(),
         Some(_) if has_warnings && args.flag("strict") => EXIT_DIFFERENCE,
         Some(_) => 0,
-    })
+    }
 }
 
 /// What is wanted besides the faults.
@@ -120,7 +152,7 @@ fn mode(args: &Args) -> Result<Mode, CommandError> {
     }
 }
 
-fn show(caller: &Caller, file: &str, checked: &Checked) -> Result<(), CommandError> {
+fn show<T>(caller: &Caller, file: &str, checked: &Checked<T>) -> Result<(), CommandError> {
     if caller.json {
         return output::out(&format!("{}\n", checked.to_json()));
     }
@@ -131,7 +163,7 @@ fn show(caller: &Caller, file: &str, checked: &Checked) -> Result<(), CommandErr
 }
 
 /// What is wrong, for people, and how much of it can be mended.
-fn faults(file: &str, checked: &Checked, colour: bool) -> String {
+fn faults<T>(file: &str, checked: &Checked<T>, colour: bool) -> String {
     let all = &checked.diagnostics;
     let mends = all.iter().filter(|found| found.fix.is_some()).count();
     let mends = match (mends, all.len()) {
@@ -163,8 +195,12 @@ fn show_effective(
 }
 
 /// Mends the file, shows what was mended and what is left, and returns the reading of what is there then.
-fn fix(caller: &Caller, file: &str, dry: bool, kinds: &Kinds) -> Result<Checked, CommandError> {
-    let mended = mend(Path::new(file), &sources(&KnownKinds(kinds)));
+fn fix<T>(
+    caller: &Caller,
+    file: &str,
+    dry: bool,
+    mended: Mended<T>,
+) -> Result<Checked<T>, CommandError> {
     if !dry {
         write::replace(&mended.files)?;
     }

@@ -5,7 +5,7 @@ mod signals;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,13 +13,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
 use unity_supervisors::report::Fact;
-use unity_supervisors::{ExitKind, ExitReason, Kernel, Kinds, Mode, Secrets, SlotState};
+use unity_supervisors::{ExitKind, ExitReason, Kernel, Kinds, Mode, SlotState};
 
+use self::log::{Log, Masked};
 use self::signals::Signals;
-use super::{Command, check, tree};
+use super::{Command, check, config, tree};
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::boot::{BootError, BootOptions, RunningKernel, boot};
 use crate::bundle;
@@ -28,15 +27,16 @@ use crate::error::{Code, CommandError};
 use crate::guard::{self, Guarded};
 use crate::output;
 use crate::screen::{Screen, Tone, count};
-use crate::settings::source::{Base, Reading, Source};
+use crate::settings::source::{Base, Source};
+use crate::settings::system::{Flags, Loaded};
 use crate::socket::{self, SocketError};
 use crate::systemd::SystemdSettings;
+use crate::tree_file::Checked;
+
+mod log;
 
 /// The tree of a `uk` without a file.
 const DEFAULT_TREE: &str = include_str!("../../config/trees/default.yaml");
-/// What is logged unless `UK_LOG` says otherwise. Each start of a supervisor's own would be too much.
-const LOG: &str = "warn,unity_kernel=info,unity_supervisors=info,unity_supervisors::progress=warn,unity_actors=info";
-
 /// How long a tree that booted into safe mode may take to come to rest before it is shown.
 const SETTLES_WITHIN: Duration = Duration::from_secs(2);
 /// Time between two looks whether it has.
@@ -47,6 +47,8 @@ pub(super) const COMMAND: Command = Command {
     help: "Prints the tree and what to do next, then the log. Ctrl-C, SIGTERM and `uk shutdown` stop it in \
            order; a second signal kills it at once. SIGHUP looks at its files again and applies them; it stops the kernel if \
            the terminal is gone that it was started in. UK_LOG sets what is logged, as in UK_LOG=debug.\n\n\
+           The kernel's own settings are in `system.yaml` in --config-dir, else in `config/` beside the tree file; \
+           `uk config explain system` lists them.\n\n\
            With --guard a small parent process starts the kernel again when its process dies, after \
            pauses that double from 100ms to 10s and begin anew after a minute of life. After three deaths within 60s it \
            starts it in safe mode. An exit code is no death, but 101: the guard ends with the same, also with the 1 of \
@@ -77,13 +79,25 @@ pub(super) const COMMAND: Command = Command {
             "from 90 % of it on `deferred` messages are shed, then `low` ones",
         ),
         check::SECRETS_DIR,
+        config::FOLDER,
     ],
     ..Command::local(&["run"], run)
 };
 
 fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
-    let exit_on_give_up = args.flag("exit-on-give-up");
+    let file = args.text("file");
+    let flags = Flags {
+        memory_limit: args.integer("memory-limit"),
+        exit_on_give_up: args.flag("exit-on-give-up"),
+        name: caller.name.clone(),
+    };
+    let since = Instant::now();
+    let settings = config::load(args, file, &flags);
     if args.flag("guard") {
+        // What is wrong with the settings is told by the kernel, which then does not start.
+        let settings = settings.tree.map(|loaded| loaded.settings);
+        let exit_on_give_up =
+            settings.map_or(flags.exit_on_give_up, |system| system.exit_on_give_up);
         return guard::run(caller, exit_on_give_up, args.flag("safe"));
     }
     let guarded = args.get("guarded").map(Guarded::obey).transpose()?;
@@ -91,47 +105,39 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         colour: output::wants_colour(&std::io::stderr()),
         ..caller.screen
     };
-    let file = args.text("file");
     let secrets = check::places(args)?.secrets();
     let kinds = unity_actors::kinds().with_secrets(secrets.clone());
-    let log = Log::start(screen, secrets);
-    let loud = log.lines.clone();
-    let since = Instant::now();
-    let source = match file {
-        Some(file) => Source::File(file.into()),
-        None => Source::Embedded {
-            name: "default tree".to_owned(),
-            text: DEFAULT_TREE.into(),
-        },
-    };
-    let Some((base, tried)) = read_tree(caller, &source, screen, &kinds)? else {
+    let Some((origin, system)) = read(caller, file, settings, screen, &kinds)? else {
         return Ok(Code::Invalid.exit());
     };
+    let system = system.settings;
+    let log = Log::start(screen, &system.log, secrets);
+    let loud = log.lines.clone();
     // What is refused has done nothing, so nothing is ticked off before it is known.
     let steps = Rc::new(RefCell::new(Vec::new()));
     let name = file.unwrap_or("the default tree");
     let configured = step(screen, "configuration", name, since.elapsed());
     steps.borrow_mut().push(configured);
     let told = Rc::clone(&steps);
+    let tree = origin.1.tree.clone();
     let options = BootOptions {
+        source: Some(origin),
         kinds,
-        name: caller.name.clone(),
+        system,
+        log: log.switch.clone(),
         socket: caller.socket.clone(),
         data_dir: caller.data_dir.clone(),
         seed: args.integer("seed"),
-        exit_on_give_up,
         safe: args.flag("safe").then(|| safe_reason(guarded.as_ref())),
         systemd: SystemdSettings::from_env(guarded.as_ref().map(|guarded| guarded.pid)),
         guarded,
-        memory_limit: args.integer("memory-limit"),
         observer: Some(Arc::new(move |fact| {
             say_safe_mode(fact, screen, loud.clone())
         })),
         progress: Some(Box::new(move |name, what, took| {
             told.borrow_mut().push(step(screen, name, what, took));
         })),
-        source: Some((source, base.clone(), tried)),
-        ..BootOptions::new(base.tree)
+        ..BootOptions::new(tree)
     };
     let running = boot(options).map_err(of_boot)?;
     output::err(&steps.take().concat());
@@ -172,113 +178,56 @@ fn keep_bundle(running: &RunningKernel, picture: &Value) {
     }
 }
 
-/// The log of the kernel, written by a thread of its own: a terminal that is stopped, or a pipe that nobody reads,
-/// loses lines and never holds up the kernel.
-struct Log {
-    lines: Masked,
-    /// Writes out what is left when it is dropped.
-    _last_lines: WorkerGuard,
-}
+/// A tree as it was read, and which files were looked for.
+type Origin = (Source, Base, BTreeSet<PathBuf>);
 
-/// How many lines wait to be written before more are lost.
-const LOG_LINES_MAX: usize = 8_192;
-
-impl Log {
-    fn start(screen: Screen, secrets: Secrets) -> Self {
-        let (lines, guard) = NonBlockingBuilder::default()
-            .lossy(true)
-            .buffered_lines_limit(LOG_LINES_MAX)
-            .thread_name("uk-log")
-            .finish(std::io::stderr());
-        let lines = Masked { lines, secrets };
-        start_log(screen, lines.clone());
-        Self {
-            lines,
-            _last_lines: guard,
-        }
-    }
-}
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        let lost = self.lines.lines.error_counter().dropped_lines();
-        if lost > 0 {
-            output::err(&format!(
-                "{lost} lines of the log were lost: nobody read them in time\n"
-            ));
-        }
-    }
-}
-
-/// Lines of the log, without secrets.
-#[derive(Clone)]
-struct Masked {
-    lines: NonBlocking,
-    secrets: Secrets,
-}
-
-impl Write for Masked {
-    /// Takes all of it: an event comes in one piece, so no secret is parted.
-    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(event);
-        self.lines.write_all(self.secrets.mask(&text).as_bytes())?;
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.lines.flush()
-    }
-}
-
-fn start_log(screen: Screen, lines: Masked) {
-    let filter = match std::env::var("UK_LOG") {
-        Ok(wanted) => EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
-            output::err(&format!(
-                "warning: UK_LOG is not a filter ({error}); using `{LOG}`\n"
-            ));
-            EnvFilter::new(LOG)
-        }),
-        Err(_) => EnvFilter::new(LOG),
-    };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(screen.colour)
-        .with_writer(move || lines.clone())
-        .with_target(false)
-        .log_internal_errors(false)
-        .finish();
-    // A program that embeds this has a log of its own already; then that one stays.
-    drop(tracing::subscriber::set_global_default(log));
-}
-
-/// Reads the tree and says what is wrong with it; also which files were looked for.
-fn read_tree(
+/// Reads the tree, and says what is wrong with it and with the settings.
+fn read(
     caller: &Caller,
-    source: &Source,
+    file: Option<&str>,
+    settings: Checked<Loaded>,
     screen: Screen,
     kinds: &Kinds,
-) -> Result<Option<(Base, BTreeSet<PathBuf>)>, CommandError> {
-    let Some(Reading {
-        checked,
-        base,
-        tried,
-    }) = source.read(kinds)
-    else {
+) -> Result<Option<(Origin, Loaded)>, CommandError> {
+    let source = match file {
+        Some(file) => Source::File(file.into()),
+        None => Source::Embedded {
+            name: "default tree".to_owned(),
+            text: DEFAULT_TREE.into(),
+        },
+    };
+    say_faults(caller, &settings, "the kernel's own settings", screen)?;
+    let Some(reading) = source.read(kinds) else {
         return Ok(None);
     };
-    if base.is_none() && caller.json {
-        output::out(&format!("{}\n", checked.to_json()))?;
-    } else if !checked.diagnostics.is_empty() {
-        output::err(&checked.render(screen.colour));
+    // With --json there is one document.
+    if settings.tree.is_some() || !caller.json {
+        say_faults(
+            caller,
+            &reading.checked,
+            file.unwrap_or("the default tree"),
+            screen,
+        )?;
     }
-    if base.is_none() && !caller.json {
-        output::err(&format!(
-            "{}: {}; nothing was started\n",
-            source.name(),
-            checked.summary()
-        ));
+    let origin = reading.base.map(|base| (source, base, reading.tried));
+    Ok(origin.zip(settings.tree))
+}
+
+fn say_faults<T>(
+    caller: &Caller,
+    checked: &Checked<T>,
+    name: &str,
+    screen: Screen,
+) -> Result<(), CommandError> {
+    if checked.tree.is_none() && caller.json {
+        return output::out(&format!("{}\n", checked.to_json()));
     }
-    Ok(base.map(|base| (base, tried)))
+    output::err(&checked.render(screen.colour));
+    if checked.tree.is_none() {
+        let summary = checked.summary();
+        output::err(&format!("{name}: {summary}; nothing was started\n"));
+    }
+    Ok(())
 }
 
 fn step(screen: Screen, name: &str, what: &str, took: Duration) -> String {

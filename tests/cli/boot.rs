@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
+use unity_kernel::settings::system::SystemSettings;
 use unity_kernel::tree_file::{Limits, Sources, load_text, read_file};
 use unity_kernel::{BootError, BootOptions, Mode, RunningKernel, boot};
 
@@ -192,7 +193,10 @@ fn embedded(folder: &Folder, name: &str) -> Result<RunningKernel, BootError> {
         .tree
         .unwrap();
     boot(BootOptions {
-        name: Some(name.to_owned()),
+        system: SystemSettings {
+            name: Some(name.to_owned()),
+            ..SystemSettings::default()
+        },
         socket: Some(folder.path().join(format!("{name}.sock"))),
         ..BootOptions::new(tree)
     })

@@ -91,6 +91,21 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         "complete -F _uk uk",
     ),
     ("schema tree", &["schema", "tree"], "tree file"),
+    (
+        "config get",
+        &["config", "get", "system", "history.keep"],
+        "100",
+    ),
+    (
+        "config explain",
+        &["config", "explain", "system"],
+        "history.keep     default  100",
+    ),
+    (
+        "config schema",
+        &["config", "schema", "system"],
+        "x-takes-effect",
+    ),
     ("console", &["console"], ""),
 ];
 

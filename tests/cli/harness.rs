@@ -114,7 +114,7 @@ impl Drop for Folder {
 }
 
 /// What a command said, and how it ended.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) code: i32,
     pub(crate) out: String,

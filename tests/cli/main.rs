@@ -20,6 +20,8 @@ mod hangup;
 mod harness;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod secrets;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod settings;
 mod stalls;
 mod state;
 mod templates;

@@ -32,7 +32,14 @@ const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 /// The folder beside the tree file that settings are looked for in.
 const FOLDER: &str = "config";
 /// Variables that are no settings, and mean something to whoever runs `uk`.
-const OTHER_VARIABLES: [&str; 3] = ["UK_SOCKET", "UK_DATA_DIR", "UK_CONFIG_DIR"];
+const OTHER_VARIABLES: [&str; 4] = [
+    "UK_SOCKET",
+    "UK_DATA_DIR",
+    "UK_CONFIG_DIR",
+    "UK_SECRETS_DIR",
+];
+/// What the variables of secrets begin with.
+const SECRET: &str = "UK_SECRET_";
 /// Variables that the build and the tests of this project set, `cargo run` among them.
 const BUILD_VARIABLES: [&str; 8] = [
     "UK_CASES",
@@ -347,7 +354,8 @@ impl<'a> Layers<'a> {
         let variables = variables.filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
             let others = OTHER_VARIABLES.iter().chain(&BUILD_VARIABLES);
-            let is_other = others.into_iter().any(|other| *other == name);
+            let is_other =
+                name.starts_with(SECRET) || others.into_iter().any(|other| *other == name);
             (name.starts_with("UK_") && !is_other && !value.is_empty()).then_some((name, value))
         });
         let mut variables: Vec<(String, OsString)> = variables.collect();

@@ -222,6 +222,7 @@ fn variables_of_others_are_left_alone() {
     let variables = [
         ("UK_SOCKET", "/x"),
         ("UK_SIM_SEEDS", "1"),
+        ("UK_SECRET_TOKEN", "s3cret"),
         ("UKULELE", "1"),
         ("HISTORY__KEEP", "x"),
     ];
