@@ -232,9 +232,11 @@ fn services(
     systemd: Option<&SystemdSettings>,
     system: &SystemSettings,
 ) -> Vec<ChildSpec> {
-    let mut services = vec![http::child(socket), service::child()];
+    let mut services = vec![http::child(socket)];
     services.extend(systemd.map(systemd::child));
     services.extend(system.memory_limit.map(|_| memory::child()));
+    // Last: what others do at their start does not wait for files.
+    services.push(service::child());
     services
 }
 
