@@ -27,7 +27,7 @@ use crate::settings::keeper::Keeper;
 use crate::settings::reload::ReloadBell;
 use crate::settings::service::{self, Room};
 use crate::settings::source::{Base, Source};
-use crate::settings::system::{InForce, LogSwitch, SystemSettings};
+use crate::settings::system::{InForce, LogSwitch, SystemFiles, SystemSettings};
 use crate::socket::{self, SocketError, SocketLock};
 use crate::state_store::FileStore;
 use crate::systemd::{self, SystemdSettings};
@@ -53,6 +53,8 @@ pub struct BootOptions {
     pub kinds: Kinds,
     /// The kernel's own settings.
     pub system: SystemSettings,
+    /// Where those come from, to be watched.
+    pub system_files: Option<SystemFiles>,
     /// Changes the filter of the log, if that is the kernel's own.
     pub log: Option<LogSwitch>,
     /// The control socket, if not the usual place of that name.
@@ -85,6 +87,7 @@ impl BootOptions {
             source: None,
             kinds: unity_actors::kinds(),
             system: SystemSettings::default(),
+            system_files: None,
             log: None,
             socket: None,
             data_dir: None,
@@ -162,6 +165,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         source,
         kinds,
         system,
+        system_files,
         log,
         socket,
         data_dir,
@@ -184,9 +188,10 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let lock = control.block_on(take_lock(&socket, &name))?;
     let states = Arc::new(FileStore::new(&data_dir));
     let origin = source.unwrap_or_else(|| (Source::Made, Base::made(tree), BTreeSet::new()));
-    let (keeper, mut tree) = Keeper::open(origin, &data_dir, keep_of(&system), &kinds);
+    let (keeper, mut tree) = Keeper::open(origin, &data_dir, Keep::of(&system), &kinds);
     tree.name = name;
-    let room = Arc::new(Room::new(keeper));
+    let known_good = keeper.known_good();
+    let room = Arc::new(Room::new(keeper, system_files));
     let (began, listening) = watch::channel(false);
     let runtimes = Runtimes {
         control: control.handle().clone(),
@@ -205,6 +210,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         observer: Some(watching(began, &recorder, &room, observer)),
         safe,
         states: states.clone(),
+        known_good,
         ..KernelConfig::new(runtimes, kinds, seed)
     };
     let config = with_settings(config, system, log)
@@ -255,14 +261,6 @@ fn with_settings(
         ..config
     };
     config.with_shared(Arc::new(InForce::new(system, log)))
-}
-
-/// How much of the history of the settings is kept.
-fn keep_of(system: &SystemSettings) -> Keep {
-    Keep {
-        versions: usize::try_from(system.history.keep).unwrap_or(usize::MAX),
-        age: system.history.max_age.0,
-    }
 }
 
 fn max_abandoned(system: &SystemSettings) -> usize {

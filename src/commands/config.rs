@@ -7,7 +7,7 @@ use crate::cli::Caller;
 use crate::error::{Code, CommandError};
 use crate::nearest::nearest;
 use crate::output;
-use crate::settings::system::{self, Explained, Flags, KEYS, Loaded};
+use crate::settings::system::{self, Explained, Flags, FolderFrom, KEYS, Loaded};
 use crate::tree_file::Checked;
 
 mod explain;
@@ -47,9 +47,13 @@ const READING: &[Arg] = &[TARGET, KEY, TREE, FOLDER];
 
 /// Reads all layers of the kernel's own settings.
 pub(super) fn load(args: &Args, tree: Option<&str>, flags: &Flags) -> Checked<Loaded> {
+    system::load(&folder(args, tree), std::env::vars_os(), flags)
+}
+
+/// Where the kernel's own settings are looked for.
+pub(super) fn folder(args: &Args, tree: Option<&str>) -> FolderFrom {
     let folder = args.text(FOLDER.name).map(Path::new);
-    let folder = system::folder_of(folder, tree.map(Path::new));
-    system::load(&folder, std::env::vars_os(), flags)
+    system::folder_of(folder, tree.map(Path::new))
 }
 
 /// The keys that are asked for, and all settings; `None` if there are faults, which were told.

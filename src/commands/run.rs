@@ -28,7 +28,7 @@ use crate::guard::{self, Guarded};
 use crate::output;
 use crate::screen::{Screen, Tone, count};
 use crate::settings::source::{Base, Source};
-use crate::settings::system::{Flags, Loaded};
+use crate::settings::system::{Flags, Loaded, SystemFiles};
 use crate::socket::{self, SocketError};
 use crate::systemd::SystemdSettings;
 use crate::tree_file::Checked;
@@ -122,6 +122,7 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     let tree = origin.1.tree.clone();
     let options = BootOptions {
         source: Some(origin),
+        system_files: Some(SystemFiles::new(config::folder(args, file), flags)),
         kinds,
         system,
         log: log.switch.clone(),

@@ -18,6 +18,7 @@ use unity_supervisors::path::ActorPath;
 
 use super::overlay::Overlay;
 pub use super::sealed::{ContentHash, DiskError, InvalidHash};
+use super::system::SystemSettings;
 use crate::disk::{self, Disk, RealDisk};
 use crate::tree_file::read_file;
 
@@ -37,6 +38,17 @@ pub struct Keep {
     pub versions: usize,
     /// How long a version is kept that another has followed: 30 days, counted from that.
     pub age: Duration,
+}
+
+impl Keep {
+    /// As the kernel's own settings say.
+    #[must_use]
+    pub fn of(system: &SystemSettings) -> Self {
+        Self {
+            versions: usize::try_from(system.history.keep).unwrap_or(usize::MAX),
+            age: system.history.max_age.0,
+        }
+    }
 }
 
 impl Default for Keep {
@@ -390,6 +402,17 @@ impl History {
         let was_bad = self.marks.bad.remove(&hash).is_some();
         self.waiting.bad |= was_bad;
         self.write().map(|()| was_bad)
+    }
+
+    /// Keeps more or less from the next version on.
+    pub fn set_keep(&mut self, keep: Keep) {
+        self.keep = keep;
+    }
+
+    /// The last good settings of all children, placeholders unresolved.
+    #[must_use]
+    pub fn all_last_good(&self) -> &BTreeMap<ActorPath, Value> {
+        &self.marks.last_good
     }
 
     /// The last settings of a child that were good, placeholders unresolved.

@@ -5,7 +5,7 @@
 //! written down. The memory outlives the actor: what a killed one left half done is found out by comparing what runs with
 //! what was wanted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -266,6 +266,25 @@ impl Keeper {
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// How much of the history is kept from here on.
+    pub fn set_keep(&mut self, keep: Keep) {
+        self.history.set_keep(keep);
+    }
+
+    /// The settings of a child have completed their probation.
+    pub fn proved(&mut self, path: &ActorPath, settings: &Value) {
+        let good = [(path.clone(), Some(settings.clone()))];
+        if let Err(error) = self.history.set_last_good(good) {
+            tracing::warn!(%error, "the last good settings of {path} are not on disk");
+        }
+    }
+
+    /// The last good settings that are known.
+    #[must_use]
+    pub fn known_good(&self) -> BTreeMap<ActorPath, Value> {
+        self.history.all_last_good().clone()
     }
 
     /// The versions.

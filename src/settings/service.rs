@@ -3,9 +3,12 @@
 //! The actor is thin: what it knows lies in the [`Room`], which outlives it. A killed one is started again, looks what became
 //! of what it had begun, and goes on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use schemars::JsonSchema;
@@ -20,8 +23,10 @@ use unity_supervisors::{
     Actor, ActorPath, AskError, ChildId, Context, Exit, Kernel, Kinds, Message, Next, Reply, Start,
 };
 
+use super::history::Keep;
 use super::keeper::{Act, Ask, Keeper, Trouble};
 use super::reload::ReloadBell;
+use super::system::{InForce, SystemFiles, SystemSettings};
 use super::watch::{Pace, Watch, WatchHandle, WatchSet};
 use crate::error::{Code, CommandError};
 
@@ -40,6 +45,7 @@ pub struct Room {
     noticed: Notify,
     status: Mutex<Status>,
     watch: Mutex<Option<WatchHandle>>,
+    system: Mutex<Option<SystemFiles>>,
 }
 
 /// How the settings are, for whoever does not want to wait for a change under way.
@@ -51,11 +57,16 @@ pub struct Status {
     pub troubles: Vec<Trouble>,
 }
 
-/// A child has its former settings back.
+/// What the kernel did by itself and is to be written down.
 #[derive(Debug, Clone)]
-struct Notice {
-    path: ActorPath,
-    why: String,
+enum Notice {
+    /// A child has its former settings back.
+    RolledBack { path: ActorPath, why: String },
+    /// The settings of a child have completed their probation.
+    Proved {
+        path: ActorPath,
+        settings: Arc<Value>,
+    },
 }
 
 impl fmt::Debug for Room {
@@ -69,29 +80,34 @@ impl fmt::Debug for Room {
 impl Room {
     /// One for a kernel that is about to start.
     #[must_use]
-    pub fn new(keeper: Keeper) -> Self {
+    pub fn new(keeper: Keeper, system: Option<SystemFiles>) -> Self {
         let status = status(&keeper);
         Self {
             keeper: tokio::sync::Mutex::new(Some(keeper)),
             status: Mutex::new(status),
+            system: Mutex::new(system),
             ..Self::default()
         }
     }
 
     /// Hears of a fact.
     pub(crate) fn note(&self, fact: &Fact) {
-        let Fact::Exited { path, record } = fact else {
-            return;
+        let notice = match fact {
+            Fact::Exited { path, record } if record.response == Response::RolledBack => {
+                Notice::RolledBack {
+                    path: path.clone(),
+                    why: record.reason.to_string(),
+                }
+            }
+            Fact::Proved { path, settings } => Notice::Proved {
+                path: path.clone(),
+                settings: Arc::clone(settings),
+            },
+            _ => return,
         };
-        if record.response != Response::RolledBack {
-            return;
-        }
         let mut notices = self.notices.lock();
         if notices.len() < NOTICES_MAX {
-            notices.push_back(Notice {
-                path: path.clone(),
-                why: record.reason.to_string(),
-            });
+            notices.push_back(notice);
         }
         drop(notices);
         self.noticed.notify_one();
@@ -101,6 +117,9 @@ impl Room {
     #[must_use]
     pub fn status(&self) -> Status {
         let mut status = self.status.lock().clone();
+        let system = self.system.lock();
+        let system = system.as_ref().and_then(SystemFiles::trouble);
+        status.troubles.extend(system.cloned());
         let watch = self.watch.lock().as_ref().and_then(WatchHandle::trouble);
         status.troubles.extend(watch.map(|what| Trouble {
             shown: what.clone(),
@@ -119,6 +138,25 @@ impl Room {
         keeper.as_ref().map(read).ok_or_else(none)
     }
 
+    /// What is to be watched.
+    fn watched(&self, keeper: &Keeper) -> WatchSet {
+        let mut set = WatchSet {
+            files: keeper.watched(),
+            ..WatchSet::default()
+        };
+        if let Some(system) = &*self.system.lock() {
+            system.watch(&mut set);
+        }
+        set
+    }
+
+    /// Reads the kernel's own settings again.
+    fn look_at_system(&self, kernel: &Kernel) {
+        if let Some(system) = &mut *self.system.lock() {
+            system.look(kernel);
+        }
+    }
+
     async fn write<T>(&self, write: impl AsyncFnOnce(&mut Keeper) -> T) -> Result<T, CommandError> {
         let mut keeper = self.keeper.lock().await;
         let Some(keeper) = keeper.as_mut() else {
@@ -127,7 +165,7 @@ impl Room {
         let done = write(keeper).await;
         *self.status.lock() = status(keeper);
         if let Some(watch) = &*self.watch.lock() {
-            watch.set(watched(keeper));
+            watch.set(self.watched(keeper));
         }
         Ok(done)
     }
@@ -137,13 +175,6 @@ fn status(keeper: &Keeper) -> Status {
     Status {
         number: keeper.number(),
         troubles: keeper.troubles(),
-    }
-}
-
-fn watched(keeper: &Keeper) -> WatchSet {
-    WatchSet {
-        files: keeper.watched(),
-        ..WatchSet::default()
     }
 }
 
@@ -200,8 +231,10 @@ pub struct NoSettings {}
 /// What the service is told.
 #[derive(Debug, Message)]
 pub enum SettingsMessage {
-    /// A file may have changed.
-    Look,
+    /// These files changed.
+    Look(BTreeSet<PathBuf>),
+    /// How much of the history is kept may be another.
+    Keep,
     /// Somebody, or a signal, wants the files to be applied.
     Apply,
     /// A child has its former settings back.
@@ -223,18 +256,32 @@ impl Actor for Settings {
     async fn start(_: &NoSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
         let kernel = ctx.kernel().clone();
         let room = kernel.shared::<Room>();
-        let set = room.read(watched).await.unwrap_or_default();
-        let (watch, handle) = Watch::new(set, Pace::default());
+        let set = room.read(|keeper| room.watched(keeper)).await;
+        let in_force = kernel.shared::<InForce>();
+        let (watch, handle) = Watch::new(set.unwrap_or_default(), pace(&in_force.get()));
         *room.watch.lock() = Some(handle);
         let myself = ctx.myself();
         ctx.spawn(async move {
             let mut watch = watch;
+            let mut settings = in_force.subscribe();
             let bell = kernel.shared::<ReloadBell>();
             loop {
                 let proof = room.read(Keeper::next_proof).await.ok().flatten();
                 let message = tokio::select! {
                     biased;
-                    _changed = watch.next() => SettingsMessage::Look,
+                    changed = watch.next() => {
+                        if !in_force.get().watch.enabled {
+                            continue;
+                        }
+                        SettingsMessage::Look(changed.paths)
+                    }
+                    Ok(()) = settings.changed() => {
+                        let settings = settings.borrow_and_update().clone();
+                        if let Some(watch) = &*room.watch.lock() {
+                            watch.set_pace(pace(&settings));
+                        }
+                        SettingsMessage::Keep
+                    }
                     () = bell.rung() => SettingsMessage::Apply,
                     () = room.noticed.notified() => SettingsMessage::Noticed,
                     () = until(proof) => SettingsMessage::Prove,
@@ -259,14 +306,30 @@ impl Actor for Settings {
         let kernel = ctx.kernel().clone();
         let room = kernel.shared::<Room>();
         match message {
-            SettingsMessage::Look => look(&room, &kernel, "").await,
-            SettingsMessage::Apply => look(&room, &kernel, "SIGHUP").await,
+            SettingsMessage::Look(paths) => {
+                let is_of_system = |system: &SystemFiles| system.concern(paths);
+                if room.system.lock().as_ref().is_some_and(is_of_system) {
+                    room.look_at_system(&kernel);
+                }
+                look(&room, &kernel, "").await;
+            }
+            SettingsMessage::Apply => {
+                room.look_at_system(&kernel);
+                look(&room, &kernel, "SIGHUP").await;
+            }
+            SettingsMessage::Keep => {
+                let keep = Keep::of(&kernel.shared::<InForce>().get());
+                drop(room.write(async |keeper| keeper.set_keep(keep)).await);
+            }
             SettingsMessage::Noticed => noticed(&room, &kernel).await,
             SettingsMessage::Prove => {
                 let now = Instant::now();
                 drop(room.write(async |keeper| keeper.prove(&kernel, now)).await);
             }
             SettingsMessage::Do(ask, reply) => {
+                if matches!(ask.act, Act::Apply { .. }) && !ask.dry_run {
+                    room.look_at_system(&kernel);
+                }
                 let done = room
                     .write(async |keeper| keeper.act(&kernel, ask).await)
                     .await;
@@ -274,6 +337,14 @@ impl Actor for Settings {
             }
         }
         Ok(Next::Continue)
+    }
+}
+
+/// How soon a change of a file is seen.
+fn pace(settings: &SystemSettings) -> Pace {
+    Pace {
+        debounce: settings.watch.debounce.0,
+        ..Pace::default()
     }
 }
 
@@ -305,7 +376,10 @@ async fn noticed(room: &Room, kernel: &Kernel) {
             break;
         };
         let noted = room
-            .write(async |keeper| keeper.rolled_back(kernel, &notice.path, &notice.why))
+            .write(async |keeper| match &notice {
+                Notice::RolledBack { path, why } => keeper.rolled_back(kernel, path, why),
+                Notice::Proved { path, settings } => keeper.proved(path, settings),
+            })
             .await;
         room.notices.lock().pop_front();
         if noted.is_err() {

@@ -15,6 +15,7 @@ use unity_actors::duration::DurationText;
 use unity_actors::size::SizeText;
 use unity_supervisors::kernel::{KILL_GRACE, MAX_ABANDONED};
 
+mod files;
 mod keys;
 mod layers;
 mod live;
@@ -23,6 +24,7 @@ mod shipped;
 #[cfg(test)]
 mod tests;
 
+pub use self::files::SystemFiles;
 pub use self::keys::{Effect, KEYS, Key, find};
 pub use self::layers::{
     Explained, FILE, Flags, FolderFrom, Loaded, Origin, Place, Said, check_file, folder_of,

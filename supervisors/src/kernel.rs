@@ -133,6 +133,7 @@ struct Inner {
     /// The least that any child says of `stall_after`, in milliseconds.
     stall_after_ms: AtomicU64,
     kill_grace_ms: AtomicU64,
+    apply_timeout_ms: AtomicU64,
     shared: Mutex<Shared>,
     groups: Arc<Groups>,
     /// One change of the tree at a time.
@@ -187,6 +188,7 @@ impl Kernel {
             crowded: AtomicBool::new(false),
             stall_after_ms: AtomicU64::new(u64::MAX),
             kill_grace_ms: AtomicU64::new(to_ms(config.kill_grace)),
+            apply_timeout_ms: AtomicU64::new(to_ms(config.apply_timeout)),
             shared: Mutex::new(config.shared.clone()),
             groups: Arc::default(),
             reloading: tokio::sync::Mutex::default(),
@@ -408,6 +410,18 @@ impl Kernel {
     /// Sets another time of grace, for kills from now on.
     pub fn set_kill_grace(&self, grace: Duration) {
         self.0.kill_grace_ms.store(to_ms(grace), Ordering::Relaxed);
+    }
+
+    /// How long an actor may take to say what it does with new settings.
+    pub(crate) fn apply_timeout(&self) -> Duration {
+        Duration::from_millis(self.0.apply_timeout_ms.load(Ordering::Relaxed))
+    }
+
+    /// Changes how long an actor may take to say what it does with new settings.
+    pub fn set_apply_timeout(&self, timeout: Duration) {
+        self.0
+            .apply_timeout_ms
+            .store(to_ms(timeout), Ordering::Relaxed);
     }
 
     /// What outlives the supervisors of children that have ladders.

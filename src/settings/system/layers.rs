@@ -26,7 +26,7 @@ use crate::tree_file::{Checked, Sources};
 /// The name of the file of settings.
 pub const FILE: &str = "system.yaml";
 /// The folder beside it whose files are laid over it.
-const DROP_INS: &str = "system.d";
+pub(super) const DROP_INS: &str = "system.d";
 /// What files of settings end in.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 /// The folder beside the tree file that settings are looked for in.

@@ -88,6 +88,10 @@ impl InForce {
                     }
                     is_measured
                 }
+                "apply_timeout" => {
+                    kernel.set_apply_timeout(new.apply_timeout.0);
+                    true
+                }
                 "kill_grace" => {
                     kernel.set_kill_grace(new.kill_grace.0);
                     true

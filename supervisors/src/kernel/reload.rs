@@ -259,7 +259,7 @@ impl Kernel {
 
     /// Asks all at once. If one of them refuses, all that had agreed have their old settings again.
     async fn ask_all(&self, voters: &[Voter]) -> Result<Votes, ReloadError> {
-        let limit = self.0.config.apply_timeout;
+        let limit = self.apply_timeout();
         let said = join_all(voters.iter().map(|voter| voter.ask(&voter.new, limit))).await;
         let no = voters
             .iter()
