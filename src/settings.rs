@@ -8,11 +8,13 @@
 //! | [`keeper`] | what is to be in force, and how the kernel gets there |
 //! | [`service`] | `/system/settings`, which does one thing after the other |
 //! | [`describe`] | what a change changes, key by key |
+//! | [`edit`] | a change of a file's text, its comments kept |
 //! | [`watch`], [`reload`] | files that change, and others who want them looked at |
 //! | [`system`] | `system.yaml`, the environment and flags, and which of them is in force |
 //! | [`secrets`] | where secrets come from |
 
 pub mod describe;
+pub mod edit;
 pub mod history;
 pub mod keeper;
 pub mod overlay;

@@ -9,7 +9,7 @@
 //! The way of a file: `yaml` makes nodes with places of the text, `document`, `supervisor`,
 //! `child` and `worker` lower them, `render` shows what was found. Each code stands in [`codes`].
 //! The other way, `effective` writes a tree as a file, and `schema` says what a file may hold, from
-//! the same table of keys.
+//! the same table of keys. For who edits a file, `layout` tells where its values stand and `locate` where a child does.
 //!
 //! YAML is ours from the event stream on, because serde's data model loses the places and stops
 //! at the first fault.
@@ -29,13 +29,15 @@ mod child;
 pub mod codes;
 pub mod diagnostic;
 mod document;
-mod effective;
+pub(crate) mod effective;
 pub mod explain;
 mod fields;
 mod include;
 mod json;
 mod keys;
 mod ladder;
+pub(crate) mod layout;
+mod locate;
 mod mapping;
 pub mod mend;
 mod needs;
@@ -63,6 +65,7 @@ pub use self::codes::Code;
 pub use self::diagnostic::{Diagnostic, Level};
 pub use self::effective::{to_json, to_yaml};
 pub use self::json::{Home, JsonChild, child_from_json};
+pub use self::locate::{Located, NoPlace, locate};
 pub use self::schema::schema;
 pub use unity_actors::duration::{DURATION_DAYS_MAX, format_duration, parse_duration};
 

@@ -61,7 +61,7 @@ pub fn to_json(tree: &TreeSpec) -> String {
 }
 
 /// JSON that YAML takes as well: a control character must not stand there as it is.
-pub(super) fn json_text(value: &Value) -> String {
+pub(crate) fn json_text(value: &Value) -> String {
     let mut out = String::new();
     for letter in value.to_string().chars() {
         if letter.is_control() {
@@ -259,7 +259,7 @@ fn object(items: &Items<'_>) -> Value {
     let members = items.iter().filter_map(|(key, item)| {
         let value = match item {
             Item::Value(value) => literal(value, escaped),
-            Item::Settings(_, value) => literal(value, with_secrets),
+            Item::Settings(_, value) => settings_literal(value),
             Item::Map(items) => object(items),
             Item::List(list) => list.iter().map(object).collect(),
             Item::Children(children) => children
@@ -289,6 +289,11 @@ fn literal(value: &Value, write: fn(&str) -> String) -> Value {
         }
         other => other.clone(),
     }
+}
+
+/// Settings as they stand in a file, their placeholders for secrets as they are.
+pub(crate) fn settings_literal(settings: &Value) -> Value {
+    literal(settings, with_secrets)
 }
 
 /// A text of settings, its placeholders for secrets as they are.
@@ -392,7 +397,7 @@ impl Yaml<'_> {
             self.line(indent, format_args!("settings:"));
         }
         for (key, value) in given {
-            self.json(&quoted_key(key), &literal(value, with_secrets), indent + 2);
+            self.json(&quoted_key(key), &settings_literal(value), indent + 2);
         }
         let schema = self.kinds.schema(kind);
         let known = schema.get("properties").and_then(Value::as_object);
@@ -440,7 +445,7 @@ pub(super) fn default_child(like: &ChildSpec) -> ChildSpec {
 }
 
 /// A value in one line.
-fn flow(value: &Value) -> String {
+pub(crate) fn flow(value: &Value) -> String {
     match value {
         Value::String(text) if is_plain(text) => text.clone(),
         Value::String(text) => quoted(text),
@@ -469,7 +474,7 @@ fn flow_items(items: &Items<'_>) -> String {
     format!("{{ {} }}", values.collect::<Vec<_>>().join(", "))
 }
 
-fn quoted_key(key: &str) -> String {
+pub(crate) fn quoted_key(key: &str) -> String {
     if is_plain(key) {
         key.to_owned()
     } else {
@@ -492,7 +497,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// A text in double quotes, whatever it holds.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for letter in text.chars() {

@@ -6,6 +6,7 @@
 //! on. Comments and the choice between block and flow style are not kept.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
@@ -79,6 +80,14 @@ pub(super) fn parse(reader: &mut Reader<'_>, file: FileId) -> Option<Node> {
         }
     }
     builder.root
+}
+
+/// Where the comments of a text are, up to the first fault of its syntax.
+pub(super) fn comments(text: &str) -> Vec<Range<usize>> {
+    let with_comments = granit_parser::options! { emit_comments: true };
+    let events = Parser::new_from_str_with_options(text, with_comments).map_while(Result::ok);
+    let comments = events.filter(|(event, _)| matches!(event, Event::Comment(..)));
+    comments.filter_map(|(_, span)| span.byte_range()).collect()
 }
 
 fn options(reader: &Reader<'_>) -> Options {
