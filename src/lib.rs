@@ -41,6 +41,7 @@ pub mod kind_check;
 pub mod nearest;
 pub mod output;
 pub mod recorder;
+mod replace;
 pub mod screen;
 pub mod settings;
 pub mod socket;

@@ -18,8 +18,6 @@ use crate::settings::system::{Loaded, check_file, is_system_file};
 use crate::tree_file::mend::{Edited, Mended, mend, mend_read};
 use crate::tree_file::{Checked, Limits, Sources, load, load_text, read_file, to_json, to_yaml};
 
-mod write;
-
 pub(super) const COMMAND: Command = Command {
     about: "Check a tree file, or a system.yaml, and show every fault at once",
     help: "Exits 0 if there are only warnings (9 with --strict), 3 if there are faults. Starts nothing.\n\n\
@@ -202,7 +200,7 @@ fn fix<T>(
     mended: Mended<T>,
 ) -> Result<Checked<T>, CommandError> {
     if !dry {
-        write::replace(&mended.files)?;
+        crate::replace::replace(&mended.files)?;
     }
     let checked = mended.checked;
     if caller.json {

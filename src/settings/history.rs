@@ -104,6 +104,8 @@ pub enum Cause {
 pub enum State {
     /// It is new, and has to show that it is good.
     Probation,
+    /// Another followed that changes the same, before it had shown anything.
+    Superseded,
     /// It was good.
     Good,
     /// It was taken back.

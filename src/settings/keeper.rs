@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tokio::runtime::RuntimeFlavor;
 use tokio::time::Instant;
 use unity_supervisors::path::ActorPath;
 use unity_supervisors::reload::{Change, What};
@@ -22,6 +23,14 @@ use super::overlay::{Layer, Left, Op, Overlay};
 use super::source::{Base, Reading, Source};
 use crate::error::{Code, CommandError};
 use crate::kind_check::KnownKinds;
+
+mod refuse;
+mod rollback;
+mod write;
+
+use self::refuse::{ending, of_reload, refuse_left};
+use self::rollback::bad_trouble;
+use self::write::flat;
 
 /// Something that is wrong with the settings and needs somebody, while what ran before runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,7 +285,7 @@ impl Keeper {
     /// The settings of a child have completed their probation.
     pub fn proved(&mut self, path: &ActorPath, settings: &Value) {
         let good = [(path.clone(), Some(settings.clone()))];
-        if let Err(error) = self.history.set_last_good(good) {
+        if let Err(error) = on_disk(|| self.history.set_last_good(good)) {
             tracing::warn!(%error, "the last good settings of {path} are not on disk");
         }
     }
@@ -341,10 +350,7 @@ impl Keeper {
         self.trials = open;
         let desired = kernel.desired();
         for trial in proved {
-            let is_there = self.history.get(trial.number).is_ok();
-            if is_there && let Err(error) = self.history.set_state(trial.number, State::Good) {
-                tracing::warn!(%error, "not noted that version {} is good", trial.number);
-            }
+            self.set_state(trial.number, State::Good);
             let good: Vec<(ActorPath, Option<Value>)> = trial
                 .paths
                 .into_iter()
@@ -354,7 +360,7 @@ impl Keeper {
                 })
                 .collect();
             if !good.is_empty()
-                && let Err(error) = self.history.set_last_good(good)
+                && let Err(error) = on_disk(|| self.history.set_last_good(good))
             {
                 tracing::warn!(%error, "the last good settings are not on disk");
             }
@@ -435,195 +441,33 @@ impl Keeper {
     /// Why it was not done; then all is as it was.
     pub async fn act(&mut self, kernel: &Kernel, ask: &Ask) -> Result<Value, CommandError> {
         self.finish_pending(kernel);
-        let mut overlay = self.overlay.clone();
-        let cause = match &ask.act {
-            Act::Apply { forced } => return self.look(kernel, *forced, ask).await,
-            Act::Rollback { to } => return self.roll_back(kernel, *to, ask).await,
-            Act::Set { path, settings, to } => {
-                let layer = match to {
-                    Target::Saved => Layer::Saved,
-                    _ => Layer::Unsaved,
+        match &ask.act {
+            Act::Apply { forced } => self.look(kernel, *forced, ask).await,
+            Act::Rollback { to } => self.roll_back(kernel, *to, ask).await,
+            Act::Set {
+                path,
+                settings,
+                to: Target::File,
+            } => self.write(kernel, path, &flat(settings), ask).await,
+            Act::Unset {
+                path,
+                key,
+                write: true,
+            } => {
+                let edits = [(key.clone(), Value::Null)];
+                self.write(kernel, path, &edits, ask).await
+            }
+            act => {
+                let mut overlay = self.overlay.clone();
+                let cause = lay(&mut overlay, act)?;
+                let next = Next {
+                    base: None,
+                    overlay,
+                    cause,
                 };
-                let op = Op::Set {
-                    path: path.clone(),
-                    settings: settings.clone(),
-                };
-                change(&mut overlay, layer, op)?;
-                Cause::Set
-            }
-            Act::Unset { path, key, .. } => {
-                let key: Vec<&str> = key.iter().map(String::as_str).collect();
-                let unsaved = overlay.unset(Layer::Unsaved, path, &key);
-                let saved = overlay.unset(Layer::Saved, path, &key);
-                if !unsaved && !saved {
-                    let message = format!("`{}` of {path} was not set live", key.join("."));
-                    return Err(CommandError::new(Code::NotFound, message).hint(
-                        "`uk config diff` lists what was; --write takes a key out of the file",
-                    ));
-                }
-                Cause::Unset
-            }
-            Act::Spawn { parent, child } => {
-                let (parent, child) = (parent.clone(), child.clone());
-                change(&mut overlay, Layer::Saved, Op::Spawn { parent, child })?;
-                Cause::Spawn
-            }
-            Act::Delete { path } => {
-                change(
-                    &mut overlay,
-                    Layer::Saved,
-                    Op::Delete { path: path.clone() },
-                )?;
-                Cause::Delete
-            }
-            Act::Stop { path } => {
-                change(&mut overlay, Layer::Saved, Op::Stop { path: path.clone() })?;
-                Cause::Stop
-            }
-            Act::Start { path } => {
-                overlay.start(Layer::Saved, path);
-                Cause::Start
-            }
-        };
-        let next = Next {
-            base: None,
-            overlay,
-            cause,
-        };
-        self.turn_into(kernel, next, ask).await
-    }
-
-    /// Notes that the kernel gave a child its former settings back, because it crashed on probation.
-    pub fn rolled_back(&mut self, kernel: &Kernel, path: &ActorPath, why: &str) {
-        self.finish_pending(kernel);
-        let of = self
-            .trials
-            .iter()
-            .rev()
-            .find(|trial| trial.paths.contains(path))
-            .map_or(self.number, |trial| trial.number);
-        let Ok(version) = self.history.get(of).cloned() else {
-            return;
-        };
-        self.trials.retain(|trial| trial.number != of);
-        let former = self.before(of).map(|version| version.overlay.clone());
-        if let Err(error) = self.history.set_state(of, State::RolledBack) {
-            tracing::warn!(%error, "not noted that version {of} was rolled back");
-        }
-        let is_of_files = matches!(
-            version.cause,
-            Cause::File | Cause::Apply | Cause::Boot | Cause::Rollback { .. }
-        );
-        if is_of_files && !version.files.is_empty() {
-            let bad = Bad {
-                version: of,
-                reason: format!("{path}: {why}"),
-                at_ms: version.at_ms,
-            };
-            if let Err(error) = self.history.mark_bad(version.hash, bad.clone()) {
-                tracing::warn!(%error, "a bad version is marked in memory only");
-            }
-            self.file_trouble = Some(bad_trouble(&self.source, &bad, self.number));
-        } else if let Some(former) = former {
-            self.overlay.put_back(path, &former);
-        }
-        self.correct(kernel, path);
-        self.save_overlay();
-        let cause = Cause::RolledBack {
-            of,
-            path: path.clone(),
-            why: why.to_owned(),
-        };
-        let text =
-            format!("{path} has its former settings back, for it crashed on probation ({why})");
-        let draft = self.draft(cause, "the kernel".to_owned(), vec![text]);
-        self.record(
-            kernel,
-            draft,
-            BTreeSet::from([path.clone()]),
-            probation(kernel, path),
-        );
-    }
-
-    /// Lays over the files what a child has now and they do not say.
-    fn correct(&mut self, kernel: &Kernel, path: &ActorPath) {
-        let Some(desired) = kernel.desired() else {
-            return;
-        };
-        let (tree, _) = self.tree(&self.base, &self.overlay, kernel.kinds());
-        let settings = |root: &SupervisorSpec| {
-            let child = find(root, path)?;
-            Some(child.as_worker()?.settings.clone())
-        };
-        if let (Some(says), Some(has)) = (settings(&tree.root), settings(&desired.root))
-            && let Some(patch) = patch(&says, &has)
-        {
-            let op = Op::Set {
-                path: path.clone(),
-                settings: patch,
-            };
-            if let Err(error) = self.overlay.change(Layer::Unsaved, op) {
-                tracing::warn!(%error, "what was rolled back cannot be laid over the files");
+                self.turn_into(kernel, next, ask).await
             }
         }
-    }
-
-    async fn roll_back(
-        &mut self,
-        kernel: &Kernel,
-        to: Option<u64>,
-        ask: &Ask,
-    ) -> Result<Value, CommandError> {
-        let to = match to {
-            Some(to) => to,
-            None => self
-                .before(self.number)
-                .map(|version| version.number)
-                .ok_or_else(|| {
-                    CommandError::new(Code::NotFound, "there is no version before this one")
-                        .hint("`uk config history` lists them")
-                })?,
-        };
-        let unknown = |error: super::history::VersionError| {
-            CommandError::new(Code::NotFound, error.to_string())
-                .hint("`uk config history` lists them")
-        };
-        let version = self.history.get(to).map_err(unknown)?.clone();
-        let texts = self.history.texts(to).map_err(unknown)?;
-        let base = match self.source.read_kept(&texts, kernel.kinds()) {
-            None => None,
-            Some(reading) => match reading.base {
-                Some(base) => Some(base),
-                None => {
-                    let message = format!("version {to} cannot be read any more");
-                    let shown = reading.checked.render(false);
-                    return Err(CommandError::new(Code::Invalid, message).hint(shown));
-                }
-            },
-        };
-        let left = self.base.hash;
-        let is_left = base.as_ref().is_some_and(|base| base.hash != left);
-        if is_left && !ask.dry_run {
-            let bad = Bad {
-                version: self.number,
-                reason: format!("{} went back to version {to}", ask.by),
-                at_ms: kernel.clock().wall().unix_ms(),
-            };
-            self.history.forgive(version.hash).ok();
-            self.history.mark_bad(left, bad.clone()).ok();
-            self.file_trouble = Some(bad_trouble(&self.source, &bad, to));
-        }
-        let next = Next {
-            base,
-            overlay: version.overlay,
-            cause: Cause::Rollback { of: to },
-        };
-        let done = self.turn_into(kernel, next, ask).await;
-        if done.is_err() && is_left && !ask.dry_run {
-            self.forgive(left);
-            self.file_trouble = None;
-        }
-        done
     }
 
     /// Turns the kernel into what is next, and writes that down.
@@ -746,9 +590,16 @@ impl Keeper {
         if probation.is_zero() {
             draft.state = State::Good;
         }
-        let (number, written) = self
-            .history
-            .record(draft, kernel.clock().wall().system_time());
+        // What changed the same a moment ago will not show any more whether it was good.
+        let superseded = self.trials.extract_if(.., |trial| {
+            !trial.paths.is_empty() && trial.paths.is_subset(&paths)
+        });
+        let superseded: Vec<u64> = superseded.map(|trial| trial.number).collect();
+        for number in superseded {
+            self.set_state(number, State::Superseded);
+        }
+        let now = kernel.clock().wall().system_time();
+        let (number, written) = on_disk(|| self.history.record(draft, now));
         if let Err(error) = written {
             tracing::warn!(%error, "version {number} of the settings is in memory only");
         }
@@ -763,8 +614,17 @@ impl Keeper {
         number
     }
 
+    fn set_state(&mut self, number: u64, state: State) {
+        // It may have been pruned.
+        if self.history.get(number).is_ok()
+            && let Err(error) = on_disk(|| self.history.set_state(number, state))
+        {
+            tracing::warn!(%error, "not noted on disk what became of version {number}");
+        }
+    }
+
     fn save_overlay(&mut self) {
-        let saved = self.overlay.save(&self.data_dir);
+        let saved = on_disk(|| self.overlay.save(&self.data_dir));
         self.overlay_trouble = saved.err().map(|error| {
             let what = format!("what was saved of live changes is not on disk: {error}");
             tracing::warn!("{what}");
@@ -777,7 +637,7 @@ impl Keeper {
     }
 
     fn forgive(&mut self, hash: ContentHash) {
-        if let Err(error) = self.history.forgive(hash) {
+        if let Err(error) = on_disk(|| self.history.forgive(hash)) {
             tracing::warn!(%error, "not noted that a version may be used again");
         }
     }
@@ -816,79 +676,66 @@ fn described(changes: &[Change], before: &TreeSpec, wanted: SupervisorSpec) -> V
     describe(changes, before, &after)
 }
 
+/// Lays what is asked for over the files, and says what that is called.
+fn lay(overlay: &mut Overlay, act: &Act) -> Result<Cause, CommandError> {
+    Ok(match act {
+        // Those go other ways.
+        Act::Apply { .. } | Act::Rollback { .. } => Cause::Apply,
+        Act::Set { path, settings, to } => {
+            let layer = match to {
+                Target::Saved => Layer::Saved,
+                _ => Layer::Unsaved,
+            };
+            let op = Op::Set {
+                path: path.clone(),
+                settings: settings.clone(),
+            };
+            change(overlay, layer, op)?;
+            Cause::Set
+        }
+        Act::Unset { path, key, .. } => {
+            let key: Vec<&str> = key.iter().map(String::as_str).collect();
+            let unsaved = overlay.unset(Layer::Unsaved, path, &key);
+            let saved = overlay.unset(Layer::Saved, path, &key);
+            if !unsaved && !saved {
+                let message = format!("`{}` of {path} was not set live", key.join("."));
+                return Err(CommandError::new(Code::NotFound, message)
+                    .hint("`uk config diff` lists what was; --write takes a key out of the file"));
+            }
+            Cause::Unset
+        }
+        Act::Spawn { parent, child } => {
+            let (parent, child) = (parent.clone(), child.clone());
+            change(overlay, Layer::Saved, Op::Spawn { parent, child })?;
+            Cause::Spawn
+        }
+        Act::Delete { path } => {
+            change(overlay, Layer::Saved, Op::Delete { path: path.clone() })?;
+            Cause::Delete
+        }
+        Act::Stop { path } => {
+            change(overlay, Layer::Saved, Op::Stop { path: path.clone() })?;
+            Cause::Stop
+        }
+        Act::Start { path } => {
+            overlay.start(Layer::Saved, path);
+            Cause::Start
+        }
+    })
+}
+
 fn change(overlay: &mut Overlay, layer: Layer, op: Op) -> Result<(), CommandError> {
     overlay
         .change(layer, op)
         .map_err(|error| CommandError::new(Code::Failed, error.to_string()))
 }
 
-/// What was asked for now must have an effect; what lost it earlier is only shown.
-fn refuse_left(left: &[(Layer, Left)], act: &Act) -> Result<(), CommandError> {
-    use super::overlay::Why;
-    let asked = match act {
-        Act::Set { path, .. } | Act::Delete { path } | Act::Stop { path } => path.clone(),
-        Act::Spawn { parent, child } => {
-            let id = child
-                .get("id")
-                .and_then(Value::as_str)
-                .and_then(|id| id.parse().ok());
-            id.map_or_else(|| parent.clone(), |id| parent.child(&id))
-        }
-        _ => return Ok(()),
-    };
-    let mut of_it = left
-        .iter()
-        .filter(|(_, left)| left.op.path().as_ref() == Some(&asked));
-    match of_it.find(|(_, left)| left.why != Why::Same) {
-        None => Ok(()),
-        Some((_, left)) => {
-            let code = match left.why {
-                Why::Gone(_) => Code::NotFound,
-                _ => Code::Invalid,
-            };
-            Err(CommandError::new(code, left.why.to_string()).hint(match &left.why {
-                Why::Gone(path) => format!(
-                    "`uk tree` shows what there is; a child that was spawned without --save is in no tree: \
-                     `uk delete {path}`, then `uk spawn … --save`"
-                ),
-                Why::Refused(_) => "`uk config schema PATH` says what its settings may be".to_owned(),
-                _ => "`uk config diff` shows what was changed live".to_owned(),
-            }))
-        }
-    }
-}
-
-fn of_reload(error: unity_supervisors::reload::ReloadError) -> CommandError {
-    use unity_supervisors::reload::ReloadError;
-    let message = error.to_string();
-    match error {
-        ReloadError::Build(_) | ReloadError::NoSuchNeed { .. } => {
-            CommandError::new(Code::Invalid, message)
-        }
-        ReloadError::Rejected { path, .. } => CommandError::new(Code::Failed, message).hint(
-            format!("all is as it was; `uk config schema {path}` says what its settings may be"),
-        ),
-        ReloadError::Refused { path, .. } => CommandError::new(Code::Failed, message)
-            .hint(format!("all is as it was; `uk why {path}` tells more")),
-        ReloadError::Ending => ending(),
-    }
-}
-
-fn ending() -> CommandError {
-    CommandError::new(Code::Failed, "the kernel is ending")
-}
-
-fn bad_trouble(source: &Source, bad: &Bad, number: u64) -> Trouble {
-    let what = format!(
-        "{} is the version {} that was rolled back ({}); it is passed over, version {number} is in force",
-        source.name(),
-        bad.version,
-        bad.reason
-    );
-    Trouble {
-        shown: what.clone(),
-        what,
-        hint: "change the file, or try it again: `uk config apply --force`".to_owned(),
+/// Waits for the disk without holding up what else is to run on this thread.
+fn on_disk<T>(work: impl FnOnce() -> T) -> T {
+    let runtime = tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    match runtime {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 
@@ -914,26 +761,4 @@ pub fn find<'a>(root: &'a SupervisorSpec, path: &ActorPath) -> Option<&'a ChildS
 fn probation(kernel: &Kernel, path: &ActorPath) -> Duration {
     let slot = kernel.registry().get(path);
     slot.map_or(ChildSpec::PROBATION, |slot| slot.spec().probation)
-}
-
-/// The merge patch that makes `to` of `from`; none if they are the same.
-fn patch(from: &Value, to: &Value) -> Option<Map<String, Value>> {
-    let (Value::Object(from), Value::Object(to)) = (from, to) else {
-        return None;
-    };
-    let mut merged = Map::new();
-    for (key, value) in to {
-        match from.get(key) {
-            Some(before) if before == value => {}
-            Some(before) if before.is_object() && value.is_object() => {
-                merged
-                    .extend(patch(before, value).map(|inner| (key.clone(), Value::Object(inner))));
-            }
-            _ => drop(merged.insert(key.clone(), value.clone())),
-        }
-    }
-    for key in from.keys().filter(|key| !to.contains_key(*key)) {
-        merged.insert(key.clone(), Value::Null);
-    }
-    (!merged.is_empty()).then_some(merged)
 }

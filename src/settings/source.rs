@@ -9,9 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use unity_supervisors::Kinds;
 use unity_supervisors::spec::TreeSpec;
+use unity_supervisors::{ActorPath, Kinds};
 
+use super::edit::{Located, NoPlace, locate};
 use super::history::{ContentHash, FileText};
 use crate::kind_check::KnownKinds;
 use crate::tree_file::{Checked, Limits, Sources, load, load_text, read_file};
@@ -99,6 +100,23 @@ impl Source {
         Some(self.reading(kinds, &read, |sources| load(&path, sources)))
     }
 
+    /// Finds the child at a path in the files as they are now.
+    ///
+    /// # Errors
+    /// Why it has no place of its own there.
+    pub fn locate(&self, child: &ActorPath, kinds: &Kinds) -> Result<Located, NoPlace> {
+        let Self::File(path) = self else {
+            return Err(NoPlace::Faulty("there is no tree file".to_owned()));
+        };
+        let sources = Sources {
+            read: &read_file,
+            env: &|name| std::env::var(name).ok(),
+            kinds: &KnownKinds(kinds),
+            limits: Limits::default(),
+        };
+        locate(path, &sources, child)
+    }
+
     /// What is shown of it.
     #[must_use]
     pub fn name(&self) -> String {
@@ -155,7 +173,7 @@ impl Source {
     }
 
     /// The name of a file in the history: relative to the tree file, wherever that lies.
-    fn short_name(&self, path: &Path) -> String {
+    pub(crate) fn short_name(&self, path: &Path) -> String {
         let short = self
             .folder()
             .and_then(|folder| path.strip_prefix(folder).ok());

@@ -15,17 +15,17 @@ use crate::tree_file::mend::Edited;
 ///
 /// # Errors
 /// Which file, and why.
-pub(super) fn replace(files: &[Edited]) -> Result<(), CommandError> {
-    let ready: Result<Vec<Ready>, CommandError> = files
-        .iter()
-        .map(|file| Ready::new(file).map_err(|error| refusal(&file.path, &error)))
-        .collect();
-    for (ready, file) in ready?.into_iter().zip(files) {
-        ready
-            .take_its_name()
-            .map_err(|error| refusal(&file.path, &error))?;
-    }
-    Ok(())
+pub(crate) fn replace(files: &[Edited]) -> Result<(), CommandError> {
+    let ready: Result<Vec<Ready>, CommandError> = files.iter().map(ready).collect();
+    ready?.into_iter().try_for_each(Ready::take_its_name)
+}
+
+/// Puts a new text beside the old one, on the disk.
+///
+/// # Errors
+/// Why the file cannot be written.
+pub(crate) fn ready(file: &Edited) -> Result<Ready, CommandError> {
+    Ready::new(file).map_err(|error| refusal(&file.path, &error))
 }
 
 fn refusal(path: &Path, error: &io::Error) -> CommandError {
@@ -45,7 +45,7 @@ fn refusal(path: &Path, error: &io::Error) -> CommandError {
 }
 
 /// A text that is on the disk under a name of its own; it goes away again unless it is used.
-struct Ready {
+pub(crate) struct Ready {
     beside: PathBuf,
     target: PathBuf,
 }
@@ -83,12 +83,17 @@ impl Ready {
         Ok(ready)
     }
 
-    fn take_its_name(self) -> io::Result<()> {
-        fs::rename(&self.beside, &self.target)?;
-        match self.target.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+    /// Takes the name of the old text.
+    ///
+    /// # Errors
+    /// Which file, and why not.
+    pub(crate) fn take_its_name(self) -> Result<(), CommandError> {
+        let renamed =
+            fs::rename(&self.beside, &self.target).and_then(|()| match self.target.parent() {
+                Some(folder) => File::open(folder)?.sync_all(),
+                None => Ok(()),
+            });
+        renamed.map_err(|error| refusal(&self.target, &error))
     }
 }
 
