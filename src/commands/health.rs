@@ -88,9 +88,10 @@ fn read(kernel: &Kernel) -> Value {
     })
 }
 
-/// The mailbox in which most messages wait.
+/// The mailbox in which most messages wait; those of the kernel's own services never have many.
 fn fullest(kernel: &Kernel) -> Value {
     let paths = kernel.registry().paths().into_iter();
+    let paths = paths.filter(|path| path.segments().next() != Some("system"));
     let slots = paths.filter_map(|path| kernel.registry().get(&path));
     let depths = slots.map(|slot| (slot.depth(), slot.path().clone()));
     match depths.max_by_key(|(depth, _)| *depth) {
