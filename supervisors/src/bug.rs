@@ -51,11 +51,17 @@ pub enum Bug {
     KeepsCancelled,
     /// Children that stop all at once are not stopped.
     LeavesTasks,
+    /// The budget pays for what a ladder has taken upon itself.
+    ChargesLadders,
+    /// A supervisor that is restarted forgets what the ladders of its children have swapped in.
+    ForgetsSwaps,
+    /// Crashes before a step of a ladder do not count for the next.
+    CountsAnewAfterSteps,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::StopsForward,
         Self::RestartsTemporary,
         Self::LosesWaiting,
@@ -80,5 +86,8 @@ impl Bug {
         Self::LosesTaskErrors,
         Self::KeepsCancelled,
         Self::LeavesTasks,
+        Self::ChargesLadders,
+        Self::ForgetsSwaps,
+        Self::CountsAnewAfterSteps,
     ];
 }

@@ -38,6 +38,7 @@ impl SystemEvent {
             Fact::Exited { .. } => "system.child.exited",
             Fact::State { .. } => "system.child.changed",
             Fact::Proved { .. } => "system.child.proved",
+            Fact::Released { .. } => "system.child.released",
             Fact::Deleted { .. } => "system.child.deleted",
             Fact::Fresh { .. } => "system.child.fresh",
             Fact::Stalled { .. } => "system.child.stalled",
@@ -68,6 +69,7 @@ impl SystemEvent {
             | Fact::CutOff { path, .. }
             | Fact::LetGo { path, .. }
             | Fact::Proved { path, .. }
+            | Fact::Released { path }
             | Fact::Deleted { path } => path.clone(),
             Fact::Crowded { .. } | Fact::Safe { .. } | Fact::Memory { .. } => ActorPath::root(),
         }
@@ -100,7 +102,10 @@ impl SystemEvent {
                 ..
             } => json!({ "incarnation": incarnation, "abandoned": abandoned }),
             Fact::Crowded { abandoned } => json!({ "abandoned": abandoned }),
-            Fact::Deleted { .. } | Fact::Proved { .. } | Fact::Safe { why: None } => json!({}),
+            Fact::Deleted { .. }
+            | Fact::Proved { .. }
+            | Fact::Released { .. }
+            | Fact::Safe { why: None } => json!({}),
             Fact::Fresh { why, .. } | Fact::Safe { why: Some(why) } => json!({ "why": why }),
             Fact::Memory {
                 shedding,

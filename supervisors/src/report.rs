@@ -48,6 +48,11 @@ pub enum Fact {
         #[serde(skip)]
         settings: Arc<Value>,
     },
+    /// A child that its ladder had counted crashes of is at the beginning of that, with its own settings.
+    Released {
+        /// Which.
+        path: ActorPath,
+    },
     /// A slot was deleted.
     Deleted {
         /// Which.
@@ -137,6 +142,7 @@ impl Fact {
             Self::Exited { path, record } => log_exit(path, record),
             Self::State { path, state } => debug!(%path, state = state.as_str(), "child is down"),
             Self::Deleted { path } => debug!(%path, "child deleted"),
+            Self::Released { path } => info!(%path, "at the beginning of its ladder"),
             Self::Proved { path, .. } => debug!(%path, "settings have completed their probation"),
             Self::Fresh { path, why } => warn!(%path, %why, "starts fresh"),
             Self::Stalled {

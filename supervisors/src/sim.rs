@@ -14,6 +14,7 @@ mod actor;
 mod bonds;
 mod check;
 mod driver;
+mod ladders;
 mod states;
 mod tasks;
 mod tree;
@@ -198,6 +199,11 @@ pub enum Violation {
     TaskUnresolved {
         /// Which.
         number: usize,
+    },
+    /// A ladder did something else than its rules say, or a life began with other settings than it left in force.
+    WrongLadder {
+        /// Where.
+        path: ActorPath,
     },
     /// A life handled a message though it was suspended.
     HandlesSuspended {

@@ -42,6 +42,9 @@ pub(super) struct SimSettings {
     pub(super) stop_ms: u64,
     /// Whether a stop is handled in order.
     pub(super) traps: bool,
+    /// Which step of its ladder has set this; none has set 0.
+    #[serde(default)]
+    pub(super) step: u64,
 }
 
 /// What a simulated actor is told.
@@ -242,6 +245,20 @@ fn find_state(ctx: &Context<SimActor>) {
     }
 }
 
+/// Sees whether its ladder has left the settings of this step in force.
+fn check_settings(ctx: &Context<SimActor>, step: u64) {
+    let Some(world) = &ctx.kernel().shared::<Link>().0 else {
+        return;
+    };
+    let path = ctx.path().clone();
+    let is_right = world
+        .ladders()
+        .is_right(&path, ctx.slot_serial(), &ctx.spec(), step);
+    if !is_right {
+        world.event(Event::WrongLadder { path });
+    }
+}
+
 /// The slot of its supervisor.
 fn above(ctx: &Context<SimActor>) -> Option<Arc<Slot>> {
     ctx.kernel().registry().get(&ctx.path().parent()?)
@@ -281,6 +298,7 @@ impl Actor for SimActor {
     async fn start(settings: &SimSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
         ctx.trap_exit(settings.traps);
         find_state(ctx);
+        check_settings(ctx, settings.step);
         tokio::time::sleep(Duration::from_millis(settings.start_ms)).await;
         let unlucky = ctx.with_rng(|rng| rng.u8(0..100)) < settings.fails_percent;
         if unlucky && ctx.starts_before() > 0 {

@@ -187,6 +187,9 @@ fn lives(events: &[Event], violations: &mut Vec<Violation>) {
             Event::WrongState { path } => {
                 violations.push(Violation::WrongState { path: path.clone() });
             }
+            Event::WrongLadder { path } => {
+                violations.push(Violation::WrongLadder { path: path.clone() });
+            }
             Event::NotKept { path } => violations.push(Violation::NotKept { path: path.clone() }),
             Event::TooMany { path } => violations.push(Violation::TooMany { path: path.clone() }),
             Event::Suspended { path } => {

@@ -189,6 +189,7 @@ async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, numbe
         30..=31 => in_background(kernel, world, path, "suspend"),
         32 => in_background(kernel, world, path, "resume"),
         33..=38 => spawn_from(kernel, world, rng, number),
+        18 => in_background(kernel, world, path, "release"),
         39 => {
             let first = rng.bool().then(|| rng.usize(0..20));
             world.act(&format!("spoil {path} {first:?}"));
@@ -214,6 +215,7 @@ fn in_background(kernel: &Kernel, world: &Arc<World>, path: ActorPath, what: &'s
             "start" => kernel.start_child(&path).await,
             "suspend" => kernel.suspend(&path).await,
             "resume" => kernel.resume(&path).await,
+            "release" => kernel.release(&path).await,
             _ => kernel.restart(&path).await,
         };
         note(&world, what, &path, result);

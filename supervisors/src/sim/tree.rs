@@ -8,8 +8,8 @@ use serde_json::json;
 use super::actor::SimSettings;
 use crate::path::ChildId;
 use crate::spec::{
-    AutoShutdown, Backoff, ChildSpec, MailboxSpec, OnRestart, OnStall, Overflow, Restart, Shutdown,
-    StateSpec, Strategy, SupervisorSpec, Template, TreeSpec,
+    AutoShutdown, Backoff, ChildSpec, Ladder, LadderAction, LadderStep, MailboxSpec, OnRestart,
+    OnStall, Overflow, Restart, Shutdown, StateSpec, Strategy, SupervisorSpec, Template, TreeSpec,
 };
 
 /// How deep supervisors nest below the root.
@@ -135,17 +135,36 @@ pub(super) fn worker(rng: &mut fastrand::Rng, id: ChildId) -> ChildSpec {
         start_ms: pick(rng, [0, 0, 1, 20]),
         stop_ms: pick(rng, [0, 0, 5, 300]),
         traps: rng.bool(),
+        step: 0,
     };
+    let on_crash = (rng.u8(0..3) == 0).then(|| Arc::new(ladder(rng)));
     child.probation = Duration::from_millis(rng.u64(0..5_000));
     if let crate::spec::ChildKind::Worker(worker) = &mut child.what {
         let every = Duration::from_millis(rng.u64(50..2_000));
         worker.state = (rng.u8(0..3) == 0).then_some(StateSpec { every });
         worker.settings = json!(settings);
         worker.mailbox = Arc::new(mailbox(rng));
+        worker.on_crash = on_crash;
         worker.stall_after = Duration::from_millis(rng.u64(1..3_000));
         worker.stall = pick(rng, [OnStall::Report, OnStall::Abandon, OnStall::Abandon]);
     }
     child
+}
+
+fn ladder(rng: &mut fastrand::Rng) -> Ladder {
+    let count = rng.usize(1..4);
+    let steps = (1..=count).map(|step| LadderStep {
+        after: rng.u32(1..4),
+        within: Duration::from_millis(rng.u64(100..5_000)),
+        action: match rng.u8(0..3) {
+            0 => LadderAction::LastGood,
+            1 if step == count => LadderAction::Quarantine,
+            _ => LadderAction::Swap(json!({ "step": step })),
+        },
+    });
+    Ladder {
+        steps: steps.collect(),
+    }
 }
 
 fn mailbox(rng: &mut fastrand::Rng) -> MailboxSpec {

@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::bonds::SimBonds;
+use super::ladders::SimLadders;
 use super::states::SimStates;
 use crate::path::ActorPath;
 use crate::report::Fact;
@@ -45,6 +46,8 @@ pub(super) enum Event {
     Suspended { path: ActorPath },
     /// A life began with another state than it should.
     WrongState { path: ActorPath },
+    /// A ladder did something else than it should.
+    WrongLadder { path: ActorPath },
     /// A life was stopped in order, and its state was not kept.
     NotKept { path: ActorPath },
     /// What a task runs began.
@@ -68,6 +71,7 @@ pub(super) struct World {
     notes: Mutex<Notes>,
     bonds: SimBonds,
     states: SimStates,
+    ladders: SimLadders,
     has_links: bool,
 }
 
@@ -86,6 +90,7 @@ impl World {
             notes: Mutex::default(),
             bonds: SimBonds::default(),
             states: SimStates::default(),
+            ladders: SimLadders::default(),
             has_links,
         }
     }
@@ -98,6 +103,11 @@ impl World {
     /// What its actors keep.
     pub(super) fn states(&self) -> &SimStates {
         &self.states
+    }
+
+    /// The ladders of its actors.
+    pub(super) fn ladders(&self) -> &SimLadders {
+        &self.ladders
     }
 
     /// Whether actors link to each other.
@@ -113,8 +123,8 @@ impl World {
     pub(super) fn note(&self, fact: &Fact) {
         let text = match fact {
             Fact::Exited { path, record } => format!(
-                "exited {path} {} {} {:?}",
-                record.incarnation, record.reason, record.response
+                "exited {path} {} {} {:?} {:?}",
+                record.incarnation, record.reason, record.response, record.ladder
             ),
             Fact::Started {
                 path, incarnation, ..
@@ -132,8 +142,12 @@ impl World {
             self.states.exited(path, record);
         }
         let line = self.line(&text);
+        let wrong = self.ladders.note(fact);
         let mut notes = self.notes.lock();
         notes.log.push(line);
+        notes
+            .events
+            .extend(wrong.map(|path| Event::WrongLadder { path }));
         if let Fact::CutOff { path, .. } = fact {
             let path = path.clone();
             notes.events.push(Event::CutOff { path });

@@ -15,7 +15,7 @@ impl State {
             }
         };
         register(&slot);
-        ladders::recall_good(&mut self.core, &slot);
+        ladders::begin(&mut self.core, &slot);
         if let Some(body) = self.slot.supervisor() {
             body.children.write().insert(key, slot);
         }

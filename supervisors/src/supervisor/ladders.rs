@@ -18,6 +18,10 @@ pub(super) fn recall(core: &mut Core, slot: &Slot) {
             continue;
         }
         recall_good(core, &child);
+        #[cfg(test)]
+        if slot.kernel().bug() == Some(crate::bug::Bug::ForgetsSwaps) {
+            continue;
+        }
         if let Some(climbing) = slot.kernel().ladders().climbing(child.path(), &spec) {
             put_in_place(&child, spec, climbing.swap.clone());
             core.recall(child.id(), climbing);
@@ -25,8 +29,15 @@ pub(super) fn recall(core: &mut Core, slot: &Slot) {
     }
 }
 
+/// A child is new: what is kept of another one of its path is not its own. Its last good settings are.
+pub(super) fn begin(core: &mut Core, slot: &Slot) {
+    let ladders = slot.kernel().ladders();
+    ladders.keep(slot.path(), &slot.spec(), None);
+    recall_good(core, slot);
+}
+
 /// Tells the core the last good settings of a child. Those of an older version of its kind may not fit any more.
-pub(super) fn recall_good(core: &mut Core, slot: &Slot) {
+fn recall_good(core: &mut Core, slot: &Slot) {
     let good = slot.kernel().ladders().good(slot.path());
     let fits = |good: &Arc<Value>| {
         slot.worker()
@@ -76,6 +87,10 @@ impl State {
 
     fn keep_climbing(&self, slot: &Slot, climbing: Option<Climbing>) {
         let spec = slot.spec();
+        if climbing.is_none() {
+            let path = slot.path().clone();
+            self.kernel.report(Fact::Released { path });
+        }
         let swap = climbing.as_ref().and_then(|climbing| climbing.swap.clone());
         self.kernel.ladders().keep(slot.path(), &spec, climbing);
         if slot.swap() != swap {

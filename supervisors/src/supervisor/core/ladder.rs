@@ -44,6 +44,10 @@ impl Core {
         let ladder = worker.on_crash.as_deref()?;
         let good = self.good.get(&spec.id).map(|good| &**good);
         let climbing = child.climbing.get_or_insert_default();
+        #[cfg(test)]
+        if self.bug == Some(crate::bug::Bug::CountsAnewAfterSteps) && climbing.swap.is_some() {
+            climbing.state = LadderState::default();
+        }
         let note = climbing.crash(ladder, &worker.settings, good, self.now);
         self.keep_climbing(key);
         Some(note)
