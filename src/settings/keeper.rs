@@ -152,6 +152,8 @@ pub struct Keeper {
     data_dir: PathBuf,
     base: Base,
     overlay: Overlay,
+    /// What the kernel put back, and the files say otherwise. It is laid into the tree of the files already.
+    corrections: Vec<Op>,
     history: History,
     number: u64,
     trials: Vec<Trial>,
@@ -187,6 +189,7 @@ impl Keeper {
             data_dir: data_dir.to_owned(),
             base: read,
             overlay,
+            corrections: Vec::new(),
             history,
             number: 0,
             trials: Vec::new(),
@@ -350,6 +353,10 @@ impl Keeper {
         self.trials = open;
         let desired = kernel.desired();
         for trial in proved {
+            let state = self.history.get(trial.number).map(|version| version.state);
+            if !matches!(state, Ok(State::Probation)) {
+                continue;
+            }
             self.set_state(trial.number, State::Good);
             let good: Vec<(ActorPath, Option<Value>)> = trial
                 .paths
@@ -410,6 +417,12 @@ impl Keeper {
         }
         if forced && !ask.dry_run {
             self.forgive(base.hash);
+        }
+        if base.tree.name != self.base.tree.name || base.tree.test != self.base.tree.test {
+            tracing::warn!(
+                "`name` and `test` of {} change with the next start",
+                self.source.name()
+            );
         }
         let cause = match ask.act {
             Act::Apply { .. } if !ask.by.is_empty() => Cause::Apply,
@@ -515,6 +528,7 @@ impl Keeper {
         let saved_before = self.overlay.ops(Layer::Saved).to_vec();
         if let Some(base) = next.base {
             self.base = base;
+            self.corrections.clear();
         }
         let overlay_differs = self.overlay != next.overlay;
         self.overlay = next.overlay;
@@ -569,12 +583,26 @@ impl Keeper {
         overlay.lay_over(&base.tree, &KnownKinds(kinds))
     }
 
+    /// A version of what is in force, which its files, its overlay and nothing else say.
     fn draft(&self, cause: Cause, by: String, changes: Vec<String>) -> Draft {
+        let mut overlay = Overlay::default();
+        let layers = [
+            (Layer::Saved, self.overlay.ops(Layer::Saved)),
+            (Layer::Unsaved, &self.corrections),
+            (Layer::Unsaved, self.overlay.ops(Layer::Unsaved)),
+        ];
+        for (layer, ops) in layers {
+            for op in ops {
+                if let Err(error) = overlay.change(layer, op.clone()) {
+                    tracing::warn!(%error, "a version is written down without `{op}`");
+                }
+            }
+        }
         Draft {
             cause,
             by,
             files: self.base.files.clone(),
-            overlay: self.overlay.clone(),
+            overlay,
             changes,
             state: State::Probation,
         }

@@ -1,39 +1,44 @@
 //! Going back: what the kernel put back by itself, and what somebody wants back.
 
 use super::*;
+use crate::settings::overlay::{lay_over, normalise};
 
 impl Keeper {
     /// Notes that the kernel gave a child its former settings back, because it crashed on probation.
     pub fn rolled_back(&mut self, kernel: &Kernel, path: &ActorPath, why: &str) {
         self.finish_pending(kernel);
-        let of = self
+        let trial = self
             .trials
-            .iter()
+            .iter_mut()
             .rev()
-            .find(|trial| trial.paths.contains(path))
-            .map_or(self.number, |trial| trial.number);
+            .find(|trial| trial.paths.contains(path));
+        let of = match trial {
+            Some(trial) => {
+                trial.paths.remove(path);
+                trial.number
+            }
+            None => self.number,
+        };
         let Ok(version) = self.history.get(of).cloned() else {
             return;
         };
-        self.trials.retain(|trial| trial.number != of);
-        let former = self.before(of).map(|version| version.overlay.clone());
+        let former = self.before(of).cloned();
         self.set_state(of, State::RolledBack);
-        let is_of_files = matches!(
-            version.cause,
-            Cause::File | Cause::Apply | Cause::Boot | Cause::Rollback { .. }
-        );
-        if is_of_files && !version.files.is_empty() {
-            let bad = Bad {
-                version: of,
-                reason: format!("{path}: {why}"),
-                at_ms: version.at_ms,
-            };
-            if let Err(error) = on_disk(|| self.history.mark_bad(version.hash, bad.clone())) {
-                tracing::warn!(%error, "a bad version is marked in memory only");
-            }
-            self.file_trouble = Some(bad_trouble(&self.source, &bad, self.number));
-        } else if let Some(former) = former {
-            self.overlay.put_back(path, &former);
+        let has_new_files = former
+            .as_ref()
+            .is_none_or(|former| former.hash != version.hash);
+        let bad = (has_new_files && !version.files.is_empty()).then(|| Bad {
+            version: of,
+            reason: format!("{path}: {why}"),
+            at_ms: kernel.clock().wall().unix_ms(),
+        });
+        if let Some(bad) = &bad
+            && let Err(error) = on_disk(|| self.history.mark_bad(version.hash, bad.clone()))
+        {
+            tracing::warn!(%error, "a bad version is marked in memory only");
+        }
+        if let Some(former) = former {
+            self.overlay.put_back(path, &former.overlay);
         }
         self.correct(kernel, path);
         self.save_overlay();
@@ -45,35 +50,41 @@ impl Keeper {
         let text =
             format!("{path} has its former settings back, for it crashed on probation ({why})");
         let draft = self.draft(cause, "the kernel".to_owned(), vec![text]);
-        self.record(
-            kernel,
-            draft,
-            BTreeSet::from([path.clone()]),
-            probation(kernel, path),
-        );
+        let paths = BTreeSet::from([path.clone()]);
+        let number = self.record(kernel, draft, paths, probation(kernel, path));
+        if let Some(bad) = bad {
+            self.file_trouble = Some(bad_trouble(&self.source, &bad, number));
+        }
     }
 
-    /// Lays over the files what a child has now and they do not say.
+    /// Where the files and the overlay say something else of a child than it has now, it is as if they said that: until the
+    /// files change.
     fn correct(&mut self, kernel: &Kernel, path: &ActorPath) {
-        let Some(desired) = kernel.desired() else {
-            return;
-        };
-        let (tree, _) = self.tree(&self.base, &self.overlay, kernel.kinds());
         let settings = |root: &SupervisorSpec| {
             let child = find(root, path)?;
             Some(child.as_worker()?.settings.clone())
         };
-        if let (Some(says), Some(has)) = (settings(&tree.root), settings(&desired.root))
-            && let Some(patch) = patch(&says, &has)
-        {
-            let op = Op::Set {
-                path: path.clone(),
-                settings: patch,
-            };
-            if let Err(error) = self.overlay.change(Layer::Unsaved, op) {
-                tracing::warn!(%error, "what was rolled back cannot be laid over the files");
-            }
-        }
+        let desired = kernel.desired();
+        let (tree, _) = self.tree(&self.base, &self.overlay, kernel.kinds());
+        let (Some(says), Some(has)) = (
+            settings(&tree.root),
+            desired.and_then(|desired| settings(&desired.root)),
+        ) else {
+            return;
+        };
+        let Some(patch) = patch(&says, &has) else {
+            return;
+        };
+        self.corrections.push(Op::Set {
+            path: path.clone(),
+            settings: patch,
+        });
+        let (corrected, _) = lay_over(
+            &self.base.tree,
+            &normalise(self.corrections.iter().cloned()),
+            &KnownKinds(kernel.kinds()),
+        );
+        self.base.tree = corrected;
     }
 
     pub(super) async fn roll_back(
