@@ -1,12 +1,11 @@
 //! `uk run`: boots a kernel and stays with it until it ends.
 
+mod origin;
 mod signals;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io::Write;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +13,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use unity_supervisors::report::Fact;
-use unity_supervisors::{ExitKind, ExitReason, Kernel, Kinds, Mode, SlotState};
+use unity_supervisors::{ExitKind, ExitReason, Kernel, Mode, SlotState};
 
 use self::log::{Log, Masked};
+use self::origin::Asked;
 use self::signals::Signals;
 use super::{Command, check, config, tree};
 use crate::arguments::{Arg, ArgKind, Args};
@@ -27,11 +27,9 @@ use crate::error::{Code, CommandError};
 use crate::guard::{self, Guarded};
 use crate::output;
 use crate::screen::{Screen, Tone, count};
-use crate::settings::source::{Base, Source};
-use crate::settings::system::{Flags, Loaded, SystemFiles};
+use crate::settings::system::{Flags, SystemFiles};
 use crate::socket::{self, SocketError};
 use crate::systemd::SystemdSettings;
-use crate::tree_file::Checked;
 
 mod log;
 
@@ -72,6 +70,11 @@ pub(super) const COMMAND: Command = Command {
             "boot into safe mode: only children of the root marked essential",
         ),
         Arg::internal("guarded", ArgKind::Json, "what the guard says"),
+        Arg::option(
+            "last-good",
+            ArgKind::Flag,
+            "if the files are at fault, run the last version of them that was not",
+        ),
         Arg::option("seed", ArgKind::Integer, "what chance begins with"),
         Arg::option(
             "memory-limit",
@@ -85,13 +88,12 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
-    let file = args.text("file");
+    let (file, since) = (args.text("file"), Instant::now());
     let flags = Flags {
         memory_limit: args.integer("memory-limit"),
         exit_on_give_up: args.flag("exit-on-give-up"),
         name: caller.name.clone(),
     };
-    let since = Instant::now();
     let settings = config::load(args, file, &flags);
     if args.flag("guard") {
         // What is wrong with the settings is told by the kernel, which then does not start.
@@ -107,10 +109,15 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     };
     let secrets = check::places(args)?.secrets();
     let kinds = unity_actors::kinds().with_secrets(secrets.clone());
-    let Some((origin, system)) = read(caller, file, settings, screen, &kinds)? else {
+    let asked = Asked {
+        file,
+        last_good: args.flag("last-good"),
+        name: flags.name.as_deref(),
+        kinds: &kinds,
+    };
+    let Some((origin, system)) = asked.read(caller, settings, screen)? else {
         return Ok(Code::Invalid.exit());
     };
-    let system = system.settings;
     let log = Log::start(screen, &system.log, secrets);
     let loud = log.lines.clone();
     // What is refused has done nothing, so nothing is ticked off before it is known.
@@ -177,58 +184,6 @@ fn keep_bundle(running: &RunningKernel, picture: &Value) {
         ),
         Err(error) => tracing::warn!(%error, "no bundle could be written"),
     }
-}
-
-/// A tree as it was read, and which files were looked for.
-type Origin = (Source, Base, BTreeSet<PathBuf>);
-
-/// Reads the tree, and says what is wrong with it and with the settings.
-fn read(
-    caller: &Caller,
-    file: Option<&str>,
-    settings: Checked<Loaded>,
-    screen: Screen,
-    kinds: &Kinds,
-) -> Result<Option<(Origin, Loaded)>, CommandError> {
-    let source = match file {
-        Some(file) => Source::File(file.into()),
-        None => Source::Embedded {
-            name: "default tree".to_owned(),
-            text: DEFAULT_TREE.into(),
-        },
-    };
-    say_faults(caller, &settings, "the kernel's own settings", screen)?;
-    let Some(reading) = source.read(kinds) else {
-        return Ok(None);
-    };
-    // With --json there is one document.
-    if settings.tree.is_some() || !caller.json {
-        say_faults(
-            caller,
-            &reading.checked,
-            file.unwrap_or("the default tree"),
-            screen,
-        )?;
-    }
-    let origin = reading.base.map(|base| (source, base, reading.tried));
-    Ok(origin.zip(settings.tree))
-}
-
-fn say_faults<T>(
-    caller: &Caller,
-    checked: &Checked<T>,
-    name: &str,
-    screen: Screen,
-) -> Result<(), CommandError> {
-    if checked.tree.is_none() && caller.json {
-        return output::out(&format!("{}\n", checked.to_json()));
-    }
-    output::err(&checked.render(screen.colour));
-    if checked.tree.is_none() {
-        let summary = checked.summary();
-        output::err(&format!("{name}: {summary}; nothing was started\n"));
-    }
-    Ok(())
 }
 
 fn step(screen: Screen, name: &str, what: &str, took: Duration) -> String {

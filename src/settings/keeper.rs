@@ -213,25 +213,18 @@ impl Keeper {
         let Some(bad) = self.history.is_bad(self.base.hash).cloned() else {
             return;
         };
-        let kept: Vec<(u64, ContentHash)> = self
-            .history
-            .versions()
-            .rev()
-            .filter(|version| self.history.is_bad(version.hash).is_none())
-            .filter(|version| !version.files.is_empty())
-            .map(|version| (version.number, version.hash))
-            .collect();
-        for (number, _) in kept {
-            let texts = self.history.texts(number).unwrap_or_default();
-            let reading = self.source.read_kept(&texts, kinds);
-            if let Some(base) = reading.and_then(|reading| reading.base) {
-                self.file_trouble = Some(bad_trouble(&self.source, &bad, number));
-                self.base = base;
-                return;
-            }
+        // Where there is no other, it is better than nothing at all.
+        if let Some((number, base)) = last_version(&self.history, &self.source, kinds) {
+            self.file_trouble = Some(bad_trouble(&self.source, &bad, number));
+            self.base = base;
         }
-        // Better than nothing at all.
-        self.file_trouble = None;
+    }
+
+    /// The newest version of a tree that was not rolled back, for a kernel whose files cannot be read.
+    #[must_use]
+    pub fn last_version(source: &Source, data_dir: &Path, kinds: &Kinds) -> Option<(u64, Base)> {
+        let (history, _) = History::open(data_dir, Keep::default());
+        last_version(&history, source, kinds)
     }
 
     /// The kernel runs: writes down with what, if that is new. Once; a tree that a program made is written down with its
@@ -756,6 +749,19 @@ fn change(overlay: &mut Overlay, layer: Layer, op: Op) -> Result<(), CommandErro
     overlay
         .change(layer, op)
         .map_err(|error| CommandError::new(Code::Failed, error.to_string()))
+}
+
+/// The newest version that was not rolled back and can still be read.
+fn last_version(history: &History, source: &Source, kinds: &Kinds) -> Option<(u64, Base)> {
+    let mut versions = history
+        .versions()
+        .rev()
+        .filter(|version| history.is_bad(version.hash).is_none());
+    versions.find_map(|version| {
+        let texts = history.texts(version.number).ok()?;
+        let base = source.read_kept(&texts, kinds)?.base?;
+        Some((version.number, base))
+    })
 }
 
 /// Waits for the disk without holding up what else is to run on this thread.

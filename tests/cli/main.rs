@@ -18,6 +18,7 @@ mod guard;
 mod hangup;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;
+mod last_good;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod secrets;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
