@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::clock::Timestamp;
 use crate::kernel::memory::Shedding;
 use crate::path::ActorPath;
+use crate::reload::Change;
 use crate::report::Fact;
 
 /// How many events a kernel keeps.
@@ -39,6 +40,7 @@ impl SystemEvent {
             Fact::State { .. } => "system.child.changed",
             Fact::Proved { .. } => "system.child.proved",
             Fact::Released { .. } => "system.child.released",
+            Fact::Changed(_) => "system.settings.changed",
             Fact::Deleted { .. } => "system.child.deleted",
             Fact::Fresh { .. } => "system.child.fresh",
             Fact::Stalled { .. } => "system.child.stalled",
@@ -70,6 +72,7 @@ impl SystemEvent {
             | Fact::LetGo { path, .. }
             | Fact::Proved { path, .. }
             | Fact::Released { path }
+            | Fact::Changed(Change { path, .. })
             | Fact::Deleted { path } => path.clone(),
             Fact::Crowded { .. } | Fact::Safe { .. } | Fact::Memory { .. } => ActorPath::root(),
         }
@@ -83,6 +86,9 @@ impl SystemEvent {
                 incarnation, asked, ..
             } => json!({ "incarnation": incarnation, "asked": asked }),
             Fact::Exited { record, .. } => json!(record),
+            Fact::Changed(change) => {
+                json!({ "what": change.what, "how": change.how, "moved_from": change.moved_from })
+            }
             Fact::State { state, .. } => json!({ "state": state }),
             Fact::Stalled {
                 incarnation,

@@ -8,6 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::kernel::memory::Shedding;
 use crate::path::ActorPath;
+use crate::reload::Change;
 use crate::slot::{ExitRecord, Response, SlotState, StallKind};
 
 /// The log target of starts that supervisors make by themselves, which a whole tree has many of at boot.
@@ -40,6 +41,8 @@ pub enum Fact {
         /// Which.
         state: SlotState,
     },
+    /// What the tree is to be has changed.
+    Changed(Change),
     /// The settings of a child that has a ladder have completed their probation: they are its last good ones.
     Proved {
         /// Whose.
@@ -143,6 +146,9 @@ impl Fact {
             Self::State { path, state } => debug!(%path, state = state.as_str(), "child is down"),
             Self::Deleted { path } => debug!(%path, "child deleted"),
             Self::Released { path } => info!(%path, "at the beginning of its ladder"),
+            Self::Changed(Change {
+                path, what, how, ..
+            }) => debug!(%path, ?what, ?how, "changed"),
             Self::Proved { path, .. } => debug!(%path, "settings have completed their probation"),
             Self::Fresh { path, why } => warn!(%path, %why, "starts fresh"),
             Self::Stalled {

@@ -124,7 +124,11 @@ impl Kernel {
                 break;
             }
         }
-        Ok(self.what_was_done(changes, &votes))
+        let changes = self.what_was_done(changes, &votes);
+        for change in &changes {
+            self.report(Fact::Changed(change.clone()));
+        }
+        Ok(changes)
     }
 
     /// Whether all that is new or another in `new` can be made.

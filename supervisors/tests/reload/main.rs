@@ -116,3 +116,24 @@ fn lives(lives: &[(&str, u64)]) -> Vec<(String, u64)> {
         .map(|(path, life)| ((*path).to_owned(), *life))
         .collect()
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_change_is_told_as_an_event() {
+    let world = World::boot(tree([worker("a", json!({"live": 1}))])).await;
+    world
+        .reload(tree([
+            worker("a", json!({"live": 2})),
+            worker("b", json!({})),
+        ]))
+        .await
+        .unwrap();
+
+    let events = world.kernel.events();
+    let told: Vec<String> = events
+        .iter()
+        .filter(|event| event.topic() == "system.settings.changed")
+        .map(|event| format!("{} {}", event.source(), event.data()["how"]))
+        .collect();
+
+    assert_eq!(told, ["/a \"live\"", "/b \"start\""]);
+}
