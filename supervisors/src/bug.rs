@@ -57,11 +57,25 @@ pub enum Bug {
     ForgetsSwaps,
     /// Crashes before a step of a ladder do not count for the next.
     CountsAnewAfterSteps,
+    /// A change of the tree restarts what is the same.
+    TouchesUnchanged,
+    /// Children stay in their former order.
+    ForgetsOrder,
+    /// What is no more goes on.
+    KeepsRemoved,
+    /// What was started for a change that is refused goes on.
+    KeepsPrepared,
+    /// Those that had agreed to a change that is refused keep their new settings.
+    KeepsVotes,
+    /// What crashes on probation is started again with its new settings.
+    KeepsBadSettings,
+    /// That settings were put back is forgotten with the next restart of their supervisor.
+    ForgetsRollback,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 34] = [
         Self::StopsForward,
         Self::RestartsTemporary,
         Self::LosesWaiting,
@@ -89,5 +103,12 @@ impl Bug {
         Self::ChargesLadders,
         Self::ForgetsSwaps,
         Self::CountsAnewAfterSteps,
+        Self::TouchesUnchanged,
+        Self::ForgetsOrder,
+        Self::KeepsRemoved,
+        Self::KeepsPrepared,
+        Self::KeepsVotes,
+        Self::KeepsBadSettings,
+        Self::ForgetsRollback,
     ];
 }

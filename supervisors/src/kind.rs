@@ -281,7 +281,11 @@ impl<A: Actor> WorkerBody for Typed<A> {
     }
 
     fn set_kept(&self, kind: &str, state: Option<StateSpec>, states: &Arc<dyn StateStore>) {
-        self.kept.store(kept::<A>(kind, state, states));
+        let next = kept::<A>(kind, state, states);
+        if let (Some(next), Some(former)) = (&next, self.kept()) {
+            next.succeed(&former);
+        }
+        self.kept.store(next);
     }
 }
 

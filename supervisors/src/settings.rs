@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, Cache};
 use tokio::sync::{Notify, oneshot};
 
 use crate::actor::Apply;
+use crate::exit::ExitReason;
 
 /// Settings that were read as those of their kind, the type forgotten.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub(crate) enum Vote {
     Said(Apply),
     /// Nothing within its time: whatever it was about to do was broken off.
     Late,
+    /// It panicked, and takes no more messages. Whoever asked has it restarted.
+    Broken(ExitReason),
 }
 
 /// What a slot and the handles of its lives share.

@@ -32,6 +32,9 @@ const LOOK: u32 = 64;
 /// Long enough to be worth a change of tasks, short enough that nobody notices.
 const SLICE: Duration = Duration::from_micros(200);
 
+/// How long whoever asked an actor for its say has it stopped after a panic.
+const BROKEN: Duration = Duration::from_secs(10);
+
 /// What a start came to.
 pub(crate) enum Spawned {
     /// It runs.
@@ -184,7 +187,11 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
                 } => {
                     suspended = now;
                     if let Some(asked) = asked {
-                        apply(actor, ctx, asked).await;
+                        if let Some(panic) = apply(actor, ctx, asked).await {
+                            return broken(&mailbox, &life, panic).await;
+                        }
+                        // Meanwhile something else may have been asked of it.
+                        continue;
                     }
                 }
             }
@@ -279,19 +286,51 @@ fn serve<A: Actor>(actor: &A, ctx: &Context<A>) -> Served {
     }
 }
 
-/// Asks the actor what it says to new settings. Before that its state is kept as it was with the old ones.
-async fn apply<A: Actor>(actor: &mut A, ctx: &mut Context<A>, asked: ApplyRequest) {
-    let Ok(settings) = asked.settings.0.downcast::<A::Settings>() else {
-        return;
-    };
+/// Asks the actor what it says to new settings; returns its panic. Before that its state is kept as it was with the old
+/// ones.
+async fn apply<A: Actor>(
+    actor: &mut A,
+    ctx: &mut Context<A>,
+    asked: ApplyRequest,
+) -> Option<ExitReason> {
+    let settings = asked.settings.0.downcast::<A::Settings>().ok()?;
     keep(actor, ctx);
     asked.begun.store(true, Ordering::Release);
-    let vote = match tokio::time::timeout(asked.limit, actor.apply(&settings, ctx)).await {
-        Ok(said) => Vote::Said(said),
+    let life = Arc::clone(&ctx.life);
+    let said = guarded(&life, actor.apply(&settings, ctx));
+    let vote = match tokio::time::timeout(asked.limit, said).await {
+        Ok(Ok(said)) => Vote::Said(said),
+        Ok(Err(panic)) => Vote::Broken(panic.into()),
         Err(_elapsed) => Vote::Late,
+    };
+    let panic = match &vote {
+        Vote::Broken(panic) => Some(panic.clone()),
+        Vote::Said(_) | Vote::Late => None,
     };
     // Whoever asked may have lost patience, and then restarts it.
     drop(asked.reply.send(vote));
+    panic
+}
+
+/// Nothing is left to be done with an actor that panicked over its settings. It is no crash of its own, so it waits to be
+/// stopped, for as long as it takes to ask for that.
+async fn broken<M: crate::message::Message>(
+    mailbox: &Mailbox<M>,
+    life: &Life,
+    panic: ExitReason,
+) -> End {
+    mailbox.suspend(true);
+    let is_stopped = || {
+        let requests = life.take_requests();
+        requests.stop.is_some() || requests.kill.is_some()
+    };
+    let stopped = async {
+        while !is_stopped() {
+            sleep(mailbox, life).await;
+        }
+    };
+    drop(tokio::time::timeout(BROKEN, stopped).await);
+    End::Crash(panic)
 }
 
 /// Takes a snapshot, if the child keeps its state.

@@ -15,6 +15,7 @@ mod bonds;
 mod check;
 mod driver;
 mod ladders;
+mod reloads;
 mod states;
 mod tasks;
 mod tree;
@@ -184,6 +185,21 @@ pub enum Violation {
         /// The last of them.
         path: ActorPath,
     },
+    /// A child that is not as it is to be, or not there, or there though it is not to be.
+    NotDesired {
+        /// Where.
+        path: ActorPath,
+    },
+    /// A child that a change of the tree has nothing to do with and touched, or that does not run as it is to.
+    Touched {
+        /// Where.
+        path: ActorPath,
+    },
+    /// A life that began with settings that had just been put back.
+    NotRolledBack {
+        /// Where.
+        path: ActorPath,
+    },
     /// A life that did not find what the last one before it that was not replaced had kept last, or found what it should
     /// not: that of another path, of a dead life, or what it may well crash of.
     WrongState {
@@ -255,10 +271,17 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
     let mut rng = fastrand::Rng::with_seed(seed);
     // Links end actors in an order of their own, so that the order of stops can be checked where there are none.
-    let world = Arc::new(World::new(rng.bool()));
-    let tree = tree::grow(&mut rng, config.actors_max);
+    let world = Arc::new(World::new(rng.bool(), rng.u8(0..3) == 0));
+    let is_calm = world.reloads() && rng.u8(0..4) == 0;
+    let mut tree = tree::grow(&mut rng, config.actors_max);
+    if world.reloads() {
+        tree::simplify(&mut tree.root, is_calm);
+    }
     let may_end = tree.root.auto_shutdown != AutoShutdown::Never;
-    let kinds = Kinds::new().with::<SimActor>("sim", "an actor of the simulation");
+    let about = "an actor of the simulation";
+    let kinds = Kinds::new()
+        .with::<SimActor>("sim", about)
+        .with::<SimActor>("other", about);
     let observed = Arc::clone(&world);
     let runtimes = Runtimes {
         threads: Some(Arc::new(WorkThreads::simulated())),
@@ -278,14 +301,22 @@ async fn run(seed: u64, config: &SimConfig) -> (Vec<String>, Vec<Violation>) {
     let Ok(kernel) = Kernel::start(kernel_config, tree).await else {
         return (Vec::new(), vec![Violation::Stuck { step: "build" }]);
     };
+    world.watch(&kernel);
     let mut violations = Vec::new();
     let steps = async {
         kernel.booted().await;
-        driver::drive(&kernel, &world, &mut rng, config).await;
+        if is_calm {
+            reloads::calmly(&kernel, &world, &mut rng, &mut violations).await;
+        } else {
+            driver::drive(&kernel, &world, &mut rng, config).await;
+        }
         driver::quieten(&kernel).await;
-        check::quiet(&kernel, may_end, &mut violations);
+        check::quiet(&kernel, may_end, world.reloads(), &mut violations);
+        if world.reloads() {
+            reloads::as_desired(&kernel, &world, &mut violations);
+        }
         world.bonds().quiet(&mut violations);
-        world.begin_shutdown();
+        world.begin_shutdown(&kernel);
         kernel.shutdown().await;
     };
     if tokio::time::timeout(PATIENCE, steps).await.is_err() {

@@ -13,6 +13,7 @@
 mod codec;
 mod memory;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +32,10 @@ use crate::exit::ExitKind;
 use crate::life::Life;
 use crate::path::ActorPath;
 use crate::report::Fact;
-use crate::slot::{ExitRecord, Slot};
+use crate::slot::{ExitRecord, Response, Slot};
 use crate::spec::StateSpec;
+use crate::supervisor::core::Mark;
+use crate::supervisor::core::reload::TRIALS_MAX;
 
 /// What an actor keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,15 +74,13 @@ pub(crate) struct Kept {
     handled: Mutex<(u64, u64)>,
     /// Why the last life that wanted it did not get it.
     fresh: Mutex<Option<String>>,
-    /// What there was before the last change of settings.
-    before: Mutex<Before>,
+    /// What there was before each change of settings that may be on probation, by its number.
+    before: Mutex<BTreeMap<u64, Before>>,
 }
 
 /// A state to go back to.
-#[derive(Default)]
+#[derive(Clone)]
 enum Before {
-    #[default]
-    None,
     /// That of the last life with the old settings, which may keep a newer one before it ends.
     Marked(Option<Vec<u8>>),
     /// What a life with the new settings began with.
@@ -104,18 +105,32 @@ impl Kept {
         }
     }
 
-    /// The settings change: remembers the state that there is.
-    pub(crate) fn mark(&self, slot: &Slot) {
-        // Unreadable is as good as none: there is nothing to go back to.
-        let stored = self.store.load(slot.path()).unwrap_or_default();
-        *self.before.lock() = Before::Marked(stored);
+    /// Takes over what the way before it of keeping the same state knows.
+    pub(crate) fn succeed(&self, former: &Self) {
+        self.before.lock().clone_from(&former.before.lock());
     }
 
-    /// The settings go back, and with them the state that there was.
-    pub(crate) fn put_back(&self, slot: &Slot) {
-        match std::mem::take(&mut *self.before.lock()) {
-            Before::None => {}
-            Before::Marked(stored) | Before::Taken(stored) => self.store.save(slot.path(), stored),
+    /// The settings change: remembers the state that there is.
+    pub(crate) fn mark(&self, slot: &Slot, mark: Mark) {
+        // Unreadable is as good as none: there is nothing to go back to.
+        let stored = self.store.load(slot.path()).unwrap_or_default();
+        let before = if mark.is_live {
+            Before::Taken(stored)
+        } else {
+            Before::Marked(stored)
+        };
+        let mut marks = self.before.lock();
+        marks.insert(mark.number, before);
+        if marks.len() > TRIALS_MAX {
+            marks.pop_first();
+        }
+    }
+
+    /// The settings go back to before a change, and with them the state that there was.
+    pub(crate) fn put_back(&self, slot: &Slot, number: u64) {
+        let before = self.before.lock().remove(&number);
+        if let Some(Before::Marked(stored) | Before::Taken(stored)) = before {
+            self.store.save(slot.path(), stored);
         }
     }
 
@@ -174,16 +189,16 @@ impl Kept {
                 "it crashed twice within {probation:?}, its probation"
             ));
         }
-        let stored = match self.store.load(slot.path()) {
-            Ok(Some(stored)) => stored,
-            Ok(None) => return Ok(None),
-            Err(error) => return Err(format!("its state cannot be read: {error}")),
-        };
-        let mut before = self.before.lock();
-        if matches!(*before, Before::Marked(_)) {
-            *before = Before::Taken(Some(stored.clone()));
+        let stored = self.store.load(slot.path());
+        let stored = stored.map_err(|error| format!("its state cannot be read: {error}"))?;
+        for before in self.before.lock().values_mut() {
+            if matches!(before, Before::Marked(_)) {
+                *before = Before::Taken(stored.clone());
+            }
         }
-        drop(before);
+        let Some(stored) = stored else {
+            return Ok(None);
+        };
         codec::unframe(&self.kind, self.version, &stored)
             .and_then(|state| codec::decode(&state))
             .map(Some)
@@ -191,11 +206,13 @@ impl Kept {
     }
 }
 
-/// Whether the last two exits were crashes, the later one within `probation` of the earlier one.
+/// Whether the last two exits were crashes, the later one within `probation` of the earlier one. New settings that were put
+/// back for it are to blame for theirs.
 fn has_crashed_twice(history: &[ExitRecord], probation: Duration) -> bool {
     let is_crash = |record: &&ExitRecord| {
         let kind = record.reason.kind;
         matches!(kind, ExitKind::Error | ExitKind::Panic | ExitKind::Stalled)
+            && record.response != Response::RolledBack
     };
     let mut crashes = history.iter().rev().filter(is_crash);
     let (Some(last), Some(before)) = (crashes.next(), crashes.next()) else {

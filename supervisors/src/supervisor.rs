@@ -201,10 +201,14 @@ impl ractor::Actor for Supervisor {
             SupervisorMessage::Ended { life } => state.ended(&life, &myself),
             SupervisorMessage::Stalled { life, reason } => state.stalled(&life, reason, &myself),
             SupervisorMessage::Ask {
-                request,
+                mut request,
                 slots,
                 reply,
             } => {
+                if let Request::Reload(reload) = &mut request {
+                    // What was put back while this was on its way stays so.
+                    reload.spec = state.slot.spec();
+                }
                 let ticket = state.next_ticket;
                 state.next_ticket += 1;
                 state.tickets.insert(ticket, reply);
@@ -227,25 +231,26 @@ impl State {
             began,
         } = begun;
         let kernel = slot.kernel().clone();
-        let spec = slot.spec();
-        let (Some(spec), Some(body)) = (spec.as_supervisor(), slot.supervisor()) else {
+        let Some(body) = slot.supervisor() else {
             return Err("a supervisor's slot holds a supervisor".into());
         };
-        {
-            // Under the lock: who ends a supervisor that has no port ends its life, and may delete its slot.
+        let spec = {
+            // Under the lock: who ends a supervisor that has no port ends its life, and may delete its slot; who gives it
+            // another spec finds its port after that, or it finds the spec.
             let mut port = body.port.lock();
             if life.has_ended() {
                 return Err("its start was called off".into());
             }
-            if !is_populated(body, spec) {
-                body.forget_children(DeadReason::Stopped);
-                populate(&slot)?;
-            }
+            let spec = populated(&slot, body)?;
             *port = Some(Port {
                 actor: myself.clone(),
                 life: Arc::clone(&life),
             });
-        }
+            spec
+        };
+        let Some(spec) = spec.as_supervisor() else {
+            return Err("a supervisor's slot holds a supervisor".into());
+        };
         let mut core = Core::new(kernel.role_of(slot.path()), spec, Instant::now());
         #[cfg(test)]
         {
@@ -327,24 +332,30 @@ impl State {
         let mut outcomes = Vec::with_capacity(reports.len());
         for report in reports {
             if let Some(life) = report.started {
-                started.push((report.key, life.incarnation()));
                 if !life.is_first_heard() {
-                    gone.push((report.key, life));
+                    gone.push(Arc::clone(&life));
                 }
+                started.push(life);
             }
             outcomes.push((report.key, report.outcome));
         }
         // A job stops before it starts: so are its facts told.
         self.feed(Input::JobDone { job, outcomes }, myself);
-        for (key, incarnation) in started {
-            self.note(key, |path| Fact::Started {
-                path,
-                incarnation,
-                asked,
-            });
+        // What waited for the job may have given the children other keys by now.
+        for life in started {
+            if let Some((key, _)) = self.child_of(&life) {
+                let incarnation = life.incarnation();
+                self.note(key, |path| Fact::Started {
+                    path,
+                    incarnation,
+                    asked,
+                });
+            }
         }
-        for (key, life) in gone {
-            self.exited(key, &life, myself);
+        for life in gone {
+            if let Some((key, _)) = self.child_of(&life) {
+                self.exited(key, &life, myself);
+            }
         }
     }
 
@@ -396,8 +407,8 @@ impl State {
             Effect::Delete { key } => self.delete(key),
             Effect::Add { key, spec } => self.add(key, &spec),
             Effect::Move { from, to } => self.move_child(from, to),
-            Effect::Respec { key, spec, marks } => self.respec(key, spec, marks),
-            Effect::RollBack { key, spec } => self.roll_back(key, spec),
+            Effect::Respec { key, spec, mark } => self.respec(key, spec, mark),
+            Effect::RollBack { key, spec, number } => self.roll_back(key, spec, number),
             Effect::Adopt { key, ticket } => self.adopt(key, ticket),
             Effect::Answer { ticket, result } => {
                 self.spawning.remove(&ticket);
@@ -607,6 +618,27 @@ impl Drop for State {
         }
         if let Some(above) = &self.above {
             above.tell_ended(&self.life);
+        }
+    }
+}
+
+/// Makes sure that the children of `slot` are those of its spec, and returns that.
+fn populated(
+    slot: &Arc<Slot>,
+    body: &SupervisorBody,
+) -> Result<Arc<ChildSpec>, crate::kernel::BuildError> {
+    loop {
+        let spec = slot.spec();
+        if !spec
+            .as_supervisor()
+            .is_some_and(|spec| is_populated(body, spec))
+        {
+            body.forget_children(DeadReason::Stopped);
+            populate(slot)?;
+        }
+        // Who gives slots another spec, from the top down, finds those of the children after that, or this finds the spec.
+        if Arc::ptr_eq(&spec, &slot.spec()) {
+            return Ok(spec);
         }
     }
 }

@@ -4,7 +4,8 @@
 //! what runs, and each child whose settings change is asked with [`Actor::apply`](crate::Actor::apply). If one of them
 //! refuses, those that had agreed get their old settings back and what was added is taken away. **Commit** goes from the
 //! root down: each supervisor whose own part differs is told what it is to be, and stops, starts and restarts in one job
-//! what that takes. At last all is looked over: what a restart in between brought up with an old spec is told again.
+//! what that takes. The spec of the root is the one truth of what is to be: a supervisor that is restarted in between
+//! begins as that says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,17 +16,13 @@ use super::*;
 use crate::actor::Apply;
 use crate::reload::{Change, How, ReloadError, What, by_id, diff, share};
 use crate::settings::{ApplyRequest, Parsed, Vote};
-use crate::slot::{Response, SlotState};
-use crate::spec::Restart;
 use crate::supervisor::core::reload::{self, Reload, change, of_next_template, own_part_differs};
 
-/// Which life of each child that was asked has taken its new settings; none where it wants a restart.
-type Votes = BTreeMap<ActorPath, Option<u64>>;
+/// By supervisor, which children have taken their new settings live, and which life of each did.
+type Votes = BTreeMap<ActorPath, BTreeMap<ChildId, u64>>;
 
 /// How long after its time a life may say that it was late.
 const LATE_BY: Duration = Duration::from_secs(1);
-/// How often what a storm of restarts brought up with an old spec is told again.
-const ROUNDS_MAX: usize = 5;
 
 /// A worker whose settings change, and what it said.
 struct Voter {
@@ -117,13 +114,7 @@ impl Kernel {
                 return Err(error);
             }
         };
-        let since = Instant::now();
-        self.commit(&differ, &votes).await?;
-        for _ in 0..ROUNDS_MAX {
-            if !self.repair(&differ, since).await? {
-                break;
-            }
-        }
+        self.commit(&before, &after, &differ, &votes).await?;
         let changes = self.what_was_done(changes, &votes);
         for change in &changes {
             self.report(Fact::Changed(change.clone()));
@@ -206,8 +197,8 @@ impl Kernel {
     }
 
     /// Starts what is to be added below supervisors that run, beside what runs.
-    async fn prepare(&self, pairs: &[Pair]) -> Result<Vec<(Arc<Slot>, Vec<ChildId>)>, ReloadError> {
-        let mut prepared: Vec<(Arc<Slot>, Vec<ChildId>)> = Vec::new();
+    async fn prepare(&self, pairs: &[Pair]) -> Result<Vec<Arc<Slot>>, ReloadError> {
+        let mut prepared: Vec<Arc<Slot>> = Vec::new();
         for pair in pairs {
             let (Some(old), Some(new)) = (pair.old.as_supervisor(), pair.new.as_supervisor())
             else {
@@ -223,12 +214,11 @@ impl Kernel {
             let Some(slot) = slot.filter(|_| !specs.is_empty()) else {
                 continue;
             };
-            let ids = specs.iter().map(|spec| spec.id.clone()).collect();
             let asked = self
                 .ask_supervisor(&slot, Request::Prepare { specs }, [])
                 .await;
             match refusal(asked) {
-                None => prepared.push((slot, ids)),
+                None => prepared.push(slot),
                 // It does not run: they start with it.
                 Some(RequestError::Ending) => {}
                 Some(error) => {
@@ -250,10 +240,9 @@ impl Kernel {
     }
 
     /// Takes away what was prepared for nothing.
-    async fn undo(&self, prepared: &[(Arc<Slot>, Vec<ChildId>)]) {
-        for (slot, ids) in prepared.iter().rev() {
-            let ids = ids.clone();
-            let request = Request::Undo { ids, error: None };
+    async fn undo(&self, prepared: &[Arc<Slot>]) {
+        for slot in prepared.iter().rev() {
+            let request = Request::Undo { error: None };
             if let Err(error) = self.ask_supervisor(slot, request, []).await {
                 // It went meanwhile, and what was prepared with it.
                 tracing::debug!(path = %slot.path(), %error, "nothing left to take away");
@@ -276,12 +265,20 @@ impl Kernel {
                 _ => None,
             });
         let Some(error) = no else {
-            let votes = voters.iter().zip(said).map(|(voter, said)| {
-                let applied = matches!(said, Said::Applied).then(|| voter.life.incarnation());
-                (voter.slot.path().clone(), applied)
-            });
-            return Ok(votes.collect());
+            let mut votes = Votes::new();
+            for (voter, said) in voters.iter().zip(said) {
+                if let (Said::Applied, Some(above)) = (said, voter.slot.path().parent()) {
+                    let id = voter.slot.id().clone();
+                    let votes = votes.entry(above).or_default();
+                    votes.insert(id, voter.life.incarnation());
+                }
+            }
+            return Ok(votes);
         };
+        #[cfg(test)]
+        if self.bug() == Some(crate::bug::Bug::KeepsVotes) {
+            return Err(error);
+        }
         let back = voters.iter().zip(&said).map(|(voter, said)| async {
             let is_back = match said {
                 Said::Applied => matches!(voter.ask(&voter.old, limit).await, Said::Applied),
@@ -297,111 +294,75 @@ impl Kernel {
         Err(error)
     }
 
-    /// Tells each supervisor whose part differs what it is to be, from the root down.
-    async fn commit(&self, pairs: &[Pair], votes: &Votes) -> Result<(), ReloadError> {
-        for pair in pairs {
-            let Some(slot) = self.0.registry.get(&pair.path) else {
-                continue;
-            };
-            self.turn_into(&slot, &pair.new, pair.part_differs(), votes)
-                .await?;
+    /// Tells each supervisor whose part differs what it is to be, from the root down. What was put back since `before` was
+    /// read stays so.
+    async fn commit(
+        &self,
+        before: &Arc<ChildSpec>,
+        after: &Arc<ChildSpec>,
+        pairs: &[Pair],
+        votes: &Votes,
+    ) -> Result<(), ReloadError> {
+        let root = self.root().ok_or(ReloadError::Ending)?;
+        {
+            let _specs = self.0.specs.lock();
+            put(&root, merge(before, &root.spec(), after));
         }
-        Ok(())
+        for pair in pairs {
+            if let Some(slot) = self.0.registry.get(&pair.path) {
+                self.turn_into(&slot, pair, votes).await;
+            }
+        }
+        // Where it is, nothing was left to be told.
+        match self.mode() {
+            Mode::Stopping => Err(ReloadError::Ending),
+            _ => Ok(()),
+        }
     }
 
     /// Tells one supervisor; one that does not run begins as it is told.
-    async fn turn_into(
-        &self,
-        slot: &Arc<Slot>,
-        spec: &Arc<ChildSpec>,
-        part_differs: bool,
-        votes: &Votes,
-    ) -> Result<(), ReloadError> {
-        {
-            let _specs = self.0.specs.lock();
-            slot.respec(Arc::clone(spec), None)
-                .map_err(|error| BuildError::Settings {
-                    path: slot.path().clone(),
-                    kind: String::new(),
-                    error,
-                })?;
-        }
-        if !part_differs {
-            return Ok(());
-        }
-        if let (Some(body), Some(supervisor)) = (slot.supervisor(), spec.as_supervisor()) {
-            let partitions = supervisor.partitions.unwrap_or_default();
-            body.partitions.store(partitions, Ordering::Release);
-        }
-        let of_it = votes.iter().filter_map(|(path, applied)| {
-            let is_its = path.parent().as_ref() == Some(slot.path());
-            Some((path.id().filter(|_| is_its)?, (*applied)?))
-        });
-        let reload = Reload {
-            spec: Arc::clone(spec),
-            applied: of_it.collect(),
+    async fn turn_into(&self, slot: &Arc<Slot>, pair: &Pair, votes: &Votes) {
+        self.respec_supervisor(slot, Arc::clone(&pair.new));
+        let spec = slot.spec();
+        let (Some(body), Some(supervisor), true) =
+            (slot.supervisor(), spec.as_supervisor(), pair.part_differs())
+        else {
+            return;
         };
+        let partitions = supervisor.partitions.unwrap_or_default();
+        body.partitions.store(partitions, Ordering::Release);
+        let applied = votes.get(slot.path()).cloned().unwrap_or_default();
+        let reload = Reload { spec, applied };
         let asked = self.ask_supervisor(slot, Request::Reload(Box::new(reload)), []);
         match refusal(asked.await) {
-            None | Some(RequestError::Ending) => Ok(()),
-            Some(error) => Err(ReloadError::Refused {
-                path: slot.path().clone(),
-                error,
-            }),
+            None | Some(RequestError::Ending) => {}
+            Some(error) => tracing::error!(path = %slot.path(), %error, "it was not changed"),
         }
     }
 
-    /// Tells those again that a restart in between has brought up as they were before; whether there were any.
-    async fn repair(&self, pairs: &[Pair], since: Instant) -> Result<bool, ReloadError> {
-        let mut repaired = false;
-        for pair in pairs {
-            let (Some(slot), Some(wanted)) =
-                (self.0.registry.get(&pair.path), pair.new.as_supervisor())
-            else {
-                continue;
-            };
-            let is_up = slot.state() == SlotState::Running;
-            let child = |child: &ChildSpec| self.0.registry.get(&slot.path().child(&child.id));
-            let is_stale = |wanted: &Arc<ChildSpec>| match child(wanted) {
-                Some(child) => {
-                    change(&child.spec(), wanted) != reload::Change::None
-                        && !was_rolled_back(&child, since)
-                }
-                None => is_up && wanted.restart != Restart::Temporary,
-            };
-            if !wanted.children.iter().any(is_stale) {
-                continue;
-            }
-            repaired = true;
-            let children = wanted.children.iter().map(|wanted| match child(wanted) {
-                Some(child) if was_rolled_back(&child, since) => child.spec(),
-                _ => Arc::clone(wanted),
-            });
-            let wanted = SupervisorSpec {
-                children: children.collect(),
-                ..wanted.clone()
-            };
-            let spec = Arc::new(ChildSpec {
-                what: ChildKind::Supervisor(wanted),
-                ..(*pair.new).clone()
-            });
-            self.turn_into(&slot, &spec, true, &Votes::new()).await?;
-        }
-        Ok(repaired)
+    /// Gives a supervisor the spec that the tree has for it by now; `spec` if it is in none.
+    pub(crate) fn respec_supervisor(&self, slot: &Slot, spec: Arc<ChildSpec>) {
+        let _specs = self.0.specs.lock();
+        let root = self.root().map(|root| root.spec());
+        let desired = root.and_then(|root| below(&root, slot.path()));
+        put(slot, desired.unwrap_or(spec));
     }
 
     fn what_was_done(&self, mut changes: Vec<Change>, votes: &Votes) -> Vec<Change> {
+        let has_applied = |path: &ActorPath| {
+            let votes = path.parent().and_then(|above| votes.get(&above));
+            let id = path.id();
+            votes.is_some_and(|votes| id.is_some_and(|id| votes.contains_key(&id)))
+        };
         for change in &mut changes {
             let slot = self.0.registry.get(&change.path);
             let is_up = slot.is_some_and(|slot| slot.life().is_some_and(|life| !life.has_ended()));
             change.how = match (change.what, change.how) {
                 (What::Template, _) => How::Live,
                 (What::Removed, how) => how,
-                (_, How::Asks) => match votes.get(&change.path) {
-                    Some(Some(_)) => How::Live,
-                    _ if is_up => How::Restart,
-                    _ => How::Later,
-                },
+                (_, How::Asks) if has_applied(&change.path) => How::Live,
+                (_, How::Asks) if is_up => How::Restart,
+                (_, How::Asks) => How::Later,
                 (_, How::Restart | How::Start) if !is_up => How::Later,
                 (_, how) => how,
             };
@@ -412,30 +373,25 @@ impl Kernel {
     /// A child has another spec by its supervisor's own doing: a restart of any supervisor above is to bring it up so.
     pub(crate) fn amend(&self, path: &ActorPath, spec: Arc<ChildSpec>) {
         let _specs = self.0.specs.lock();
-        let mut below = spec;
-        let mut at = path.clone();
-        while let Some(parent) = at.parent() {
-            let Some(slot) = self.0.registry.get(&parent) else {
-                return;
-            };
-            let mut above = (*slot.spec()).clone();
-            let ChildKind::Supervisor(supervisor) = &mut above.what else {
-                return;
-            };
-            let Some(child) = supervisor
-                .children
-                .iter_mut()
-                .find(|child| child.id == below.id)
-            else {
-                // It comes and goes, and is in no spec.
-                return;
-            };
-            *child = below;
-            below = Arc::new(above);
-            if slot.respec(Arc::clone(&below), None).is_err() {
-                return;
+        let Some(root) = self.root() else {
+            return;
+        };
+        let ids: Vec<ChildId> = path.segments().filter_map(|id| id.parse().ok()).collect();
+        // One that comes and goes is in no spec.
+        let Some(amended) = amended(&root.spec(), &ids, spec) else {
+            return;
+        };
+        let mut above = path.parent();
+        #[cfg(test)]
+        if self.bug() == Some(crate::bug::Bug::ForgetsRollback) {
+            return;
+        }
+        while let Some(path) = above {
+            let spec = below(&amended, &path);
+            if let (Some(slot), Some(spec)) = (self.0.registry.get(&path), spec) {
+                put(&slot, spec);
             }
-            at = parent;
+            above = path.parent();
         }
     }
 }
@@ -458,12 +414,18 @@ impl Voter {
             Ok(Ok(Vote::Said(Apply::Applied))) => Said::Applied,
             Ok(Ok(Vote::Said(Apply::Restart))) => Said::Restart,
             Ok(Ok(Vote::Said(Apply::Rejected(why)))) => Said::No { why, spoilt: false },
+            Ok(Ok(Vote::Broken(panic))) => Said::No {
+                why: format!("its `apply` crashed ({panic})"),
+                spoilt: true,
+            },
             Ok(Ok(Vote::Late)) => Said::No {
                 why: format!("its `apply` did not come to an end within {limit:?}"),
                 spoilt: true,
             },
             Ok(Err(_ended)) if begun.load(Ordering::Acquire) => self.ended().await,
             Ok(Err(_ended)) => Said::Gone,
+            // It was cut off, and what is left of it still holds the way back.
+            Err(_elapsed) if self.life.has_ended() => self.ended().await,
             Err(_elapsed) => {
                 let mut is_taken_back = false;
                 self.life
@@ -491,11 +453,73 @@ impl Voter {
     }
 }
 
-/// Whether the settings of a child went back to what they were since the change.
-fn was_rolled_back(slot: &Slot, since: Instant) -> bool {
-    let is_so =
-        |record: &ExitRecord| record.response == Response::RolledBack && record.when >= since;
-    slot.history().iter().any(is_so)
+/// Gives the slot of a supervisor another spec; under the lock of all specs.
+fn put(slot: &Slot, spec: Arc<ChildSpec>) {
+    if slot.is_supervisor() && spec.as_supervisor().is_some() {
+        let done = slot.respec(spec, None);
+        done.expect("a supervisor has no settings that could not fit");
+    }
+}
+
+/// The spec at `path` in the tree of `root`.
+fn below(root: &Arc<ChildSpec>, path: &ActorPath) -> Option<Arc<ChildSpec>> {
+    let mut at = root;
+    for id in path.segments() {
+        let mut children = at.as_supervisor()?.children.iter();
+        at = children.find(|child| child.id.as_str() == id)?;
+    }
+    Some(Arc::clone(at))
+}
+
+/// `above` with another spec for the child that `ids` lead to.
+fn amended(
+    above: &Arc<ChildSpec>,
+    ids: &[ChildId],
+    spec: Arc<ChildSpec>,
+) -> Option<Arc<ChildSpec>> {
+    let Some((id, ids)) = ids.split_first() else {
+        return Some(spec);
+    };
+    let mut above = (**above).clone();
+    let ChildKind::Supervisor(supervisor) = &mut above.what else {
+        return None;
+    };
+    let mut children = supervisor.children.iter_mut();
+    let child = children.find(|child| child.id == *id)?;
+    *child = amended(child, ids, spec)?;
+    Some(Arc::new(above))
+}
+
+/// What `after` makes of `before`, where `before` is `now` by now: what both changed is as `after` says.
+fn merge(before: &Arc<ChildSpec>, now: &Arc<ChildSpec>, after: &Arc<ChildSpec>) -> Arc<ChildSpec> {
+    if Arc::ptr_eq(before, now) {
+        return Arc::clone(after);
+    }
+    if Arc::ptr_eq(before, after) {
+        return Arc::clone(now);
+    }
+    let (Some(old), Some(now), Some(new)) = (
+        before.as_supervisor(),
+        now.as_supervisor(),
+        after.as_supervisor(),
+    ) else {
+        return Arc::clone(after);
+    };
+    let (old, now) = (by_id(&old.children), by_id(&now.children));
+    let merged = new
+        .children
+        .iter()
+        .map(|child| match (old.get(&child.id), now.get(&child.id)) {
+            (Some(old), Some(now)) => merge(old, now, child),
+            _ => Arc::clone(child),
+        });
+    Arc::new(ChildSpec {
+        what: ChildKind::Supervisor(SupervisorSpec {
+            children: merged.collect(),
+            ..new.clone()
+        }),
+        ..(**after).clone()
+    })
 }
 
 /// The worker in `slot`, if it runs and its settings change.
@@ -556,7 +580,7 @@ fn pairs(path: ActorPath, old: &Arc<ChildSpec>, new: &Arc<ChildSpec>, pairs_: &m
     let (Some(before), Some(after)) = (old.as_supervisor(), new.as_supervisor()) else {
         return;
     };
-    if Arc::ptr_eq(old, new) || change(old, new) == reload::Change::Replace {
+    if Arc::ptr_eq(old, new) {
         return;
     }
     pairs_.push(Pair {
@@ -566,7 +590,9 @@ fn pairs(path: ActorPath, old: &Arc<ChildSpec>, new: &Arc<ChildSpec>, pairs_: &m
     });
     let before = by_id(&before.children);
     for child in &after.children {
-        if let Some(old) = before.get(&child.id) {
+        if let Some(old) = before.get(&child.id)
+            && change(old, child) != reload::Change::Replace
+        {
             pairs(path.child(&child.id), old, child, pairs_);
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::states::SimState;
 use super::world::{Event, World};
-use crate::actor::{Actor, Next, Start};
+use crate::actor::{Actor, Apply, Next, Start};
 use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
 use crate::life::Life;
@@ -45,6 +45,42 @@ pub(super) struct SimSettings {
     /// Which step of its ladder has set this; none has set 0.
     #[serde(default)]
     pub(super) step: u64,
+    /// Tells them from others.
+    pub(super) version: u64,
+    /// What it says to them when it is asked.
+    pub(super) apply: SimApply,
+}
+
+/// What a simulated actor does with new settings.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+pub(super) enum SimApply {
+    Live,
+    Restart,
+    Reject,
+    Hang,
+    Panic,
+}
+
+impl SimSettings {
+    /// Others, which may be refused, and need not be good.
+    pub(super) fn changed(rng: &mut fastrand::Rng) -> Self {
+        let apply = match rng.u8(0..20) {
+            0 => SimApply::Reject,
+            1 => SimApply::Hang,
+            2 => SimApply::Panic,
+            3..=8 => SimApply::Restart,
+            _ => SimApply::Live,
+        };
+        Self {
+            fails_percent: if rng.u8(0..4) == 0 { 50 } else { 0 },
+            start_ms: rng.u64(0..20),
+            stop_ms: rng.u64(0..20),
+            traps: rng.bool(),
+            version: rng.u64(..1 << 50),
+            apply,
+            step: 0,
+        }
+    }
 }
 
 /// What a simulated actor is told.
@@ -259,6 +295,21 @@ fn check_settings(ctx: &Context<SimActor>, step: u64) {
     }
 }
 
+/// Writes down with which settings a life begins, and sees whether it may.
+fn begin_with(settings: &SimSettings, ctx: &Context<SimActor>) {
+    let Some(world) = &ctx.kernel().shared::<Link>().0 else {
+        return;
+    };
+    let path = ctx.path().clone();
+    world.act(&format!("{path} begins with {}", settings.version));
+    if !world
+        .settings()
+        .starts(ctx.kernel(), &path, settings.version)
+    {
+        world.event(Event::NotRolledBack { path });
+    }
+}
+
 /// The slot of its supervisor.
 fn above(ctx: &Context<SimActor>) -> Option<Arc<Slot>> {
     ctx.kernel().registry().get(&ctx.path().parent()?)
@@ -299,6 +350,7 @@ impl Actor for SimActor {
         ctx.trap_exit(settings.traps);
         find_state(ctx);
         check_settings(ctx, settings.step);
+        begin_with(settings, ctx);
         tokio::time::sleep(Duration::from_millis(settings.start_ms)).await;
         let unlucky = ctx.with_rng(|rng| rng.u8(0..100)) < settings.fails_percent;
         if unlucky && ctx.starts_before() > 0 {
@@ -319,13 +371,8 @@ impl Actor for SimActor {
             let path = actor.path.clone();
             actor.event(Event::TooMany { path });
         }
-        let restart = ctx.spec().restart;
-        let (path, incarnation) = (actor.path.clone(), actor.incarnation);
-        actor.event(Event::Born {
-            path,
-            incarnation,
-            restart,
-        });
+        let path = actor.path.clone();
+        actor.event(Event::Born { path });
         Ok(Start::Running(actor))
     }
 
@@ -389,6 +436,23 @@ impl Actor for SimActor {
                 Ok(Next::Continue)
             }
         }
+    }
+
+    async fn apply(&mut self, new: &SimSettings, ctx: &mut Context<Self>) -> Apply {
+        match new.apply {
+            SimApply::Live => {}
+            SimApply::Restart => return Apply::Restart,
+            SimApply::Reject => return Apply::Rejected("no".to_owned()),
+            SimApply::Hang => std::future::pending().await,
+            #[expect(clippy::panic, reason = "it was asked for")]
+            SimApply::Panic => panic!("told to panic"),
+        }
+        ctx.trap_exit(new.traps);
+        self.stop_ms = new.stop_ms;
+        if let Some(world) = &self.world {
+            world.settings().applied(&self.path, new.version);
+        }
+        Apply::Applied
     }
 
     fn snapshot(&self) -> Result<Option<Snapshot>, CodecError> {

@@ -9,12 +9,17 @@ use crate::dead_letter::{DeadLetter, DeadReason};
 use crate::kernel::{Kernel, Mode, SYSTEM};
 use crate::path::ActorPath;
 use crate::slot::{ExitRecord, Response, Slot, SlotState};
-use crate::spec::{AutoShutdown, ChildSpec, Restart, SupervisorSpec};
+use crate::spec::{AutoShutdown, ChildSpec, SupervisorSpec};
 
 /// Looks at a kernel in which nothing has happened for a long time. It is over by now only if it `may_end`.
-pub(super) fn quiet(kernel: &Kernel, may_end: bool, violations: &mut Vec<Violation>) {
+pub(super) fn quiet(
+    kernel: &Kernel,
+    may_end: bool,
+    reloads: bool,
+    violations: &mut Vec<Violation>,
+) {
     if let Some(root) = kernel.root() {
-        settled(&root, violations);
+        settled(&root, reloads, violations);
         let mut left: BTreeSet<ActorPath> = kernel.registry().paths().into_iter().collect();
         reach(&root, &mut left);
         left.retain(|path| !path.as_str().starts_with(SYSTEM));
@@ -38,9 +43,10 @@ fn reach(slot: &Slot, left: &mut BTreeSet<ActorPath>) {
     }
 }
 
-fn settled(slot: &Slot, violations: &mut Vec<Violation>) {
+fn settled(slot: &Slot, reloads: bool, violations: &mut Vec<Violation>) {
     let children = slot.children();
-    if outlives_significant(slot, &children) {
+    // What ended before it became significant ends nothing.
+    if !reloads && outlives_significant(slot, &children) {
         violations.push(Violation::OutlivesSignificant {
             path: slot.path().clone(),
         });
@@ -85,7 +91,7 @@ fn settled(slot: &Slot, violations: &mut Vec<Violation>) {
             violations.push(Violation::NeedNotMet { path: path() });
         }
         if state == SlotState::Running {
-            settled(child, violations);
+            settled(child, reloads, violations);
         }
     }
 }
@@ -155,17 +161,16 @@ fn lives(events: &[Event], violations: &mut Vec<Violation>) {
     let mut cut_off: Vec<ActorPath> = Vec::new();
     for event in events {
         match event {
-            Event::Born {
-                path,
-                incarnation,
-                restart,
-            } => {
-                if !alive.insert(path.clone()) {
-                    violations.push(Violation::TwoLives { path: path.clone() });
-                }
-                if *restart == Restart::Temporary && *incarnation > 1 {
-                    violations.push(Violation::TemporaryRestarted { path: path.clone() });
-                }
+            Event::Born { path } => {
+                let is_alone = alive.insert(path.clone());
+                let two = (!is_alone).then(|| Violation::TwoLives { path: path.clone() });
+                violations.extend(two);
+            }
+            Event::CameBack { path } => {
+                violations.push(Violation::TemporaryRestarted { path: path.clone() });
+            }
+            Event::NotRolledBack { path } => {
+                violations.push(Violation::NotRolledBack { path: path.clone() });
             }
             Event::Died {
                 path,
@@ -239,12 +244,14 @@ fn tasks(events: &[Event], violations: &mut Vec<Violation>) {
 /// At the shutdown the living end in the reverse of the order in which they were born, seen from each pair of
 /// siblings that was not restarted in between: a later position never outlives an earlier one.
 fn stop_order(events: &[Event], violations: &mut Vec<Violation>) {
-    let Some(shutdown) = events.iter().position(|event| *event == Event::Shutdown) else {
+    let mut events = events.iter();
+    let Some(places) = events.find_map(|event| match event {
+        Event::Shutdown { places } => Some(places),
+        _ => None,
+    }) else {
         return;
     };
     let deaths: Vec<&ActorPath> = events
-        .iter()
-        .skip(shutdown)
         .filter_map(|event| match event {
             Event::Died {
                 path,
@@ -257,7 +264,7 @@ fn stop_order(events: &[Event], violations: &mut Vec<Violation>) {
         .collect();
     for (index, earlier) in deaths.iter().enumerate() {
         for later in deaths.iter().skip(index + 1) {
-            if comes_after(later, earlier) {
+            if comes_after(places, later, earlier) {
                 violations.push(Violation::StopOrder {
                     path: (*earlier).clone(),
                     later: (*later).clone(),
@@ -267,18 +274,23 @@ fn stop_order(events: &[Event], violations: &mut Vec<Violation>) {
     }
 }
 
-/// Whether `one` stands after `other` in start order: their first different ids are numbers given in that order. Children
-/// of a template are in no order, and have no such number.
-fn comes_after(one: &ActorPath, other: &ActorPath) -> bool {
-    let differing = one
-        .segments()
-        .zip(other.segments())
-        .find(|(one, other)| one != other);
-    differing.is_some_and(|(one, other)| number(one) > number(other))
-}
-
-fn number(id: &str) -> Option<u64> {
-    id.strip_prefix('n')?.parse().ok()
+/// Whether `one` stands after `other` in start order: where their ways part. Children of a template are in no order, and
+/// have no place.
+fn comes_after(places: &BTreeMap<ActorPath, usize>, one: &ActorPath, other: &ActorPath) -> bool {
+    let way = |path: &ActorPath| {
+        let mut way: Vec<ActorPath> =
+            std::iter::successors(Some(path.clone()), ActorPath::parent).collect();
+        way.reverse();
+        way
+    };
+    let (one, other) = (way(one), way(other));
+    let differing = one.iter().zip(&other).find(|(one, other)| one != other);
+    let place = |path| places.get(path);
+    differing.is_some_and(|(one, other)| {
+        place(one)
+            .zip(place(other))
+            .is_some_and(|(one, other)| one > other)
+    })
 }
 
 /// Memory that is short costs `low` and `deferred` messages alone.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::actor::SimMessage;
 use super::world::{Event, World};
-use super::{SimConfig, tasks, tree};
+use super::{SimConfig, reloads, tasks, tree};
 use crate::address::Address;
 use crate::kernel::{Kernel, SYSTEM};
 use crate::mailbox::SendError;
@@ -36,6 +36,9 @@ pub(super) async fn drive(
     for number in 0..config.acts {
         tokio::time::sleep(Duration::from_millis(rng.u64(0..120))).await;
         act(kernel, world, rng, number).await;
+        if world.reloads() && rng.u8(0..4) == 0 {
+            reloads::reload(kernel, world, rng);
+        }
         if rng.u8(0..8) == 0 {
             kernel.note_memory(rng.u64(0..MEMORY_LIMIT * 3 / 2));
         }
@@ -195,7 +198,10 @@ async fn act(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, numbe
             world.act(&format!("spoil {path} {first:?}"));
             world.states().spoil(&path, first);
         }
-        16 => note(world, "delete", &path, kernel.delete(&path).await),
+        16 => {
+            world.settings().by_hand(path.clone());
+            note(world, "delete", &path, kernel.delete(&path).await);
+        }
         17 => note(
             world,
             "release all",
@@ -230,6 +236,10 @@ fn spawn(kernel: &Kernel, world: &Arc<World>, rng: &mut fastrand::Rng, number: u
     let mut spec = tree::worker(rng, ChildId::known_number(1_000 + number));
     // Refused below a supervisor that never ends by itself, and where it is permanent.
     spec.significant = rng.u8(0..4) == 0;
+    if world.reloads() {
+        tree::simplify_child(&mut spec, false);
+    }
+    world.settings().by_hand(parent.path().child(&spec.id));
     let (kernel, world) = (kernel.clone(), Arc::clone(world));
     drop(crate::kernel::spawn_detached(async move {
         let result = kernel.spawn(parent.path(), spec).await;

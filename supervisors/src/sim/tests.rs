@@ -73,7 +73,7 @@ fn every_planted_bug_is_found() {
             bug: Some(bug),
             ..SimConfig::default()
         };
-        let found = (0..1_000).find(|seed| !simulate(*seed, &config).violations.is_empty());
-        assert!(found.is_some(), "{bug:?} was not found within 1,000 seeds");
+        let found = (0..3_000).find(|seed| !simulate(*seed, &config).violations.is_empty());
+        assert!(found.is_some(), "{bug:?} was not found within 3,000 seeds");
     }
 }

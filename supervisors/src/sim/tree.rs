@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::actor::SimSettings;
+use super::actor::{SimApply, SimSettings};
 use crate::path::ChildId;
 use crate::spec::{
-    AutoShutdown, Backoff, ChildSpec, Ladder, LadderAction, LadderStep, MailboxSpec, OnRestart,
-    OnStall, Overflow, Restart, Shutdown, StateSpec, Strategy, SupervisorSpec, Template, TreeSpec,
+    AutoShutdown, Backoff, ChildKind, ChildSpec, Ladder, LadderAction, LadderStep, MailboxSpec,
+    OnRestart, OnStall, Overflow, Restart, Shutdown, StateSpec, Strategy, SupervisorSpec, TASK,
+    Template, TreeSpec, lay_over,
 };
 
 /// How deep supervisors nest below the root.
@@ -48,15 +49,7 @@ fn supervisor(rng: &mut fastrand::Rng, depth: usize, left: &mut usize) -> Superv
                 _ => supervisor(rng, depth + 1, left),
             };
             let mut child = ChildSpec::supervisor(id, below);
-            child.restart = pick(
-                rng,
-                [
-                    Restart::Permanent,
-                    Restart::Permanent,
-                    Restart::Transient,
-                    Restart::Temporary,
-                ],
-            );
+            child.restart = restart(rng);
             if rng.u8(0..8) == 0 {
                 child.shutdown = Shutdown::Timeout(Duration::from_millis(rng.u64(0..200)));
             }
@@ -93,6 +86,55 @@ fn supervisor(rng: &mut fastrand::Rng, depth: usize, left: &mut usize) -> Superv
     }
 }
 
+/// Takes out of a tree that is to change what the checkers could not tell from a fault then: states, which go back with the
+/// settings, ladders, which lay something over them, and, where nothing is to happen by itself, what fails by chance.
+pub(super) fn simplify(supervisor: &mut SupervisorSpec, is_calm: bool) {
+    if is_calm {
+        supervisor.intensity = 1_000;
+    }
+    for child in &mut supervisor.children {
+        simplify_child(Arc::make_mut(child), is_calm);
+    }
+    if let Some(template) = &mut supervisor.template {
+        simplify_child(&mut Arc::make_mut(template).child, is_calm);
+    }
+}
+
+pub(super) fn simplify_child(child: &mut ChildSpec, is_calm: bool) {
+    match &mut child.what {
+        ChildKind::Worker(worker) => {
+            worker.state = None;
+            worker.on_crash = None;
+            if is_calm && worker.kind != TASK {
+                let percent = json!({ "fails_percent": 0 });
+                lay_over(&mut worker.settings, percent);
+            }
+        }
+        ChildKind::Supervisor(below) => simplify(below, is_calm),
+    }
+}
+
+/// A small random supervisor, to be put below another.
+pub(super) fn below(rng: &mut fastrand::Rng) -> SupervisorSpec {
+    if rng.u8(0..4) == 0 {
+        return of_template(rng);
+    }
+    supervisor(rng, DEPTH_MAX - 1, &mut 4)
+}
+
+/// A random restart type.
+pub(super) fn restart(rng: &mut fastrand::Rng) -> Restart {
+    pick(
+        rng,
+        [
+            Restart::Permanent,
+            Restart::Permanent,
+            Restart::Transient,
+            Restart::Temporary,
+        ],
+    )
+}
+
 /// A supervisor whose children come and go.
 fn of_template(rng: &mut fastrand::Rng) -> SupervisorSpec {
     let template = Template {
@@ -109,15 +151,7 @@ fn of_template(rng: &mut fastrand::Rng) -> SupervisorSpec {
 /// A random worker with this id.
 pub(super) fn worker(rng: &mut fastrand::Rng, id: ChildId) -> ChildSpec {
     let mut child = ChildSpec::worker(id, "sim");
-    child.restart = pick(
-        rng,
-        [
-            Restart::Permanent,
-            Restart::Permanent,
-            Restart::Transient,
-            Restart::Temporary,
-        ],
-    );
+    child.restart = restart(rng);
     child.shutdown = match rng.u8(0..6) {
         0 => Shutdown::BrutalKill,
         1 => Shutdown::Infinity,
@@ -136,6 +170,8 @@ pub(super) fn worker(rng: &mut fastrand::Rng, id: ChildId) -> ChildSpec {
         stop_ms: pick(rng, [0, 0, 5, 300]),
         traps: rng.bool(),
         step: 0,
+        version: rng.u64(..1 << 50),
+        apply: SimApply::Live,
     };
     let on_crash = (rng.u8(0..3) == 0).then(|| Arc::new(ladder(rng)));
     child.probation = Duration::from_millis(rng.u64(0..5_000));

@@ -1,24 +1,28 @@
 //! What a simulation writes down: a log for people and hashes, and the facts that the checkers read.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::bonds::SimBonds;
 use super::ladders::SimLadders;
+use super::reloads::SimSettingsLog;
 use super::states::SimStates;
+use crate::kernel::{Kernel, WeakKernel};
 use crate::path::ActorPath;
 use crate::report::Fact;
+use crate::slot::{Response, Slot};
 use crate::spec::Restart;
 
 /// One fact of a simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
     /// A value of an actor was made.
-    Born {
-        path: ActorPath,
-        incarnation: u64,
-        restart: Restart,
-    },
+    Born { path: ActorPath },
+    /// A temporary child is to come back.
+    CameBack { path: ActorPath },
     /// It was dropped.
     Died {
         path: ActorPath,
@@ -48,6 +52,8 @@ pub(super) enum Event {
     WrongState { path: ActorPath },
     /// A ladder did something else than it should.
     WrongLadder { path: ActorPath },
+    /// A life began with settings that had just been put back.
+    NotRolledBack { path: ActorPath },
     /// A life was stopped in order, and its state was not kept.
     NotKept { path: ActorPath },
     /// What a task runs began.
@@ -60,8 +66,8 @@ pub(super) enum Event {
     TaskResolved { number: usize, is_right: bool },
     /// A life was there after its supervisor's had ended; a task's is told by its parent.
     Outlived { path: ActorPath },
-    /// The shutdown of the kernel began.
-    Shutdown,
+    /// The shutdown of the kernel began; which place among its siblings each child of a list has by then.
+    Shutdown { places: BTreeMap<ActorPath, usize> },
 }
 
 /// All that happened.
@@ -72,7 +78,11 @@ pub(super) struct World {
     bonds: SimBonds,
     states: SimStates,
     ladders: SimLadders,
+    settings: SimSettingsLog,
     has_links: bool,
+    /// Whether the tree changes.
+    reloads: bool,
+    kernel: OnceLock<WeakKernel>,
 }
 
 #[derive(Debug, Default)]
@@ -84,14 +94,17 @@ struct Notes {
 }
 
 impl World {
-    pub(super) fn new(has_links: bool) -> Self {
+    pub(super) fn new(has_links: bool, reloads: bool) -> Self {
         Self {
             start: Instant::now(),
             notes: Mutex::default(),
             bonds: SimBonds::default(),
             states: SimStates::default(),
             ladders: SimLadders::default(),
+            settings: SimSettingsLog::default(),
             has_links,
+            reloads,
+            kernel: OnceLock::new(),
         }
     }
 
@@ -108,6 +121,16 @@ impl World {
     /// The ladders of its actors.
     pub(super) fn ladders(&self) -> &SimLadders {
         &self.ladders
+    }
+
+    /// The settings of its actors.
+    pub(super) fn settings(&self) -> &SimSettingsLog {
+        &self.settings
+    }
+
+    /// Whether its tree changes.
+    pub(super) fn reloads(&self) -> bool {
+        self.reloads
     }
 
     /// Whether actors link to each other.
@@ -140,6 +163,17 @@ impl World {
         };
         if let Fact::Exited { path, record } = fact {
             self.states.exited(path, record);
+            if record.response == Response::RolledBack {
+                self.settings.rolls_back(path);
+            }
+            let comes_back = matches!(
+                record.response,
+                Response::Restarted | Response::Backoff { .. } | Response::RolledBack
+            );
+            if comes_back && self.is_temporary(path) {
+                let path = path.clone();
+                self.event(Event::CameBack { path });
+            }
         }
         let line = self.line(&text);
         let wrong = self.ladders.note(fact);
@@ -180,8 +214,25 @@ impl World {
         self.notes.lock().accepted += 1;
     }
 
-    pub(super) fn begin_shutdown(&self) {
-        self.event(Event::Shutdown);
+    pub(super) fn begin_shutdown(&self, kernel: &Kernel) {
+        let mut places = BTreeMap::new();
+        if let Some(root) = kernel.root() {
+            find_places(&root, &mut places);
+        }
+        self.event(Event::Shutdown { places });
+    }
+
+    /// Begins to look at the slots of `kernel`.
+    pub(super) fn watch(&self, kernel: &Kernel) {
+        // There is one for each simulation.
+        drop(self.kernel.set(kernel.downgrade()));
+    }
+
+    /// Whether the child at `path` is temporary by now.
+    fn is_temporary(&self, path: &ActorPath) -> bool {
+        let kernel = self.kernel.get().and_then(WeakKernel::upgrade);
+        let slot = kernel.and_then(|kernel| kernel.registry().get(path));
+        slot.is_some_and(|slot| slot.spec().restart == Restart::Temporary)
     }
 
     pub(super) fn log(&self) -> Vec<String> {
@@ -196,5 +247,19 @@ impl World {
     pub(super) fn counts(&self) -> (i64, i64) {
         let notes = self.notes.lock();
         (notes.accepted, notes.handled)
+    }
+}
+
+fn find_places(slot: &Arc<Slot>, places: &mut BTreeMap<ActorPath, usize>) {
+    let spec = slot.spec();
+    if spec
+        .as_supervisor()
+        .is_none_or(|spec| spec.template.is_some())
+    {
+        return;
+    }
+    for (place, child) in slot.children().iter().enumerate() {
+        places.insert(child.path().clone(), place);
+        find_places(child, places);
     }
 }

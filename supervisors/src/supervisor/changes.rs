@@ -1,5 +1,6 @@
 //! What a reload does to slots: the half of the supervisor's actor that carries it out.
 
+use super::core::Mark;
 use super::*;
 use crate::health;
 
@@ -31,27 +32,36 @@ impl State {
         }
     }
 
-    pub(super) fn respec(&self, key: Key, spec: Arc<ChildSpec>, marks: bool) {
+    pub(super) fn respec(&self, key: Key, spec: Arc<ChildSpec>, mark: Option<Mark>) {
         let Some(slot) = self.child(key) else {
             return;
         };
-        if marks && let Some(kept) = slot.kept() {
-            kept.mark(&slot);
+        if slot.is_supervisor() {
+            return self.kernel.respec_supervisor(&slot, spec);
         }
         // A change of settings ends what a ladder has laid over them.
-        let swap = slot.swap().filter(|_| !marks);
+        let settings = |spec: &ChildSpec| spec.as_worker().map(|worker| worker.settings.clone());
+        let has_new = settings(&slot.spec()) != settings(&spec);
+        let swap = slot.swap().filter(|_| !has_new);
         self.put_in_place(&slot, spec, swap);
+        if let (Some(mark), Some(kept)) = (mark, slot.kept()) {
+            kept.mark(&slot, mark);
+        }
     }
 
-    pub(super) fn roll_back(&self, key: Key, spec: Arc<ChildSpec>) {
+    pub(super) fn roll_back(&self, key: Key, spec: Arc<ChildSpec>, number: u64) {
         let Some(slot) = self.child(key) else {
             return;
         };
-        self.put_in_place(&slot, Arc::clone(&spec), None);
-        self.kernel.amend(slot.path(), spec);
         if let Some(kept) = slot.kept() {
-            kept.put_back(&slot);
+            kept.put_back(&slot, number);
         }
+        self.kernel.amend(slot.path(), Arc::clone(&spec));
+        #[cfg(test)]
+        if self.kernel.bug() == Some(crate::bug::Bug::KeepsBadSettings) {
+            return;
+        }
+        self.put_in_place(&slot, spec, None);
     }
 
     fn put_in_place(

@@ -23,8 +23,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 pub(crate) use self::ladder::LadderEffect;
-pub(crate) use self::reload::Reload;
 use self::reload::Trial;
+pub(crate) use self::reload::{Mark, Reload};
 use super::backoff::pause;
 use crate::exit::{ExitKind, ExitReason};
 use crate::intensity::Window;
@@ -130,7 +130,6 @@ pub(crate) enum Request {
     },
     /// What was prepared is not to be.
     Undo {
-        ids: Vec<ChildId>,
         /// What it failed of, which is then the answer.
         error: Option<RequestError>,
     },
@@ -364,16 +363,17 @@ pub(crate) enum Effect {
         from: Key,
         to: Key,
     },
-    /// Give the slot of a child another spec; if it `marks`, the state that it has now is kept for the way back.
+    /// Give the slot of a child another spec, and keep the state that it has now for the way back if its settings change.
     Respec {
         key: Key,
         spec: Arc<ChildSpec>,
-        marks: bool,
+        mark: Option<Mark>,
     },
-    /// Give it its former spec back, and the state that it had then.
+    /// Give it its former spec back, and the state that it had before the change of this number.
     RollBack {
         key: Key,
         spec: Arc<ChildSpec>,
+        number: u64,
     },
     /// Take in the next slot of the spawn whose ticket this is; without a key, let it go.
     Adopt {
@@ -429,6 +429,8 @@ struct Child {
     is_leaving: bool,
     /// Somebody stopped it.
     by_hand: bool,
+    /// Somebody killed it while a job was at work on it.
+    was_killed: bool,
     /// Its start was given up for a reload, which starts it.
     skipped: bool,
     /// When its pause is over.
@@ -478,8 +480,7 @@ enum Purpose {
     AskStop(Ticket, Key),
     Release(Ticket, usize),
     Reload(Ticket),
-    /// With the keys of what is to be added.
-    Prepare(Ticket, Vec<Key>),
+    Prepare(Ticket),
     /// With what is answered then.
     Undo(Ticket, Result<Done, RequestError>),
     /// Needs are met again.
@@ -501,7 +502,7 @@ impl Purpose {
             | Self::AskStop(ticket, _)
             | Self::Release(ticket, _)
             | Self::Reload(ticket)
-            | Self::Prepare(ticket, _)
+            | Self::Prepare(ticket)
             | Self::Undo(ticket, _) => Some(*ticket),
             _ => None,
         }
@@ -541,6 +542,8 @@ pub(crate) struct Core {
     began: bool,
     /// A reload waits for jobs to be done: no other begins before it.
     reload_waits: bool,
+    /// What was started for a change that is not decided yet.
+    prepared: BTreeSet<ChildId>,
     deferred: VecDeque<Input>,
     effects: Vec<Effect>,
     now: Instant,
@@ -572,6 +575,7 @@ impl Core {
             charged: false,
             began: false,
             reload_waits: false,
+            prepared: BTreeSet::new(),
             deferred: VecDeque::new(),
             effects: Vec::new(),
             now,
@@ -711,6 +715,7 @@ impl Core {
                 shown_stopped: false,
                 is_leaving: false,
                 by_hand: false,
+                was_killed: false,
                 skipped: false,
                 due: None,
                 trial: None,

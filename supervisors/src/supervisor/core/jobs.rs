@@ -210,7 +210,7 @@ impl Core {
                 self.answer(ticket, Ok(Done::Reloaded));
                 self.crash_all(failures, rng);
             }
-            Purpose::Prepare(ticket, added) => self.prepared(ticket, added, failures, rng),
+            Purpose::Prepare(ticket) => self.prepared(ticket, failures, rng),
             Purpose::Undo(ticket, result) => self.answer(ticket, result),
             Purpose::Release(ticket, count) => {
                 self.answer(ticket, Ok(Done::Released { count }));
@@ -250,6 +250,9 @@ impl Core {
                     if let Some(child) = self.children.get_mut(&key) {
                         child.incarnation = *incarnation;
                         child.up_since = Some(self.now);
+                        (child.by_hand, child.skipped, child.was_killed) = (false, false, false);
+                        let proved = self.now + child.spec.probation;
+                        child.trial.iter_mut().for_each(|trial| trial.runs(proved));
                     }
                     self.set(
                         key,

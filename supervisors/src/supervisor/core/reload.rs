@@ -143,6 +143,13 @@ fn laid_over(below: &serde_json::Value, settings: &serde_json::Value) -> Option<
     }
 }
 
+impl Change {
+    /// Whether it is one that a child has to prove itself with.
+    fn is_of_settings(self) -> bool {
+        matches!(self, Self::Settings | Self::Life)
+    }
+}
+
 impl Core {
     /// Brings the supervisor to what it is to be; answered when that is done.
     pub(super) fn ask_reload(&mut self, ticket: Ticket, reload: Reload) {
@@ -158,6 +165,7 @@ impl Core {
             return;
         }
         self.reload_waits = false;
+        self.prepared.clear();
         self.take_flags(spec);
         let mut stops = Vec::new();
         let mut starts = Vec::new();
@@ -198,17 +206,23 @@ impl Core {
         applied: &BTreeMap<ChildId, u64>,
     ) -> Vec<(ChildId, Touch, Option<Arc<ChildSpec>>)> {
         let mut touches = Vec::new();
-        if spec.template.is_none() {
+        if spec.template.is_none() || self.template.is_none() {
             let wanted: BTreeSet<&ChildId> = targets.iter().map(|target| &target.id).collect();
             let gone = self
                 .children
                 .values()
                 .filter(|child| !child.is_leaving && !wanted.contains(&child.spec.id));
+            #[cfg(test)]
+            let gone = gone.filter(|_| self.bug != Some(crate::bug::Bug::KeepsRemoved));
             touches.extend(gone.map(|child| (child.spec.id.clone(), Touch::Remove, None)));
         }
         for target in targets {
             let key = self.by_id.get(&target.id);
             let Some(child) = key.and_then(|key| self.children.get(key)) else {
+                if target.restart == Restart::Temporary && self.prepared.contains(&target.id) {
+                    // It has done what it was added for, and is gone already.
+                    continue;
+                }
                 touches.push((target.id.clone(), Touch::Add, Some(Arc::clone(target))));
                 continue;
             };
@@ -221,6 +235,10 @@ impl Core {
             let touch = match change(&child.spec, target) {
                 Change::Replace => Touch::Replace,
                 _ if target.begins_stopped && !child.spec.begins_stopped => Touch::Stop,
+                #[cfg(test)]
+                Change::None if self.bug == Some(crate::bug::Bug::TouchesUnchanged) => {
+                    Touch::Restart
+                }
                 Change::None if child.by_hand => Touch::Start,
                 // The same in other words: what a supervisor supervises may differ, and is asked of itself.
                 Change::None if *child.spec == **target => continue,
@@ -306,13 +324,14 @@ impl Core {
         let Some(key) = key else {
             return;
         };
-        let has_new_settings = self.children.get(&key).is_some_and(|child| {
-            let change = change(&child.spec, &target);
-            matches!(change, Change::Settings | Change::Life)
-        });
+        let has_new_settings = self
+            .children
+            .get(&key)
+            .is_some_and(|child| change(&child.spec, &target).is_of_settings());
+        let is_live = touch == Touch::Respec;
         let is_to_start = !target.begins_stopped && self.begins_stopped(key);
         let is_kept_down = self.safe && !self.is_essential(key);
-        self.respec(key, target, has_new_settings);
+        self.respec(key, target, has_new_settings.then_some(is_live));
         let Some(child) = self.children.get_mut(&key) else {
             return;
         };
@@ -369,6 +388,10 @@ impl Core {
     /// Puts the children in the order of the targets; those that leave stay where they are. Which moved, and where to.
     fn put_in_order(&mut self, targets: &[Arc<ChildSpec>]) -> BTreeMap<Key, Key> {
         let mut moved: BTreeMap<Key, Key> = BTreeMap::new();
+        #[cfg(test)]
+        if self.bug == Some(crate::bug::Bug::ForgetsOrder) {
+            return moved;
+        }
         if !self.changes_order(targets, &BTreeSet::new()) {
             return moved;
         }
@@ -448,15 +471,25 @@ impl Core {
         }
     }
 
-    /// Members of a group that wait for a child which waits no more come back.
+    /// Members of a group come back where the child that they wait for waits no more, or will not bring them along, as it
+    /// stands or is supervised now.
     fn bring_back_members(&self, starts: &mut Vec<ChildId>) {
-        let waits = |child: &Child| matches!(child.status, Status::Due { .. });
-        if self.children.values().any(waits) {
-            return;
-        }
-        let members = self.children.values();
-        let members = members.filter(|child| child.status == Status::Member && !child.condemned);
-        starts.extend(members.map(|child| child.spec.id.clone()));
+        let waits = |(_, child): &(&Key, &Child)| matches!(child.status, Status::Due { .. });
+        let due: Vec<Key> = self
+            .children
+            .iter()
+            .filter(waits)
+            .map(|(key, _)| *key)
+            .collect();
+        let is_brought = |member: Key| match self.strategy() {
+            Strategy::OneForOne => false,
+            Strategy::OneForAll => !due.is_empty(),
+            Strategy::RestForOne => due.first().is_some_and(|first| *first < member),
+        };
+        let members = self.children.iter().filter(|(key, child)| {
+            child.status == Status::Member && !child.condemned && !is_brought(**key)
+        });
+        starts.extend(members.map(|(_, child)| child.spec.id.clone()));
     }
 
     fn run_reload(&mut self, ticket: Ticket, stops: &[Key], starts: &[Key]) {
@@ -489,7 +522,6 @@ impl Core {
         if self.is_group_held() {
             return self.defer(ticket, Request::Prepare { specs });
         }
-        let mut added = Vec::new();
         let mut starts = Vec::new();
         for spec in specs {
             if self.by_id.contains_key(&spec.id) {
@@ -498,16 +530,15 @@ impl Core {
             }
             let id = spec.id.clone();
             let begins = self.add_for_reload(spec);
-            if let Some(key) = self.by_id.get(&id).copied() {
-                added.push(key);
-                starts.extend(begins.then_some(key));
-            }
+            let key = self.by_id.get(&id).copied();
+            starts.extend(key.filter(|_| begins));
+            self.prepared.insert(id);
         }
         let steps = self.boot_steps(&starts);
         if steps.is_empty() {
             self.answer(ticket, Ok(Done::Reloaded));
         } else {
-            self.run(Purpose::Prepare(ticket, added), steps);
+            self.run(Purpose::Prepare(ticket), steps);
         }
     }
 
@@ -515,7 +546,6 @@ impl Core {
     pub(super) fn prepared(
         &mut self,
         ticket: Ticket,
-        added: Vec<Key>,
         failures: Vec<(Key, ExitReason)>,
         rng: &mut fastrand::Rng,
     ) {
@@ -524,39 +554,39 @@ impl Core {
             self.answer(ticket, Ok(Done::Reloaded));
             return self.crash_all(failures, rng);
         };
-        let id_of = |key: &Key| self.children.get(key).map(|child| child.spec.id.clone());
-        let error = match id_of(&key) {
-            Some(id) => RequestError::ChildFailed { id, reason },
+        let error = match self.children.get(&key) {
+            Some(child) => RequestError::ChildFailed {
+                id: child.spec.id.clone(),
+                reason,
+            },
             None => RequestError::StartFailed(reason),
         };
-        let ids = added.iter().filter_map(id_of).collect();
         for (failed, _) in &failures {
             self.set(*failed, Status::Down(SlotState::Stopped));
         }
-        self.ask_undo(ticket, ids, Some(error));
+        self.ask_undo(ticket, Some(error));
     }
 
     /// Removes what was added for a change that is not to be; answered with the `error` that it failed of, if it did.
-    pub(super) fn ask_undo(
-        &mut self,
-        ticket: Ticket,
-        ids: Vec<ChildId>,
-        error: Option<RequestError>,
-    ) {
-        let keys: Vec<Key> = ids
-            .iter()
-            .filter_map(|id| self.by_id.get(id).copied())
-            .collect();
+    pub(super) fn ask_undo(&mut self, ticket: Ticket, error: Option<RequestError>) {
+        let ids = self.prepared.iter();
+        let mut keys: Vec<Key> = ids.filter_map(|id| self.by_id.get(id).copied()).collect();
+        keys.sort_unstable();
+        #[cfg(test)]
+        if self.bug == Some(crate::bug::Bug::KeepsPrepared) {
+            keys.clear();
+        }
         if self.is_group_held() || keys.iter().any(|key| self.is_held(*key)) {
             for key in &keys {
                 if self.status(*key) == Some(&Status::Busy) {
                     self.effects.push(Effect::Skip { key: *key });
                 }
             }
-            let request = Request::Undo { ids, error };
+            let request = Request::Undo { error };
             self.deferred.push_back(Input::Ask { ticket, request });
             return;
         }
+        self.prepared.clear();
         let result = error.map_or(Ok(Done::Reloaded), Err);
         let mut stops = Vec::new();
         for key in keys {
@@ -571,28 +601,26 @@ impl Core {
         }
     }
 
-    /// Gives a child another spec. New settings are on probation, and put back what a ladder or a backoff has counted.
-    pub(super) fn respec(&mut self, key: Key, spec: Arc<ChildSpec>, has_new_settings: bool) {
+    /// Gives a child another spec. New settings, which a life may have taken `live`, are on probation, and put back what a
+    /// ladder or a backoff has counted.
+    pub(super) fn respec(&mut self, key: Key, spec: Arc<ChildSpec>, is_live: Option<bool>) {
         let Some(child) = self.children.get_mut(&key) else {
             return;
         };
         let former = std::mem::replace(&mut child.spec, Arc::clone(&spec));
         let ladder = |spec: &ChildSpec| spec.as_worker().and_then(|worker| worker.on_crash.clone());
         let has_new_ladder = ladder(&former) != ladder(&spec);
-        if has_new_settings {
+        let mark = is_live.and_then(|is_live| {
             child.attempts = 0;
-            let until = self.now + spec.probation;
-            child
-                .trial
-                .get_or_insert_default()
-                .begin(former, until, self.now);
-        }
-        self.effects.push(Effect::Respec {
-            key,
-            spec,
-            marks: has_new_settings,
+            // Without probation nothing has to be waited for.
+            let counts = is_live || spec.probation.is_zero();
+            let until = counts.then(|| self.now + spec.probation);
+            let trial = child.trial.get_or_insert_default();
+            let number = trial.begin(former, &spec, until, self.now)?;
+            Some(Mark { number, is_live })
         });
-        if has_new_settings {
+        self.effects.push(Effect::Respec { key, spec, mark });
+        if is_live.is_some() {
             self.forget_climbing(key);
             // A life that has taken them has run with them from here on.
             self.begin_probation(key);
@@ -611,58 +639,139 @@ impl Core {
         let Some(child) = self.children.get_mut(&key) else {
             return false;
         };
-        let former = child
+        let was_killed = std::mem::take(&mut child.was_killed);
+        let to_blame = crashed || failed_start && !was_killed;
+        let Some(change) = child
             .trial
             .as_mut()
-            .filter(|_| crashed || failed_start)
-            .and_then(|trial| trial.fail(now));
-        let Some(former) = former else {
+            .filter(|_| to_blame)
+            .and_then(|trial| trial.fail(now))
+        else {
             return false;
         };
-        let mut spec = (*child.spec).clone();
-        if let (Some(worker), Some(former)) = (spec.as_worker_mut(), former.as_worker()) {
-            worker.settings.clone_from(&former.settings);
-            worker.state = former.state;
-            worker.runtime = former.runtime;
-        }
-        let spec = Arc::new(spec);
-        child.spec = Arc::clone(&spec);
+        let spec = with_settings_of(&child.spec, &change.former);
+        let failed = std::mem::replace(&mut child.spec, Arc::clone(&spec));
         child.attempts = 0;
+        self.spare_from_waiting_reload(&failed, &spec);
         self.record(key, failed_start, reason, Response::RolledBack);
-        self.effects.push(Effect::RollBack { key, spec });
+        let number = change.number;
+        self.effects.push(Effect::RollBack { key, spec, number });
         self.forget_climbing(key);
         true
     }
 }
 
-/// How many changes may be on probation at a time; of more in a row the ones between are forgotten.
-const TRIALS_MAX: usize = 8;
+impl Core {
+    /// A reload that waits, and changes nothing of the settings that have just been put back, is not to bring them again.
+    fn spare_from_waiting_reload(&mut self, failed: &ChildSpec, former: &ChildSpec) {
+        for input in &mut self.deferred {
+            let Input::Ask { request, .. } = input else {
+                continue;
+            };
+            let Request::Reload(reload) = request else {
+                continue;
+            };
+            if let ChildKind::Supervisor(spec) = &mut Arc::make_mut(&mut reload.spec).what
+                && let Some(child) = spec.children.iter_mut().find(|child| child.id == failed.id)
+                && !change(failed, child).is_of_settings()
+            {
+                *child = with_settings_of(child, former);
+            }
+        }
+    }
+}
 
-/// The settings of a child that have not proved themselves yet: what there was before each change, oldest first, and
-/// until when the change is on probation.
+/// A spec with what a change of settings changes as it is in another one.
+fn with_settings_of(spec: &ChildSpec, former: &ChildSpec) -> Arc<ChildSpec> {
+    let mut spec = spec.clone();
+    if let (Some(worker), Some(former)) = (spec.as_worker_mut(), former.as_worker())
+        && worker.kind == former.kind
+    {
+        worker.settings.clone_from(&former.settings);
+        worker.state = former.state;
+        worker.runtime = former.runtime;
+    }
+    Arc::new(spec)
+}
+
+/// How many changes may be on probation at a time; of more in a row the ones between are forgotten.
+pub(crate) const TRIALS_MAX: usize = 8;
+
+/// The state that a child has is kept for the way back from this change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Which change of this child it is.
+    pub(crate) number: u64,
+    /// Its life goes on with the new settings. Else the last one with the old ones has yet to keep its state.
+    pub(crate) is_live: bool,
+}
+
+/// The settings of a child that have not proved themselves yet: the changes that are on probation, oldest first.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Trial(Vec<(Arc<ChildSpec>, Instant)>);
+pub(super) struct Trial {
+    changes: Vec<Changed>,
+    /// How many there ever were.
+    begun: u64,
+}
+
+/// A change on probation.
+#[derive(Debug, Clone)]
+pub(super) struct Changed {
+    /// What there was before.
+    former: Arc<ChildSpec>,
+    number: u64,
+    /// Until when; a change that no life has run with yet has all of its time before it.
+    until: Option<Instant>,
+}
 
 impl Trial {
-    fn begin(&mut self, former: Arc<ChildSpec>, until: Instant, now: Instant) {
+    /// Notes a change to `spec` and returns its number. To go back to what there was before one that is still on
+    /// probation is no change that has to prove itself: it only ends those from there on.
+    fn begin(
+        &mut self,
+        former: Arc<ChildSpec>,
+        spec: &ChildSpec,
+        until: Option<Instant>,
+        now: Instant,
+    ) -> Option<u64> {
         self.settle(now);
-        if self.0.len() >= TRIALS_MAX {
-            // The first is the one that is known to be good.
-            self.0.remove(1);
+        let is_back = |changed: &Changed| !change(&changed.former, spec).is_of_settings();
+        if let Some(back) = self.changes.iter().position(is_back) {
+            self.changes.truncate(back);
+            return None;
         }
-        self.0.push((former, until));
+        if self.changes.len() >= TRIALS_MAX {
+            // The first is the one that is known to be good.
+            self.changes.remove(1);
+        }
+        self.begun += 1;
+        let number = self.begun;
+        self.changes.push(Changed {
+            former,
+            number,
+            until,
+        });
+        Some(number)
+    }
+
+    /// A life begins with the settings of the last change.
+    pub(super) fn runs(&mut self, until: Instant) {
+        for changed in &mut self.changes {
+            changed.until.get_or_insert(until);
+        }
     }
 
     /// What was proved by now, with all before it, needs no way back.
     fn settle(&mut self, now: Instant) {
-        if let Some(proved) = self.0.iter().rposition(|(_, until)| *until <= now) {
-            self.0.drain(..=proved);
+        let is_proved = |changed: &Changed| changed.until.is_some_and(|until| until <= now);
+        if let Some(proved) = self.changes.iter().rposition(is_proved) {
+            self.changes.drain(..=proved);
         }
     }
 
-    /// The last change has failed; what there was before it.
-    fn fail(&mut self, now: Instant) -> Option<Arc<ChildSpec>> {
+    /// The last change has failed.
+    fn fail(&mut self, now: Instant) -> Option<Changed> {
         self.settle(now);
-        self.0.pop().map(|(former, _)| former)
+        self.changes.pop()
     }
 }

@@ -93,9 +93,7 @@ impl Core {
             Request::SpawnMany { specs } => return self.ask_spawn_many(ticket, specs.clone()),
             Request::Reload(reload) => return self.ask_reload(ticket, (**reload).clone()),
             Request::Prepare { specs } => return self.ask_prepare(ticket, specs.clone()),
-            Request::Undo { ids, error } => {
-                return self.ask_undo(ticket, ids.clone(), error.clone());
-            }
+            Request::Undo { error } => return self.ask_undo(ticket, error.clone()),
             Request::Release { id: None } => return self.ask_release_all(ticket, request),
             Request::Release { id: Some(id) }
             | Request::Kill { id, .. }
@@ -139,6 +137,9 @@ impl Core {
     pub(super) fn ask_kill(&mut self, ticket: Ticket, key: Key, reason: ExitReason) {
         match self.status(key) {
             Some(Status::Up { .. } | Status::Busy) => {
+                if let Some(child) = self.children.get_mut(&key) {
+                    child.was_killed = child.status == Status::Busy;
+                }
                 self.effects.push(Effect::Kill { key, reason });
                 self.answer(ticket, Ok(Done::Killed));
             }

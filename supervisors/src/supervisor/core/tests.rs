@@ -444,13 +444,7 @@ impl Model {
             specs.retain(|spec| spec.needs.is_empty());
             match self.rng.u8(..4) {
                 0 => return Request::Prepare { specs },
-                1 => {
-                    let ids = specs.iter().map(|spec| spec.id.clone());
-                    return Request::Undo {
-                        ids: ids.collect(),
-                        error: None,
-                    };
-                }
+                1 => return Request::Undo { error: None },
                 _ => {}
             }
         }
