@@ -10,6 +10,8 @@
 mod children;
 #[path = "conformance/intensity.rs"]
 mod intensity;
+#[path = "conformance/reload.rs"]
+mod reload;
 #[path = "conformance/reports.rs"]
 mod reports;
 #[path = "conformance/restart_types.rs"]

@@ -1,7 +1,14 @@
 //! A tree that changes while it runs: what is asked, what is touched, and what is left as it was.
 
-#![expect(clippy::unwrap_used, reason = "tests say what they expect by failing")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "tests say what they expect by failing"
+)]
 
+mod flow;
+mod probation;
+mod rules;
 mod support;
 
 use std::time::Duration;
