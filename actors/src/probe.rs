@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use unity_supervisors::state::CodecError;
 use unity_supervisors::{
-    Actor, Context, Exit, ExitKind, ExitReason, Message, Next, Reply, Snapshot, Start,
+    Actor, Apply, Context, Exit, ExitKind, ExitReason, Message, Next, Reply, Snapshot, Start,
 };
 
 use crate::duration::DurationText;
@@ -25,6 +25,27 @@ pub struct ProbeSettings {
     /// Whether it handles a stop request in order. If not, it ends at once.
     #[serde(default)]
     pub trap_exit: bool,
+    /// What it does when these settings take the place of others while it runs: it takes them as it runs, is restarted
+    /// with them, refuses them, thinks about them for ever, or panics.
+    #[serde(default)]
+    pub apply: ApplyAnswer,
+}
+
+/// What new settings are answered with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplyAnswer {
+    /// They are in force.
+    Live,
+    /// It must be restarted with them.
+    #[default]
+    Restart,
+    /// They do not fit.
+    Reject,
+    /// It never answers.
+    Hang,
+    /// It panics.
+    Panic,
 }
 
 /// What a start answers.
@@ -145,6 +166,21 @@ impl Actor for Probe {
             }
         }
         Ok(Next::Continue)
+    }
+
+    async fn apply(&mut self, new: &ProbeSettings, ctx: &mut Context<Self>) -> Apply {
+        match new.apply {
+            ApplyAnswer::Live => {
+                self.stop_takes = new.stop_takes.map(|takes| takes.0);
+                ctx.trap_exit(new.trap_exit);
+                Apply::Applied
+            }
+            ApplyAnswer::Restart => Apply::Restart,
+            ApplyAnswer::Reject => Apply::Rejected("it was told to refuse them".to_owned()),
+            ApplyAnswer::Hang => std::future::pending().await,
+            #[expect(clippy::panic, reason = "it was asked for")]
+            ApplyAnswer::Panic => panic!("it was told to panic"),
+        }
     }
 
     async fn stop(self, _reason: &ExitReason, _ctx: &mut Context<Self>) {

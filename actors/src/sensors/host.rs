@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
-use unity_supervisors::{Actor, Context, Exit, Message, Next, Reply, Start};
+use tokio::time::sleep;
+use unity_supervisors::{Actor, Apply, Context, Exit, Message, Next, Reply, Start};
 
 use crate::duration::DurationText;
 
@@ -18,6 +19,16 @@ pub struct HostSettings {
     /// Time between two measurements, 100 ms to 1 h.
     #[serde(default = "every")]
     pub every: DurationText,
+}
+
+impl HostSettings {
+    fn check(&self) -> Result<(), String> {
+        if (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&self.every.0) {
+            Ok(())
+        } else {
+            Err(format!("`every` is 100ms to 1h, not {}", self.every))
+        }
+    }
 }
 
 fn every() -> DurationText {
@@ -86,14 +97,18 @@ impl Actor for HostSensor {
     type Settings = HostSettings;
 
     async fn start(settings: &HostSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
-        let every = settings.every.0;
-        if !(Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&every) {
-            return Err(Exit::error(format!(
-                "`every` is 100ms to 1h, not {}",
-                settings.every
-            )));
-        }
-        ctx.tell_every(every, || HostMessage::Measure);
+        settings.check().map_err(Exit::error)?;
+        let (mut settings, myself) = (ctx.settings(), ctx.myself());
+        ctx.spawn(async move {
+            loop {
+                let every = settings.get().every.0;
+                tokio::select! {
+                    _another = settings.changed() => {}
+                    // A beat for which there is no room is skipped: the next one says the same.
+                    () = sleep(every) => drop(myself.try_tell(HostMessage::Measure)),
+                }
+            }
+        });
         let mut sensor = Self {
             system: System::new()?,
             measured: 0,
@@ -113,6 +128,11 @@ impl Actor for HostSensor {
             HostMessage::Read(reply) => reply.send(self.last.clone()),
         }
         Ok(Next::Continue)
+    }
+
+    async fn apply(&mut self, new: &HostSettings, _: &mut Context<Self>) -> Apply {
+        new.check()
+            .map_or_else(Apply::Rejected, |()| Apply::Applied)
     }
 
     fn observe(&self) -> Value {
