@@ -20,6 +20,14 @@ pub enum ArgKind {
     Path,
     /// The path of a supervisor.
     Supervisor,
+    /// What settings are of: a path in the tree, or `system`.
+    Target,
+    /// What there is a schema of: a path in the tree, a kind, or `system`.
+    Schema,
+    /// A key of the settings of what comes first, with dots for those of mappings.
+    Key,
+    /// So many of them as wanted, one at least; a list.
+    Keys,
     /// A file, for commands that run where they were typed.
     File,
     /// A folder, for the same.
@@ -44,9 +52,12 @@ pub enum ArgKind {
     Rate,
     /// Given or not.
     Flag,
-    /// `key=value`, as often as wanted; an object.
+    /// `key=value`, as often as wanted, by its position once at least; an object.
     Settings,
 }
+
+/// The word that stands for the kernel's own settings.
+pub const SYSTEM: &str = "system";
 
 /// Where an argument stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,13 +170,26 @@ impl Arg {
                 let path: ActorPath = text.parse().map_err(CommandError::from)?;
                 Ok(Value::from(path.as_str()))
             }
-            ArgKind::File | ArgKind::Folder | ArgKind::Code if text.is_empty() => {
+            ArgKind::Target if text == SYSTEM => Ok(Value::from(text)),
+            ArgKind::Target if !text.starts_with('/') => {
+                let error = self.wrong(&format!("`{text}` is no path"));
+                Err(error.hint(format!("a path begins with `/`, as in /sensors/host; the kernel's own settings are `{SYSTEM}`")))
+            }
+            ArgKind::Target => {
+                let path: ActorPath = text.parse().map_err(CommandError::from)?;
+                Ok(Value::from(path.as_str()))
+            }
+            ArgKind::Key | ArgKind::File | ArgKind::Folder | ArgKind::Code if text.is_empty() => {
                 let error = self.wrong("an empty text was given");
                 Err(error.hint(format!("expected {}", self.help)))
             }
-            ArgKind::File | ArgKind::Folder | ArgKind::Text | ArgKind::Kind | ArgKind::Code => {
-                Ok(Value::from(text))
-            }
+            ArgKind::File
+            | ArgKind::Folder
+            | ArgKind::Text
+            | ArgKind::Key
+            | ArgKind::Kind
+            | ArgKind::Schema
+            | ArgKind::Code => Ok(Value::from(text)),
             ArgKind::Word(words) if words.contains(&text) => Ok(Value::from(text)),
             ArgKind::Word(words) => {
                 Err(self.wrong(&format!("`{text}` is not one of {}", words.join(", "))))
@@ -191,6 +215,7 @@ impl Arg {
                 _ => Err(self.wrong("it is true or false")),
             },
             ArgKind::Settings => Err(self.wrong("it is an object, which a query cannot carry")),
+            ArgKind::Keys => Err(self.wrong("it is a list, which a query cannot carry")),
         }
     }
 
@@ -219,9 +244,17 @@ impl Arg {
             | (ArgKind::Flag, Value::Bool(_))
             | (ArgKind::Settings, Value::Object(_)) => Ok(value),
             (ArgKind::Integer, Value::Number(number)) if number.is_u64() => Ok(value),
+            (ArgKind::Keys, Value::Array(keys))
+                if !keys.is_empty() && keys.iter().all(Value::is_string) =>
+            {
+                Ok(value)
+            }
             (
                 ArgKind::Path
                 | ArgKind::Supervisor
+                | ArgKind::Target
+                | ArgKind::Schema
+                | ArgKind::Key
                 | ArgKind::Text
                 | ArgKind::Kind
                 | ArgKind::Code
@@ -239,11 +272,16 @@ impl Arg {
 
     fn expected(&self) -> &'static str {
         match self.kind {
-            ArgKind::Path | ArgKind::Supervisor => "a path, as in \"/sensors/host\"",
+            ArgKind::Path | ArgKind::Supervisor | ArgKind::Target => {
+                "a path, as in \"/sensors/host\""
+            }
+            ArgKind::Keys => "a list of texts",
             ArgKind::File
             | ArgKind::Folder
             | ArgKind::Text
+            | ArgKind::Key
             | ArgKind::Kind
+            | ArgKind::Schema
             | ArgKind::Code
             | ArgKind::Word(_) => "a text",
             ArgKind::Json => "JSON",
@@ -419,7 +457,7 @@ pub fn read_settings<'a>(pairs: impl Iterator<Item = &'a str>) -> Result<Value, 
         let Some((key, text)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(
                 CommandError::usage(format!("`{pair}` is not of the form key=value"))
-                    .hint("write --set every=500ms"),
+                    .hint("write every=500ms"),
             );
         };
         let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));

@@ -6,7 +6,7 @@
 //!
 //! - A bundle is there whole or not at all (a temporary file, then a rename), readable for its owner alone, and a
 //!   folder keeps the last [`KEPT`].
-//! - Settings are in it without secrets: those of `${secret:NAME}` are nowhere in it, others as `mask` finds them. Messages are not in it, only counts of dead letters.
+//! - Settings are in it without secrets, also what was changed live, and the versions that they had: those of `${secret:NAME}` are nowhere in it, others as `mask` finds them. Messages are not in it, only counts of dead letters.
 //! - Of a large tree the `SLOTS_MAX` slots that say most are in it, and of each supervisor the first
 //!   `CHILDREN_MAX` children; what was left out is counted.
 
@@ -27,8 +27,10 @@ pub use store::{read, store, stored, write};
 use self::mask::Mask;
 use crate::arguments::milliseconds;
 use crate::commands;
+use crate::commands::config::history;
 use crate::guard::Death;
 use crate::recorder::Recorder;
+use crate::settings::service::Room;
 
 /// The version of the form.
 pub const VERSION: u64 = 1;
@@ -38,6 +40,8 @@ const MARK: &str = "unity-kernel";
 pub const KEPT: usize = 8;
 /// How many slots are told of.
 const SLOTS_MAX: usize = 1_000;
+/// How many versions of the settings are told of.
+const VERSIONS_MAX: usize = 20;
 /// How many children of a supervisor the tree in it has.
 const CHILDREN_MAX: usize = 200;
 
@@ -123,6 +127,7 @@ pub fn of_kernel(kernel: &Kernel, cause: &Cause) -> Value {
         }
     }
     let mut tree = json!(kernel.tree(None));
+    commands::tree::note_rollbacks(&mut tree, kernel);
     for part in ["tree", "system"] {
         cut(tree.get_mut(part));
     }
@@ -137,6 +142,7 @@ pub fn of_kernel(kernel: &Kernel, cause: &Cause) -> Value {
         "why": whys,
         "slots_left_out": left_out,
         "settings": settings,
+        "settings_history": settings_history(kernel, &mut mask),
         "masked": mask::HOW,
         "events": kernel.events(),
         "dead_letters": {
@@ -152,6 +158,31 @@ pub fn of_kernel(kernel: &Kernel, cause: &Cause) -> Value {
     mask.texts(&mut document);
     kernel.secrets().mask_json(&mut document);
     document
+}
+
+/// The version of the settings in force, the heads of the last ones, and what was changed live. What the versions changed is
+/// left out: no key announces a secret there.
+fn settings_history(kernel: &Kernel, mask: &mut Mask) -> Value {
+    let room = kernel.shared::<Room>();
+    let status = room.status();
+    let now = kernel.clock().wall();
+    let glance = room.glance(|keeper| {
+        let versions = keeper.history().versions().rev().take(VERSIONS_MAX);
+        let heads = versions.map(|version| {
+            let mut head = history::entry(version, now);
+            head.as_object_mut().map(|head| head.remove("changes"));
+            head
+        });
+        (heads.collect::<Vec<_>>(), json!(keeper.overlay()))
+    });
+    let (versions, mut overlay) = glance.unwrap_or_default();
+    mask.settings(&mut overlay);
+    json!({
+        "number": status.number,
+        "troubles": status.troubles,
+        "versions": versions,
+        "overlay": overlay,
+    })
 }
 
 /// The paths that say most, those with the latest exits first, and how many there are besides.

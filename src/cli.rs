@@ -234,7 +234,17 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
     }
     match arg.kind {
         ArgKind::Flag => made.action(ArgAction::SetTrue),
-        ArgKind::Settings => made.action(ArgAction::Append).value_name("KEY=VALUE"),
+        ArgKind::Settings | ArgKind::Keys => {
+            let made = made.action(ArgAction::Append).value_name(match arg.kind {
+                ArgKind::Keys => "KEY",
+                _ => "KEY=VALUE",
+            });
+            if arg.place == Place::Position {
+                made.num_args(1..)
+            } else {
+                made
+            }
+        }
         ArgKind::Word(words) => made
             .value_parser(clap::builder::PossibleValuesParser::new(words))
             .value_name(arg.name.to_uppercase()),
@@ -244,9 +254,14 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
         ArgKind::File => made.value_name("FILE"),
         ArgKind::Folder => made.value_name("DIR"),
         ArgKind::Path | ArgKind::Supervisor => made.value_name("PATH"),
-        ArgKind::Text | ArgKind::Kind | ArgKind::Code | ArgKind::Integer | ArgKind::Rate => {
-            made.value_name(arg.name.to_uppercase())
-        }
+        ArgKind::Target => made.value_name("PATH|system"),
+        ArgKind::Schema => made.value_name("PATH|KIND|system"),
+        ArgKind::Text
+        | ArgKind::Key
+        | ArgKind::Kind
+        | ArgKind::Code
+        | ArgKind::Integer
+        | ArgKind::Rate => made.value_name(arg.name.to_uppercase()),
     }
 }
 
@@ -278,6 +293,12 @@ fn read_args(command: &Command, matches: Option<&ArgMatches>) -> Result<Args, Co
             ArgKind::Settings => {
                 if let Some(pairs) = matches.get_many::<String>(arg.name) {
                     args.insert(arg.name, read_settings(pairs.map(String::as_str))?);
+                }
+            }
+            ArgKind::Keys => {
+                if let Some(keys) = matches.get_many::<String>(arg.name) {
+                    let keys: Vec<&String> = keys.collect();
+                    args.insert(arg.name, serde_json::json!(keys));
                 }
             }
             _ => {

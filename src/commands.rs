@@ -18,12 +18,14 @@ use crate::arguments::{Arg, ArgKind, Args};
 use crate::cli::Caller;
 use crate::error::CommandError;
 use crate::screen::Screen;
+use crate::settings::keeper::{Act, Ask};
+use crate::settings::service;
 
 mod ask;
 mod chaos;
 mod check;
 mod completions;
-mod config;
+pub(crate) mod config;
 mod console;
 mod count;
 mod delete;
@@ -45,7 +47,7 @@ mod state;
 mod stop;
 mod suspend;
 mod tell;
-mod tree;
+pub(crate) mod tree;
 mod version;
 mod which;
 pub(crate) mod why;
@@ -82,6 +84,12 @@ pub static TABLE: &[Command] = &[
     config::GET,
     config::EXPLAIN,
     config::SCHEMA,
+    config::SET,
+    config::UNSET,
+    config::DIFF,
+    config::HISTORY,
+    config::ROLLBACK,
+    config::APPLY,
     shutdown::COMMAND,
     version::COMMAND,
 ];
@@ -89,7 +97,10 @@ pub static TABLE: &[Command] = &[
 /// What the first words of commands of two words mean.
 pub static GROUPS: &[(&str, &str)] = &[
     ("schema", "What files may hold, for editors"),
-    ("config", "Settings: what is in force, and why"),
+    (
+        "config",
+        "Settings: what is in force and why, change it, undo it",
+    ),
     ("dlq", "Dead letters: messages that nobody will handle"),
     (
         "chaos",
@@ -300,6 +311,23 @@ fn held_back_by(kernel: &Kernel, slot: &Slot) -> Option<Arc<Slot>> {
         let ladder = kernel.node(child.path()).and_then(|node| node.ladder);
         ladder.is_some_and(|ladder| ladder.quarantined)
     })
+}
+
+/// The option of what is done for good.
+const SAVE: Arg = Arg::option(
+    "save",
+    ArgKind::Flag,
+    "for good: it outlives the kernel and changes of the file",
+);
+
+/// Has the settings service do something for good.
+async fn saved(kernel: &Kernel, act: Act, by: &str) -> Result<Value, CommandError> {
+    let ask = Ask {
+        act,
+        dry_run: false,
+        by: by.to_owned(),
+    };
+    service::ask(kernel, ask).await
 }
 
 /// What [`waits_for`] found, as a document has it.

@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::arguments::{Arg, ArgKind, Args, Place};
+use crate::arguments::{Arg, ArgKind, Args, Place, SYSTEM};
 use crate::cli::{Caller, block_on};
 use crate::commands::{Command, GROUPS, TABLE};
 use crate::output;
 use crate::screen::{list, text};
+use crate::settings::system::{KEYS, Key};
 use crate::socket;
 use crate::tree_file::Code;
 
@@ -209,7 +210,9 @@ impl<'w> Line<'w> {
             return Candidates::Some(self.words());
         }
         let mut positions = self.own().iter().filter(|arg| arg.place == Place::Position);
-        match positions.nth(self.positions.len()) {
+        let is_many = |arg: &&Arg| matches!(arg.kind, ArgKind::Settings | ArgKind::Keys);
+        let next = positions.clone().nth(self.positions.len());
+        match next.or_else(|| positions.next_back().filter(is_many)) {
             Some(arg) => self.values(arg, "", current, live),
             None if self.closed => none(),
             None => Candidates::Some(self.options()),
@@ -247,6 +250,28 @@ impl<'w> Line<'w> {
             .collect()
     }
 
+    /// All that runs.
+    fn targets(&self, live: &dyn Live) -> impl Iterator<Item = Candidate> + use<> {
+        let found = live.paths(Only::Any, self.given("socket"), self.given("name"));
+        found.into_iter()
+    }
+
+    /// The keys of the settings of what comes first: of a kind, of what runs at a path, or of the kernel itself.
+    fn keys(&self, live: &dyn Live, after: &str) -> Vec<Candidate> {
+        let first = self.positions.first().copied().unwrap_or_default();
+        if first == SYSTEM {
+            let keys = KEYS.iter();
+            let key = |key: &Key| candidate(&format!("{}{after}", key.name), &key.about());
+            return keys.map(key).collect();
+        }
+        if !first.starts_with('/') {
+            return settings(first, after);
+        }
+        let found = self.targets(live).find(|found| found.value == first);
+        let kind = found.and_then(|found| Some(found.about.split_once(", ")?.0.to_owned()));
+        kind.map(|kind| settings(&kind, after)).unwrap_or_default()
+    }
+
     /// The values of an argument; `lead` stands before them in the same word.
     fn values(&self, arg: &Arg, lead: &str, current: &str, live: &dyn Live) -> Candidates {
         let found = match arg.kind {
@@ -258,7 +283,13 @@ impl<'w> Line<'w> {
             ArgKind::Word(words) => words.iter().map(|word| candidate(word, "")).collect(),
             ArgKind::Kind => kinds(),
             ArgKind::Code => codes(current),
-            ArgKind::Settings => settings(self.positions.first().copied().unwrap_or_default()),
+            ArgKind::Target => self.targets(live).chain([system()]).collect(),
+            ArgKind::Schema => {
+                let all = self.targets(live).chain([system()]);
+                all.chain(kinds()).collect()
+            }
+            ArgKind::Settings => self.keys(live, "="),
+            ArgKind::Key | ArgKind::Keys => self.keys(live, ""),
             ArgKind::Text if arg.name == "name" => live.kernels(),
             _ => Vec::new(),
         };
@@ -268,6 +299,10 @@ impl<'w> Line<'w> {
         };
         Candidates::Some(found.into_iter().map(with_lead).collect())
     }
+}
+
+fn system() -> Candidate {
+    candidate(SYSTEM, "the kernel's own settings")
 }
 
 fn takes_value(arg: &Arg) -> bool {
@@ -306,8 +341,8 @@ fn kinds() -> Vec<Candidate> {
         .collect()
 }
 
-/// The settings of a kind, ready for their value.
-fn settings(kind: &str) -> Vec<Candidate> {
+/// The keys of the settings of a kind, each with what comes after it.
+fn settings(kind: &str, after: &str) -> Vec<Candidate> {
     let kinds = unity_actors::kinds();
     let schema = kinds.get(kind).map(|kind| kind.settings_schema());
     let properties = schema.as_ref().and_then(|schema| schema.get("properties"));
@@ -315,7 +350,10 @@ fn settings(kind: &str) -> Vec<Candidate> {
     let line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     properties
         .map(|(name, property)| {
-            candidate(&format!("{name}="), &line(text(property, "description")))
+            candidate(
+                &format!("{name}{after}"),
+                &line(text(property, "description")),
+            )
         })
         .collect()
 }

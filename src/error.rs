@@ -96,6 +96,8 @@ pub struct CommandError {
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
+    /// The same in a file, with a caret, where it is one that is at fault.
+    pub shown: Option<String>,
 }
 
 impl serde::Serialize for CommandError {
@@ -120,6 +122,7 @@ impl CommandError {
             code,
             message: message.into(),
             hint: None,
+            shown: None,
         }
     }
 
@@ -136,13 +139,22 @@ impl CommandError {
         self
     }
 
-    /// `{"version":1,"error":{"code","message","hint"}}`
+    /// Shows it in the file that is at fault.
+    #[must_use]
+    pub fn shown(mut self, shown: impl Into<String>) -> Self {
+        self.shown = Some(shown.into());
+        self
+    }
+
+    /// `{"version":1,"error":{"code","message","hint"}}`, with `shown` where there is something.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({
-            "version": 1,
-            "error": { "code": self.code.as_str(), "message": self.message, "hint": self.hint },
-        })
+        let mut error =
+            json!({ "code": self.code.as_str(), "message": self.message, "hint": self.hint });
+        if let (Some(shown), Some(error)) = (&self.shown, error.as_object_mut()) {
+            error.insert("shown".to_owned(), Value::from(shown.as_str()));
+        }
+        json!({ "version": 1, "error": error })
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote; a code that is not known counts as `failed`.
@@ -159,10 +171,11 @@ impl CommandError {
             code,
             message: text("message")?,
             hint: text("hint"),
+            shown: text("shown"),
         })
     }
 
-    /// For people: `error: …`, then `hint: …`.
+    /// For people: what is at fault as it is shown, `error: …`, then `hint: …`.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let (red, cyan, plain) = if colour {
@@ -170,7 +183,11 @@ impl CommandError {
         } else {
             ("", "", "")
         };
-        let mut text = format!("{red}error{plain}: {}\n", self.message);
+        let shown = self.shown.iter();
+        let mut text: String = shown
+            .map(|shown| format!("{}\n\n", shown.trim_end()))
+            .collect();
+        text.push_str(&format!("{red}error{plain}: {}\n", self.message));
         if let Some(hint) = &self.hint {
             text.push_str(&format!("{cyan}hint{plain}: {hint}\n"));
         }

@@ -9,6 +9,7 @@
 //! | [`service`] | `/system/settings`, which does one thing after the other |
 //! | [`describe`] | what a change changes, key by key |
 //! | [`edit`] | a change of a file's text, its comments kept |
+//! | [`layers`], [`rollbacks`] | where a setting comes from, and who has former ones back |
 //! | [`watch`], [`reload`] | files that change, and others who want them looked at |
 //! | [`system`] | `system.yaml`, the environment and flags, and which of them is in force |
 //! | [`secrets`] | where secrets come from |
@@ -17,8 +18,10 @@ pub mod describe;
 pub mod edit;
 pub mod history;
 pub mod keeper;
+pub mod layers;
 pub mod overlay;
 pub mod reload;
+pub mod rollbacks;
 mod sealed;
 pub mod secrets;
 pub mod service;

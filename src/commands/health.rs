@@ -12,7 +12,8 @@ use unity_supervisors::{ActorPath, Kernel, Mode, SlotState};
 use super::{Command, need_of, waits_for, waits_text};
 use crate::arguments::milliseconds;
 use crate::error::EXIT_DIFFERENCE;
-use crate::screen::{Line, Screen, Tone, bytes, count, list, number, rough, text};
+use crate::screen::{Line, Screen, Tone, bytes, count, list, number, printable, rough, text};
+use crate::settings::service::Room;
 
 /// How many children that are not well are drawn; `--json` has all.
 const SHOWN: usize = 20;
@@ -21,7 +22,8 @@ pub(super) const COMMAND: Command = Command {
     about: "Whether all is well; exit code 9 if not",
     help: "Degraded is: safe mode, a boot that is not over, a child that is in quarantine, being restarted or in \
            backoff, one that waits for another that is down, a life that holds its thread, or one that was cut off \
-           because it does, or memory so short that messages are shed. A child that somebody stopped is not.\n\n\
+           because it does, memory so short that messages are shed, or files of settings that could not be applied. A child \
+           that somebody stopped is not.\n\n\
            Example: uk health --json",
     show,
     exit: |document| {
@@ -68,7 +70,8 @@ fn read(kernel: &Kernel) -> Value {
     let (abandoned, most) = (kernel.abandoned(), kernel.max_abandoned());
     let memory = kernel.memory();
     let is_short = memory.is_some_and(|memory| memory.shedding != Shedding::Nothing);
-    let is_well = unwell.is_empty() && abandoned == 0 && !is_short;
+    let settings = kernel.shared::<Room>().status();
+    let is_well = unwell.is_empty() && abandoned == 0 && !is_short && settings.troubles.is_empty();
     let is_ok = kernel.mode() == Mode::Normal && is_well;
     json!({
         "version": 1,
@@ -83,6 +86,7 @@ fn read(kernel: &Kernel) -> Value {
         "abandoned": abandoned,
         "max_abandoned": most,
         "dead_letters": kernel.dead_letters().total(),
+        "settings": { "number": settings.number, "troubles": settings.troubles },
         "memory": memory,
         "fullest": if is_short { fullest(kernel) } else { Value::Null },
     })
@@ -150,6 +154,10 @@ fn show(document: &Value, screen: &Screen) -> String {
     if let Some(memory) = document.get("memory").filter(|memory| memory.is_object()) {
         out.push_str(&memory_line(memory, screen));
     }
+    let troubles = document.pointer("/settings/troubles");
+    for trouble in troubles.and_then(Value::as_array).into_iter().flatten() {
+        out.push_str(&settings_trouble(trouble, screen));
+    }
     let dead = number(document, "dead_letters");
     if dead > 0 {
         out.push_str(&fact(
@@ -200,6 +208,25 @@ fn memory_hint(document: &Value) -> String {
         ),
     };
     format!("hint: {place}; restart what grows, or run the kernel with a higher --memory-limit\n")
+}
+
+/// What is wrong with the files of settings, with its place where it has one.
+fn settings_trouble(trouble: &Value, screen: &Screen) -> String {
+    let mut out = fact(screen, Tone::Bad, "settings", text(trouble, "what"));
+    let shown = text(trouble, "shown");
+    if shown.contains('\n') {
+        // It is laid out already: each line as it is, but for what a screen would take for a command.
+        for line in shown.lines() {
+            out.push_str(&format!("    {}\n", printable(line)).replace("    \n", "\n"));
+        }
+    }
+    let hint = text(trouble, "hint");
+    if !hint.is_empty() {
+        let mut line = Line::new();
+        line.push(Tone::Plain, &format!("  hint: {hint}"));
+        out.push_str(&line.wrap(screen, 8));
+    }
+    out
 }
 
 fn unwell(child: &Value, screen: &Screen) -> String {

@@ -5,19 +5,20 @@ use serde_json::{Map, Value, json};
 use unity_supervisors::spec::{AutoShutdown, Strategy, SupervisorSpec, Template};
 use unity_supervisors::{ActorPath, ChildId, Done, Kernel, KernelError, RequestError};
 
-use super::{Command, done, show_done};
+use super::{Command, SAVE, done, saved, show_done};
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::error::{Code, CommandError};
 use crate::kind_check::KnownKinds;
 use crate::screen::{Screen, Tone, list};
+use crate::settings::keeper::Act;
 use crate::tree_file::{Home, JsonChild, child_from_json};
 
 mod many;
 
 pub(super) const COMMAND: Command = Command {
     about: "Add a child to a supervisor and start it",
-    help: "It is the last in start order and lives until its supervisor is restarted. A value after --set is \
-           JSON if it parses as JSON, else text; dots lead into objects. --spec takes any other key \
+    help: "It is the last in start order and lives until its supervisor is restarted, with --save for good. A value after \
+           --set is JSON if it parses as JSON, else text; dots lead into objects. --spec takes any other key \
            that a child has in a tree file.\n\n\
            Where the supervisor has a template, a child is made from that: no kind, --set is laid over the template's \
            settings, and without --id it is called by the next free number. --count makes many at once.\n\n\
@@ -53,6 +54,7 @@ pub(super) const COMMAND: Command = Command {
             ArgKind::Json,
             "an object with other keys of a child",
         ),
+        SAVE,
     ],
     show,
     exit: many::exit,
@@ -77,6 +79,12 @@ async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
     };
     if args.text("kind").is_some() {
         return Err(not_done(KernelError::HasTemplate(under)));
+    }
+    if args.flag(SAVE.name) {
+        let message =
+            format!("`save`: children of the template of `{under}` come and go, none is kept");
+        return Err(CommandError::usage(message)
+            .hint("leave it out, or write a child of its own into the file"));
     }
     if let Some(option) = ["spec", "restart"]
         .into_iter()
@@ -178,12 +186,20 @@ async fn spawn(
         strategy: above.strategy,
         auto_shutdown: above.auto_shutdown,
     };
-    let child = read_child(kernel, &child, &home)?;
-    let path = under.child(&child.spec.id);
-    let spawned = kernel.spawn(under, child.spec).await;
-    let mut document = spawned_one(kernel, &path, spawned)?;
+    let JsonChild { spec, warnings } = read_child(kernel, &child, &home)?;
+    let path = under.child(&spec.id);
+    let mut document = if args.flag(SAVE.name) {
+        let parent = under.clone();
+        saved(kernel, Act::Spawn { parent, child }, "`uk spawn --save`").await?;
+        let incarnation = kernel.registry().get(&path).map(|slot| slot.incarnation());
+        let incarnation = incarnation.unwrap_or_default();
+        spawned_one(kernel, &path, Ok(Done::Started { incarnation }))?
+    } else {
+        let spawned = kernel.spawn(under, spec).await;
+        spawned_one(kernel, &path, spawned)?
+    };
     if let Some(object) = document.as_object_mut() {
-        object.insert("warnings".to_owned(), child.warnings.into());
+        object.insert("warnings".to_owned(), warnings.into());
     }
     Ok(document)
 }

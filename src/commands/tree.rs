@@ -10,6 +10,7 @@ use crate::cli::{Caller, block_on};
 use crate::error::CommandError;
 use crate::output;
 use crate::screen::{Line, Screen, Tone, count, cut, list, number, reason, table, text, thousands};
+use crate::settings::service::Room;
 use crate::watch::watch;
 
 pub(super) const COMMAND: Command = Command {
@@ -44,8 +45,37 @@ fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     let tree = tree.ok_or_else(|| {
         CommandError::not_found(path.as_ref().unwrap_or(&ActorPath::root()), kernel)
     })?;
-    serde_json::to_value(tree)
-        .map_err(|error| CommandError::new(crate::error::Code::Failed, error.to_string()))
+    let mut tree = serde_json::to_value(tree)
+        .map_err(|error| CommandError::new(crate::error::Code::Failed, error.to_string()))?;
+    note_rollbacks(&mut tree, kernel);
+    Ok(tree)
+}
+
+/// Says of each child in the document that has its former settings back so.
+pub(crate) fn note_rollbacks(document: &mut Value, kernel: &Kernel) {
+    for (path, rollback) in kernel.shared::<Room>().status().rollbacks {
+        let Some(top) = document.get_mut("tree") else {
+            return;
+        };
+        let node = find(top, path.as_str()).and_then(Value::as_object_mut);
+        if let Some(node) = node {
+            node.insert("rolled_back".to_owned(), serde_json::json!(rollback));
+        }
+    }
+}
+
+/// The node of a path at or below this one.
+fn find<'a>(node: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    let here = text(node, "path").to_owned();
+    if here == path {
+        return Some(node);
+    }
+    let rest = path.strip_prefix(here.trim_end_matches('/'))?;
+    if !rest.starts_with('/') {
+        return None;
+    }
+    let children = node.get_mut("children")?.as_array_mut()?;
+    children.iter_mut().find_map(|child| find(child, path))
 }
 
 fn show(document: &Value, screen: &Screen) -> String {
@@ -253,6 +283,9 @@ fn mailbox(node: &Value) -> (Tone, String) {
     if ladder.get("swap").is_some() {
         let (taken, steps) = (number(ladder, "taken"), number(ladder, "steps"));
         said.push(format!("settings of step {taken}/{steps}"));
+    }
+    if node.get("rolled_back").is_some() {
+        said.push("settings rolled back".to_owned());
     }
     let stall = stall::said(node);
     let is_stuck = abandoned > 0 || stall.is_some();

@@ -14,6 +14,8 @@ use super::{Command, need_of, stall, waits_for, waits_text};
 use crate::arguments::{Arg, ArgKind, Args, duration_text, milliseconds};
 use crate::error::CommandError;
 use crate::screen::{Line, Screen, Tone, ago, count, is_in_state, list, number, reason, text};
+use crate::settings::rollbacks::Rollback;
+use crate::settings::service::Room;
 
 /// How many exits are drawn; `--json` has all that are kept.
 const SHOWN: usize = 8;
@@ -67,6 +69,7 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
     });
     let history = slot.history();
     let need = waits_for(kernel, slot);
+    let rollback = kernel.shared::<Room>().status().rollbacks.remove(path);
     let advice = advise(&Facts {
         need: need.as_ref().map(|need| (need.path(), need.state())),
         path,
@@ -77,6 +80,7 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
         is_worker: !slot.is_supervisor(),
         is_stalled: node.stall.is_some(),
         is_swapped: slot.swap().is_some(),
+        rollback: rollback.as_ref(),
     });
     Ok(json!({
         "version": 1,
@@ -91,6 +95,7 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
         "auto_shutdown": node.auto_shutdown,
         "restarts": node.restarts,
         "ladder": node.ladder,
+        "rolled_back": rollback,
         "mailbox": node.mailbox,
         "abandoned": node.abandoned,
         "stall": node.stall,
@@ -164,6 +169,8 @@ struct Facts<'a> {
     is_stalled: bool,
     /// Its ladder has other settings in force.
     is_swapped: bool,
+    /// It has its former settings back.
+    rollback: Option<&'a Rollback>,
 }
 
 struct Advice {
@@ -221,6 +228,10 @@ fn advise(facts: &Facts<'_>) -> Advice {
             format!("uk release {path}"),
             "it runs with other settings; once the cause is mended, this brings its own back",
         ),
+        SlotState::Running if let Some(rollback) = facts.rollback => advice(
+            format!("uk config diff {} {}", rollback.of, rollback.number),
+            "it has its former settings back; this shows what it did not live with",
+        ),
         SlotState::Running if facts.last.is_some_and(|last| last.in_hand.is_some()) => advice(
             format!("uk dlq list --path {path}"),
             "the message it had in hand at its last crash is kept there",
@@ -251,6 +262,7 @@ fn show(document: &Value, screen: &Screen) -> String {
     let mut out = head(document, screen);
     out.push_str(&budget(document, screen));
     out.push_str(&ladder::show(document, screen));
+    out.push_str(&rolled_back(document, screen));
     out.push_str(&significance(document, screen));
     let exits = list(document, "exits");
     let earlier = list(document, "earlier_exits");
@@ -269,6 +281,22 @@ fn show(document: &Value, screen: &Screen) -> String {
     line.push(Tone::Dim, &format!("  {}", text(next, "because")));
     out.push_str(&line.wrap(screen, 6));
     out
+}
+
+/// That it has its former settings back, and why.
+fn rolled_back(document: &Value, screen: &Screen) -> String {
+    let Some(rollback) = document.get("rolled_back").filter(|back| back.is_object()) else {
+        return String::new();
+    };
+    let mut line = Line::new();
+    line.push(Tone::Warn, "rolled back");
+    let said = format!(
+        ": it did not live with the settings of version {} ({}) and has its former ones",
+        number(rollback, "of"),
+        text(rollback, "why")
+    );
+    line.push(Tone::Plain, &said);
+    line.wrap(screen, 2)
 }
 
 fn show_exits(exits: &[Value], screen: &Screen) -> String {
@@ -463,6 +491,7 @@ mod tests {
     fn each_state_has_its_advice() {
         let path: ActorPath = "/a".parse().unwrap();
         let facts = |state, is_safe| Facts {
+            rollback: None,
             path: &path,
             state,
             last: None,

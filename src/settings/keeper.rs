@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::runtime::RuntimeFlavor;
 use tokio::time::Instant;
@@ -21,6 +22,7 @@ use super::describe::{describe, in_one_line};
 use super::history::{Bad, Cause, ContentHash, Draft, History, Keep, State, Version};
 use super::overlay::{Layer, Left, Op, Overlay};
 use super::source::{Base, Reading, Source};
+use crate::arguments::milliseconds;
 use crate::error::{Code, CommandError};
 use crate::kind_check::KnownKinds;
 
@@ -30,10 +32,10 @@ mod write;
 
 use self::refuse::{ending, of_reload, refuse_left};
 use self::rollback::bad_trouble;
-use self::write::flat;
+pub(crate) use self::write::flat;
 
 /// Something that is wrong with the settings and needs somebody, while what ran before runs on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trouble {
     /// What is wrong, in one line.
     pub what: String,
@@ -64,9 +66,9 @@ pub enum Act {
     Unset {
         /// The worker.
         path: ActorPath,
-        /// The key, as in `["health", "http"]`.
-        key: Vec<String>,
-        /// Whether it is taken out of the file.
+        /// The keys, each as in `["health", "http"]`.
+        keys: Vec<Vec<String>>,
+        /// Whether they are taken out of the file.
         write: bool,
     },
     /// Go back to a version, or to the one before.
@@ -152,12 +154,12 @@ pub struct Keeper {
     data_dir: PathBuf,
     base: Base,
     overlay: Overlay,
-    /// What the kernel put back, and the files say otherwise. It is laid into the tree of the files already.
-    corrections: Vec<Op>,
     history: History,
     number: u64,
     trials: Vec<Trial>,
     pending: Option<Pending>,
+    /// What was laid over the files because a child did not live with what they say; it goes when they change.
+    corrections: BTreeMap<ActorPath, Map<String, Value>>,
     /// What the file is at fault of.
     file_trouble: Option<Trouble>,
     /// What the overlay could not be loaded or saved for.
@@ -189,11 +191,11 @@ impl Keeper {
             data_dir: data_dir.to_owned(),
             base: read,
             overlay,
-            corrections: Vec::new(),
             history,
             number: 0,
             trials: Vec::new(),
             pending: None,
+            corrections: BTreeMap::new(),
             file_trouble: None,
             overlay_trouble,
             tried,
@@ -404,7 +406,8 @@ impl Keeper {
             self.file_trouble = Some(trouble);
             return Err(error);
         }
-        if base.hash == self.base.hash {
+        let tries_again = forced && !self.corrections.is_empty();
+        if base.hash == self.base.hash && !tries_again {
             self.file_trouble = None;
             return Ok(self.nothing());
         }
@@ -422,8 +425,8 @@ impl Keeper {
             _ => Cause::File,
         };
         let next = Next {
+            overlay: self.overlay_of(&base, forced),
             base: Some(base),
-            overlay: self.overlay.clone(),
             cause,
         };
         match self.turn_into(kernel, next, ask).await {
@@ -439,6 +442,18 @@ impl Keeper {
                 hint: error.hint.unwrap_or_else(|| "change the file".to_owned()),
             })),
         }
+    }
+
+    /// What is laid over other files: what was put back stays for children of which they say the same, unless that is to be
+    /// tried again.
+    fn overlay_of(&self, base: &Base, tries_again: bool) -> Overlay {
+        let mut overlay = self.overlay.clone();
+        for (path, settings) in &self.corrections {
+            if tries_again || self.differ(path, base) {
+                overlay.forget(Layer::Unsaved, path, settings);
+            }
+        }
+        overlay
     }
 
     /// Does what somebody asks for; returns what was done, as JSON.
@@ -457,10 +472,11 @@ impl Keeper {
             } => self.write(kernel, path, &flat(settings), ask).await,
             Act::Unset {
                 path,
-                key,
+                keys,
                 write: true,
             } => {
-                let edits = [(key.clone(), Value::Null)];
+                let edits = keys.iter().map(|key| (key.clone(), Value::Null));
+                let edits: Vec<(Vec<String>, Value)> = edits.collect();
                 self.write(kernel, path, &edits, ask).await
             }
             act => {
@@ -520,8 +536,12 @@ impl Keeper {
         } = pending;
         let saved_before = self.overlay.ops(Layer::Saved).to_vec();
         if let Some(base) = next.base {
+            let is_laid_over = |path: &ActorPath| {
+                let sets = next.overlay.ops(Layer::Unsaved).iter();
+                sets.filter_map(Op::path).any(|set| set == *path)
+            };
+            self.corrections.retain(|path, _| is_laid_over(path));
             self.base = base;
-            self.corrections.clear();
         }
         let overlay_differs = self.overlay != next.overlay;
         self.overlay = next.overlay;
@@ -548,9 +568,13 @@ impl Keeper {
             .map(|change| change.path.clone())
             .collect();
         let longest = paths.iter().map(|path| probation(kernel, path)).max();
+        let longest = longest.unwrap_or_default();
         let draft = self.draft(next.cause, by, lines);
-        let number = self.record(kernel, draft, paths, longest.unwrap_or_default());
-        json!({ "version": 1, "done": "applied", "number": number, "changes": described })
+        let number = self.record(kernel, draft, paths, longest);
+        json!({
+            "version": 1, "done": "applied", "number": number, "changes": described,
+            "probation_ms": milliseconds(longest),
+        })
     }
 
     /// Finds out what became of a change that whoever made it did not live to write down.
@@ -576,26 +600,12 @@ impl Keeper {
         overlay.lay_over(&base.tree, &KnownKinds(kinds))
     }
 
-    /// A version of what is in force, which its files, its overlay and nothing else say.
     fn draft(&self, cause: Cause, by: String, changes: Vec<String>) -> Draft {
-        let mut overlay = Overlay::default();
-        let layers = [
-            (Layer::Saved, self.overlay.ops(Layer::Saved)),
-            (Layer::Unsaved, &self.corrections),
-            (Layer::Unsaved, self.overlay.ops(Layer::Unsaved)),
-        ];
-        for (layer, ops) in layers {
-            for op in ops {
-                if let Err(error) = overlay.change(layer, op.clone()) {
-                    tracing::warn!(%error, "a version is written down without `{op}`");
-                }
-            }
-        }
         Draft {
             cause,
             by,
             files: self.base.files.clone(),
-            overlay,
+            overlay: self.overlay.clone(),
             changes,
             state: State::Probation,
         }
@@ -669,6 +679,15 @@ impl Keeper {
         versions.find(|version| version.number < number && version.state != State::RolledBack)
     }
 
+    /// Whether other files say something else of the settings of a child.
+    fn differ(&self, path: &ActorPath, base: &Base) -> bool {
+        let says = |base: &Base| {
+            let child = find(&base.tree.root, path)?;
+            Some(child.as_worker()?.settings.clone())
+        };
+        says(&self.base) != says(base)
+    }
+
     /// Keeps a trouble with the file, and tells it once.
     fn refuse(&mut self, trouble: Trouble) -> CommandError {
         if self.file_trouble.as_ref() != Some(&trouble) {
@@ -678,8 +697,11 @@ impl Keeper {
                 trouble.shown
             );
         }
-        let error =
-            CommandError::new(Code::Invalid, trouble.what.clone()).hint(trouble.hint.clone());
+        let mut error = CommandError::new(Code::Invalid, trouble.what.clone())
+            .hint(format!("nothing was changed; {}", trouble.hint));
+        if trouble.shown.contains('\n') {
+            error = error.shown(trouble.shown.clone());
+        }
         self.file_trouble = Some(trouble);
         error
     }
@@ -714,14 +736,17 @@ fn lay(overlay: &mut Overlay, act: &Act) -> Result<Cause, CommandError> {
             change(overlay, layer, op)?;
             Cause::Set
         }
-        Act::Unset { path, key, .. } => {
-            let key: Vec<&str> = key.iter().map(String::as_str).collect();
-            let unsaved = overlay.unset(Layer::Unsaved, path, &key);
-            let saved = overlay.unset(Layer::Saved, path, &key);
-            if !unsaved && !saved {
-                let message = format!("`{}` of {path} was not set live", key.join("."));
-                return Err(CommandError::new(Code::NotFound, message)
-                    .hint("`uk config diff` lists what was; --write takes a key out of the file"));
+        Act::Unset { path, keys, .. } => {
+            for key in keys {
+                let key: Vec<&str> = key.iter().map(String::as_str).collect();
+                let unsaved = overlay.unset(Layer::Unsaved, path, &key);
+                let saved = overlay.unset(Layer::Saved, path, &key);
+                if !unsaved && !saved {
+                    let message = format!("`{}` of {path} was not set live", key.join("."));
+                    return Err(CommandError::new(Code::NotFound, message).hint(
+                        "`uk config diff` lists what was; --write takes a key out of the file",
+                    ));
+                }
             }
             Cause::Unset
         }

@@ -3,7 +3,7 @@
 //! The actor is thin: what it knows lies in the [`Room`], which outlives it. A killed one is started again, looks what became
 //! of what it had begun, and goes on.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +26,7 @@ use unity_supervisors::{
 use super::history::Keep;
 use super::keeper::{Act, Ask, Keeper, Trouble};
 use super::reload::ReloadBell;
+use super::rollbacks::{Rollback, rollbacks};
 use super::system::{InForce, SystemFiles, SystemSettings};
 use super::watch::{Pace, Watch, WatchHandle, WatchSet};
 use crate::error::{Code, CommandError};
@@ -55,6 +56,8 @@ pub struct Status {
     pub number: u64,
     /// What needs somebody.
     pub troubles: Vec<Trouble>,
+    /// Who has its former settings back.
+    pub rollbacks: BTreeMap<ActorPath, Rollback>,
 }
 
 /// What the kernel did by itself and is to be written down.
@@ -138,6 +141,13 @@ impl Room {
         keeper.as_ref().map(read).ok_or_else(none)
     }
 
+    /// Reads the memory, unless a change is under way.
+    #[must_use]
+    pub fn glance<T>(&self, read: impl FnOnce(&Keeper) -> T) -> Option<T> {
+        let keeper = self.keeper.try_lock().ok()?;
+        keeper.as_ref().map(read)
+    }
+
     /// What is to be watched.
     fn watched(&self, keeper: &Keeper) -> WatchSet {
         let mut set = WatchSet {
@@ -175,6 +185,7 @@ fn status(keeper: &Keeper) -> Status {
     Status {
         number: keeper.number(),
         troubles: keeper.troubles(),
+        rollbacks: rollbacks(keeper.history().versions()),
     }
 }
 

@@ -87,17 +87,22 @@ impl Source {
     /// Reads texts that were kept.
     #[must_use]
     pub fn read_kept(&self, files: &[FileText], kinds: &Kinds) -> Option<Reading> {
-        let first = files.first()?;
+        let path = self.place(&files.first()?.name);
+        let kept = self.kept(files);
+        let read = |path: &Path, _: usize| kept(path);
+        Some(self.reading(kinds, &read, |sources| load(&path, sources)))
+    }
+
+    /// Reads the files that were kept, and no other.
+    fn kept<'a>(&self, files: &'a [FileText]) -> impl Fn(&Path) -> io::Result<Vec<u8>> + 'a {
         let kept: HashMap<PathBuf, &FileText> = files
             .iter()
             .map(|file| (self.place(&file.name), file))
             .collect();
-        let read = |path: &Path, _: usize| match kept.get(path) {
+        move |path| match kept.get(path) {
             Some(file) => Ok(file.text.as_bytes().to_vec()),
             None => Err(io::Error::from(io::ErrorKind::NotFound)),
-        };
-        let path = self.place(&first.name);
-        Some(self.reading(kinds, &read, |sources| load(&path, sources)))
+        }
     }
 
     /// Finds the child at a path in the files as they are now.
@@ -108,13 +113,22 @@ impl Source {
         let Self::File(path) = self else {
             return Err(NoPlace::Faulty("there is no tree file".to_owned()));
         };
-        let sources = Sources {
-            read: &read_file,
-            env: &|name| std::env::var(name).ok(),
-            kinds: &KnownKinds(kinds),
-            limits: Limits::default(),
-        };
-        locate(path, &sources, child)
+        let read = |path: &Path, max: usize| read_file(path, max);
+        locate(path, &sources(&read, &KnownKinds(kinds)), child)
+    }
+
+    /// Finds the child at a path in texts that were kept. `None` where it has no place of its own.
+    #[must_use]
+    pub fn locate_kept(
+        &self,
+        files: &[FileText],
+        child: &ActorPath,
+        kinds: &Kinds,
+    ) -> Option<Located> {
+        let path = self.place(&files.first()?.name);
+        let kept = self.kept(files);
+        let read = |path: &Path, _: usize| kept(path);
+        locate(&path, &sources(&read, &KnownKinds(kinds)), child).ok()
     }
 
     /// What is shown of it.
@@ -143,16 +157,11 @@ impl Source {
         load: impl FnOnce(&Sources<'_>) -> Checked,
     ) -> Reading {
         let tried = RefCell::new(BTreeSet::new());
-        let sources = Sources {
-            read: &|path, max| {
-                tried.borrow_mut().insert(path.to_owned());
-                read(path, max)
-            },
-            env: &|name| std::env::var(name).ok(),
-            kinds: &KnownKinds(kinds),
-            limits: Limits::default(),
+        let read = |path: &Path, max: usize| {
+            tried.borrow_mut().insert(path.to_owned());
+            read(path, max)
         };
-        let checked = load(&sources);
+        let checked = load(&sources(&read, &KnownKinds(kinds)));
         let mut seen = BTreeSet::new();
         let files: Vec<FileText> = checked
             .files()
@@ -186,5 +195,17 @@ impl Source {
             Some(folder) => folder.join(name),
             None => PathBuf::from(name),
         }
+    }
+}
+
+fn sources<'a>(
+    read: &'a dyn Fn(&Path, usize) -> io::Result<Vec<u8>>,
+    kinds: &'a KnownKinds<'a>,
+) -> Sources<'a> {
+    Sources {
+        read,
+        env: &|name| std::env::var(name).ok(),
+        kinds,
+        limits: Limits::default(),
     }
 }

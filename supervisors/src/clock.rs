@@ -18,6 +18,15 @@ impl Timestamp {
         Self(jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
     }
 
+    /// From milliseconds since 1970.
+    #[must_use]
+    pub fn from_unix_ms(ms: u64) -> Self {
+        let moment = i64::try_from(ms)
+            .ok()
+            .map(jiff::Timestamp::from_millisecond);
+        Self(moment.and_then(Result::ok).unwrap_or(jiff::Timestamp::MAX))
+    }
+
     /// In milliseconds since 1970; zero before.
     #[must_use]
     pub fn unix_ms(self) -> u64 {

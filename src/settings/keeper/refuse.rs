@@ -33,7 +33,9 @@ pub(super) fn refuse_left(left: &[(Layer, Left)], act: &Act) -> Result<(), Comma
                     "`uk tree` shows what there is; a child that was spawned without --save is in no tree: \
                      `uk delete {path}`, then `uk spawn … --save`"
                 ),
-                Why::Refused(_) => "`uk config schema PATH` says what its settings may be".to_owned(),
+                Why::Refused(_) if matches!(act, Act::Set { .. }) => {
+                    format!("`uk config schema {asked}` says what its settings may be")
+                }
                 _ => "`uk config diff` shows what was changed live".to_owned(),
             }))
         }

@@ -1,7 +1,6 @@
 //! Going back: what the kernel put back by itself, and what somebody wants back.
 
 use super::*;
-use crate::settings::overlay::{lay_over, normalise};
 
 impl Keeper {
     /// Notes that the kernel gave a child its former settings back, because it crashed on probation.
@@ -57,8 +56,7 @@ impl Keeper {
         }
     }
 
-    /// Where the files and the overlay say something else of a child than it has now, it is as if they said that: until the
-    /// files change.
+    /// Lays over the files what a child has now and they do not say, until they say something else of it.
     fn correct(&mut self, kernel: &Kernel, path: &ActorPath) {
         let settings = |root: &SupervisorSpec| {
             let child = find(root, path)?;
@@ -75,16 +73,14 @@ impl Keeper {
         let Some(patch) = patch(&says, &has) else {
             return;
         };
-        self.corrections.push(Op::Set {
+        self.corrections.insert(path.clone(), patch.clone());
+        let op = Op::Set {
             path: path.clone(),
             settings: patch,
-        });
-        let (corrected, _) = lay_over(
-            &self.base.tree,
-            &normalise(self.corrections.iter().cloned()),
-            &KnownKinds(kernel.kinds()),
-        );
-        self.base.tree = corrected;
+        };
+        if let Err(error) = self.overlay.change(Layer::Unsaved, op) {
+            tracing::warn!(%error, "what was rolled back cannot be laid over the files");
+        }
     }
 
     pub(super) async fn roll_back(
@@ -122,6 +118,7 @@ impl Keeper {
         };
         let left = self.base.hash;
         let is_left = base.as_ref().is_some_and(|base| base.hash != left);
+        let mut marked = None;
         if is_left && !ask.dry_run {
             let bad = Bad {
                 version: self.number,
@@ -132,7 +129,7 @@ impl Keeper {
             if let Err(error) = on_disk(|| self.history.mark_bad(left, bad.clone())) {
                 tracing::warn!(%error, "a version that was left is marked in memory only");
             }
-            self.file_trouble = Some(bad_trouble(&self.source, &bad, to));
+            marked = Some(bad);
         }
         let next = Next {
             base,
@@ -140,9 +137,17 @@ impl Keeper {
             cause: Cause::Rollback { of: to },
         };
         let done = self.turn_into(kernel, next, ask).await;
-        if done.is_err() && is_left && !ask.dry_run {
-            self.forgive(left);
-            self.file_trouble = None;
+        match (marked, &done) {
+            (Some(bad), Ok(_)) => {
+                // The files may say something else again, above all what is in force now.
+                let reading = self.source.read(kernel.kinds());
+                if let Some(base) = reading.and_then(|reading| reading.base) {
+                    let trouble = || bad_trouble(&self.source, &bad, self.number);
+                    self.file_trouble = (base.hash == left).then(trouble);
+                }
+            }
+            (Some(_), Err(_)) => self.forgive(left),
+            (None, _) => {}
         }
         done
     }

@@ -112,7 +112,7 @@ fn by_hand(message: String) -> CommandError {
 }
 
 /// Each key of a patch with the way to it.
-pub(super) fn flat(settings: &Map<String, Value>) -> Vec<(Vec<String>, Value)> {
+pub(crate) fn flat(settings: &Map<String, Value>) -> Vec<(Vec<String>, Value)> {
     let mut all = Vec::new();
     for (key, value) in settings {
         match value {
