@@ -5,12 +5,14 @@ use unity_supervisors::path::ActorPath;
 use unity_supervisors::reload::{Change, What};
 use unity_supervisors::spec::TreeSpec;
 
+use super::keeper::find;
 use crate::tree_file::to_json;
 
 /// Each change as JSON: `path`, `what`, `how`, `moved_from` where it moved, and `keys`: what of it was and is another, each
 /// with `key`, `from` and `to`, absent where there was or is none.
 #[must_use]
 pub fn describe(changes: &[Change], before: &TreeSpec, after: &TreeSpec) -> Vec<Value> {
+    let (before_tree, after_tree) = (before, after);
     let before = document(before);
     let after = document(after);
     let described = changes.iter().map(|change| {
@@ -21,6 +23,7 @@ pub fn describe(changes: &[Change], before: &TreeSpec, after: &TreeSpec) -> Vec<
                 let new = at(&after, &change.path);
                 let mut keys = Vec::new();
                 differences("", &bare(old), &bare(new), &mut keys);
+                keys.extend(is_down(before_tree, after_tree, &change.path));
                 keys
             }
         };
@@ -107,6 +110,13 @@ fn at<'a>(document: &'a Value, path: &ActorPath) -> &'a Value {
         node = child.unwrap_or(&Value::Null);
     }
     node
+}
+
+/// Whether a child is to be down, which no key of a file says, where that differs.
+fn is_down(before: &TreeSpec, after: &TreeSpec, path: &ActorPath) -> Option<Value> {
+    let is_down = |tree: &TreeSpec| find(&tree.root, path).map(|child| child.begins_stopped);
+    let (was, is) = (is_down(before)?, is_down(after)?);
+    (was != is).then(|| difference("stopped", &Value::Bool(was), &Value::Bool(is)))
 }
 
 /// What is said of a child itself, not of those below it.

@@ -180,6 +180,11 @@ fn one_child(path: ActorPath, old: &ChildSpec, new: &ChildSpec, changes: &mut Ve
         reload::Change::Replace => Some((What::Replaced, How::Restart)),
     };
     if let Some((what, how)) = what {
+        let how = match (old.begins_stopped, new.begins_stopped) {
+            (false, true) => How::Stop,
+            (true, false) => How::Start,
+            _ => how,
+        };
         changes.push(Change::new(path.clone(), what, how));
     }
     if change != reload::Change::Replace
