@@ -154,12 +154,12 @@ pub struct Keeper {
     data_dir: PathBuf,
     base: Base,
     overlay: Overlay,
+    /// What the kernel put back, and the files say otherwise. It is laid into the tree of the files already.
+    corrections: Vec<Op>,
     history: History,
     number: u64,
     trials: Vec<Trial>,
     pending: Option<Pending>,
-    /// What was laid over the files because a child did not live with what they say; it goes when they change.
-    corrections: BTreeMap<ActorPath, Map<String, Value>>,
     /// What the file is at fault of.
     file_trouble: Option<Trouble>,
     /// What the overlay could not be loaded or saved for.
@@ -191,11 +191,11 @@ impl Keeper {
             data_dir: data_dir.to_owned(),
             base: read,
             overlay,
+            corrections: Vec::new(),
             history,
             number: 0,
             trials: Vec::new(),
             pending: None,
-            corrections: BTreeMap::new(),
             file_trouble: None,
             overlay_trouble,
             tried,
@@ -425,8 +425,8 @@ impl Keeper {
             _ => Cause::File,
         };
         let next = Next {
-            overlay: self.overlay_of(&base, forced),
             base: Some(base),
+            overlay: self.overlay.clone(),
             cause,
         };
         match self.turn_into(kernel, next, ask).await {
@@ -442,18 +442,6 @@ impl Keeper {
                 hint: error.hint.unwrap_or_else(|| "change the file".to_owned()),
             })),
         }
-    }
-
-    /// What is laid over other files: what was put back stays for children of which they say the same, unless that is to be
-    /// tried again.
-    fn overlay_of(&self, base: &Base, tries_again: bool) -> Overlay {
-        let mut overlay = self.overlay.clone();
-        for (path, settings) in &self.corrections {
-            if tries_again || self.differ(path, base) {
-                overlay.forget(Layer::Unsaved, path, settings);
-            }
-        }
-        overlay
     }
 
     /// Does what somebody asks for; returns what was done, as JSON.
@@ -536,12 +524,8 @@ impl Keeper {
         } = pending;
         let saved_before = self.overlay.ops(Layer::Saved).to_vec();
         if let Some(base) = next.base {
-            let is_laid_over = |path: &ActorPath| {
-                let sets = next.overlay.ops(Layer::Unsaved).iter();
-                sets.filter_map(Op::path).any(|set| set == *path)
-            };
-            self.corrections.retain(|path, _| is_laid_over(path));
             self.base = base;
+            self.corrections.clear();
         }
         let overlay_differs = self.overlay != next.overlay;
         self.overlay = next.overlay;
@@ -600,12 +584,26 @@ impl Keeper {
         overlay.lay_over(&base.tree, &KnownKinds(kinds))
     }
 
+    /// A version of what is in force, which its files, its overlay and nothing else say.
     fn draft(&self, cause: Cause, by: String, changes: Vec<String>) -> Draft {
+        let mut overlay = Overlay::default();
+        let layers = [
+            (Layer::Saved, self.overlay.ops(Layer::Saved)),
+            (Layer::Unsaved, &self.corrections),
+            (Layer::Unsaved, self.overlay.ops(Layer::Unsaved)),
+        ];
+        for (layer, ops) in layers {
+            for op in ops {
+                if let Err(error) = overlay.change(layer, op.clone()) {
+                    tracing::warn!(%error, "a version is written down without `{op}`");
+                }
+            }
+        }
         Draft {
             cause,
             by,
             files: self.base.files.clone(),
-            overlay: self.overlay.clone(),
+            overlay,
             changes,
             state: State::Probation,
         }
@@ -677,15 +675,6 @@ impl Keeper {
     fn before(&self, number: u64) -> Option<&Version> {
         let mut versions = self.history.versions().rev();
         versions.find(|version| version.number < number && version.state != State::RolledBack)
-    }
-
-    /// Whether other files say something else of the settings of a child.
-    fn differ(&self, path: &ActorPath, base: &Base) -> bool {
-        let says = |base: &Base| {
-            let child = find(&base.tree.root, path)?;
-            Some(child.as_worker()?.settings.clone())
-        };
-        says(&self.base) != says(base)
     }
 
     /// Keeps a trouble with the file, and tells it once.

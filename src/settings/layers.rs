@@ -1,7 +1,7 @@
 //! Where each setting of a child comes from: [`explain`].
 //!
-//! The layers, lowest first: what its kind has by default, the file, what was changed live and saved, what was changed live
-//! until the kernel stops or was put back by a rollback, and what its ladder makes of all that.
+//! The layers, lowest first: what its kind has by default, the file, what a rollback put back, what was changed live and
+//! saved, what was changed live until the kernel stops, and what its ladder makes of all that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use unity_supervisors::Kinds;
 use unity_supervisors::path::ActorPath;
 use unity_supervisors::slot::Slot;
-use unity_supervisors::spec::SupervisorSpec;
+use unity_supervisors::spec::{SupervisorSpec, TreeSpec};
 
 use super::keeper::{Keeper, find};
-use super::overlay::{Layer, Op, lay_over};
+use super::overlay::{Layer, lay_over};
 use super::rollbacks::rollbacks;
 use crate::kind_check::KnownKinds;
 use crate::tree_file::layout::Layout;
@@ -62,7 +62,6 @@ pub struct Explained {
 #[must_use]
 pub fn explain(slot: &Slot, keeper: &Keeper, kinds: &Kinds) -> Vec<Explained> {
     let layers = layers(slot, keeper, kinds);
-    let put_back = put_back(slot.path(), keeper);
     let place = Place::of(slot.path(), keeper, kinds);
     let names: BTreeSet<&String> = layers.iter().flat_map(|(_, keys, _)| keys.keys()).collect();
     let explained = names.into_iter().filter_map(|name| {
@@ -76,12 +75,9 @@ pub fn explain(slot: &Slot, keeper: &Keeper, kinds: &Kinds) -> Vec<Explained> {
             let is_written =
                 names.contains(name) && matches!(said.as_slice(), [] | [(_, From::Default)]);
             if is_another || is_written {
-                let from = match (from, &put_back) {
-                    (From::Unsaved, Some((of, keys))) if keys.get(name) != value.as_ref() => {
-                        From::RolledBack { of: *of }
-                    }
-                    (From::File { .. }, _) => place.of_key(name),
-                    (from, _) => from.clone(),
+                let from = match from {
+                    From::File { .. } => place.of_key(name),
+                    from => from.clone(),
                 };
                 said.push((value, from));
             }
@@ -130,8 +126,11 @@ fn layers(slot: &Slot, keeper: &Keeper, kinds: &Kinds) -> Vec<(From, Keys, BTree
         let worker = find(root, path)?.as_worker()?.clone();
         Some(worker.settings)
     };
-    let file = &keeper.base().tree;
-    let (saved, _) = lay_over(file, keeper.overlay().ops(Layer::Saved), &known);
+    let file = as_written(keeper, kinds);
+    let put_back = &keeper.base().tree;
+    let of = rollbacks(keeper.history().versions()).remove(path);
+    let of = of.map(|rollback| rollback.of).unwrap_or_default();
+    let (saved, _) = lay_over(put_back, keeper.overlay().ops(Layer::Saved), &known);
     let (unsaved, _) = lay_over(&saved, keeper.overlay().ops(Layer::Unsaved), &known);
     let mut is_in_tree = false;
     for (from, tree) in [
@@ -140,8 +139,9 @@ fn layers(slot: &Slot, keeper: &Keeper, kinds: &Kinds) -> Vec<(From, Keys, BTree
                 file: String::new(),
                 line: None,
             },
-            file,
+            &file,
         ),
+        (From::RolledBack { of }, put_back),
         (From::Saved, &saved),
         (From::Unsaved, &unsaved),
     ] {
@@ -157,6 +157,15 @@ fn layers(slot: &Slot, keeper: &Keeper, kinds: &Kinds) -> Vec<(From, Keys, BTree
         add(From::Ladder, &slot.settings());
     }
     layers
+}
+
+/// The tree of the files as they are written, without what was put back over them.
+#[must_use]
+pub fn as_written(keeper: &Keeper, kinds: &Kinds) -> TreeSpec {
+    let base = keeper.base();
+    let reading = keeper.source().read_kept(&base.files, kinds);
+    let written = reading.and_then(|reading| reading.base);
+    written.map_or_else(|| base.tree.clone(), |written| written.tree)
 }
 
 /// Where in the files a child stands.
@@ -192,19 +201,6 @@ impl Place {
             line,
         }
     }
-}
-
-/// The version that was rolled back for this child, and what was set live before that.
-fn put_back(path: &ActorPath, keeper: &Keeper) -> Option<(u64, Keys)> {
-    let rollback = rollbacks(keeper.history().versions()).remove(path)?;
-    let version = keeper.history().get(rollback.of).ok()?;
-    let ops = version.overlay.ops(Layer::Unsaved).iter();
-    let set = ops.filter_map(|op| match op {
-        Op::Set { path: of, settings } if of == path => Some(settings),
-        _ => None,
-    });
-    let keys = set.flat_map(|settings| keys(&Value::Object(settings.clone())));
-    Some((rollback.of, keys.collect()))
 }
 
 /// What the settings of a kind are where nothing is said.

@@ -149,16 +149,6 @@ impl Overlay {
         })
     }
 
-    /// Takes back what these settings say of a child, whatever it is by now.
-    pub fn forget(&mut self, layer: Layer, path: &ActorPath, settings: &Map<String, Value>) {
-        self.edit(layer, |normal| {
-            let patch = normal.sets.get_mut(path);
-            patch
-                .into_iter()
-                .for_each(|patch| patch.forget_all(settings));
-        });
-    }
-
     /// Puts what is set for a child back to what `former` sets, in both layers.
     pub fn put_back(&mut self, path: &ActorPath, former: &Self) {
         for layer in [Layer::Saved, Layer::Unsaved] {

@@ -14,6 +14,7 @@ use crate::kind_check::KnownKinds;
 use crate::screen::{Line, Screen, Tone, list, number, text};
 use crate::settings::describe::describe;
 use crate::settings::keeper::Keeper;
+use crate::settings::layers;
 use crate::settings::overlay::{Layer, lay_over};
 use crate::settings::service::Room;
 
@@ -35,9 +36,15 @@ pub(in crate::commands) const COMMAND: Command = Command {
     show,
     exit: |document| {
         let is_some = |part: &&str| !list(document, part).is_empty();
-        match ["changes", "saved", "unsaved", "without_effect"]
-            .iter()
-            .any(is_some)
+        match [
+            "changes",
+            "rolled_back",
+            "saved",
+            "unsaved",
+            "without_effect",
+        ]
+        .iter()
+        .any(is_some)
         {
             true => EXIT_DIFFERENCE,
             false => 0,
@@ -61,8 +68,9 @@ async fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
 /// What was changed live.
 fn over_the_file(kernel: &Kernel, keeper: &Keeper) -> Value {
     let known = KnownKinds(kernel.kinds());
-    let file = &keeper.base().tree;
-    let (saved, saved_left) = lay_over(file, keeper.overlay().ops(Layer::Saved), &known);
+    let file = layers::as_written(keeper, kernel.kinds());
+    let put_back = &keeper.base().tree;
+    let (saved, saved_left) = lay_over(put_back, keeper.overlay().ops(Layer::Saved), &known);
     let (unsaved, unsaved_left) = lay_over(&saved, keeper.overlay().ops(Layer::Unsaved), &known);
     let left = |layer: &str, left: Vec<crate::settings::overlay::Left>| -> Vec<Value> {
         let left = left.iter().map(|left| {
@@ -75,7 +83,8 @@ fn over_the_file(kernel: &Kernel, keeper: &Keeper) -> Value {
         "version": 1,
         "number": keeper.number(),
         "file": keeper.source().name(),
-        "saved": differences(file, &saved),
+        "rolled_back": differences(&file, put_back),
+        "saved": differences(put_back, &saved),
         "unsaved": differences(&saved, &unsaved),
         "without_effect": without_effect,
     })
@@ -143,6 +152,10 @@ fn show(document: &Value, screen: &Screen) -> String {
     }
     let mut out = String::new();
     for (part, title) in [
+        (
+            "rolled_back",
+            "put back by a rollback, until the file changes",
+        ),
         ("saved", "saved, over the file for good"),
         ("unsaved", "until the kernel stops"),
     ] {

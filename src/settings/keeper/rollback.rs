@@ -1,6 +1,7 @@
 //! Going back: what the kernel put back by itself, and what somebody wants back.
 
 use super::*;
+use crate::settings::overlay::{lay_over, normalise};
 
 impl Keeper {
     /// Notes that the kernel gave a child its former settings back, because it crashed on probation.
@@ -56,7 +57,8 @@ impl Keeper {
         }
     }
 
-    /// Lays over the files what a child has now and they do not say, until they say something else of it.
+    /// Where the files and the overlay say something else of a child than it has now, it is as if they said that: until the
+    /// files change.
     fn correct(&mut self, kernel: &Kernel, path: &ActorPath) {
         let settings = |root: &SupervisorSpec| {
             let child = find(root, path)?;
@@ -73,14 +75,16 @@ impl Keeper {
         let Some(patch) = patch(&says, &has) else {
             return;
         };
-        self.corrections.insert(path.clone(), patch.clone());
-        let op = Op::Set {
+        self.corrections.push(Op::Set {
             path: path.clone(),
             settings: patch,
-        };
-        if let Err(error) = self.overlay.change(Layer::Unsaved, op) {
-            tracing::warn!(%error, "what was rolled back cannot be laid over the files");
-        }
+        });
+        let (corrected, _) = lay_over(
+            &self.base.tree,
+            &normalise(self.corrections.iter().cloned()),
+            &KnownKinds(kernel.kinds()),
+        );
+        self.base.tree = corrected;
     }
 
     pub(super) async fn roll_back(
@@ -111,8 +115,9 @@ impl Keeper {
                 Some(base) => Some(base),
                 None => {
                     let message = format!("version {to} cannot be read any more");
-                    let shown = reading.checked.render(false);
-                    return Err(CommandError::new(Code::Invalid, message).hint(shown));
+                    return Err(CommandError::new(Code::Invalid, message)
+                        .shown(reading.checked.render(false))
+                        .hint("what it needs has changed, such as a variable or a kind"));
                 }
             },
         };
