@@ -106,6 +106,28 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         &["config", "schema", "system"],
         "x-takes-effect",
     ),
+    (
+        "config set",
+        &["config", "set", "/a", "stop_takes=1ms"],
+        "/a  restarted  stop_takes none → 1ms",
+    ),
+    (
+        "config unset",
+        &["config", "unset", "/a", "stop_takes"],
+        "/a  restarted  stop_takes 1ms → none",
+    ),
+    ("config diff", &["config", "diff"], "nothing was changed"),
+    (
+        "config history",
+        &["config", "history"],
+        "the kernel started",
+    ),
+    (
+        "config rollback",
+        &["config", "rollback", "--dry-run"],
+        "stop_takes none → 1ms",
+    ),
+    ("config apply", &["config", "apply"], "nothing changes"),
     ("console", &["console"], ""),
 ];
 

@@ -8,6 +8,8 @@ mod child_api;
 mod commands;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod completions;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod config;
 mod console;
 mod control;
 mod diagnostics;
