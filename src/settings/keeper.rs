@@ -143,8 +143,32 @@ struct Pending {
 #[derive(Debug, Clone)]
 struct Next {
     base: Option<Base>,
+    /// What of it was corrected already.
+    corrections: Vec<Op>,
     overlay: Overlay,
     cause: Cause,
+}
+
+impl Next {
+    /// Other files.
+    fn of_files(base: Base, overlay: Overlay, cause: Cause) -> Self {
+        Self {
+            base: Some(base),
+            corrections: Vec::new(),
+            overlay,
+            cause,
+        }
+    }
+
+    /// The same files.
+    fn over_them(overlay: Overlay, cause: Cause) -> Self {
+        Self {
+            base: None,
+            corrections: Vec::new(),
+            overlay,
+            cause,
+        }
+    }
 }
 
 /// The memory of the settings of one kernel.
@@ -424,11 +448,10 @@ impl Keeper {
             Act::Apply { .. } if !ask.by.is_empty() => Cause::Apply,
             _ => Cause::File,
         };
-        let next = Next {
-            base: Some(base),
-            overlay: self.overlay.clone(),
-            cause,
-        };
+        let mut next = Next::of_files(base, self.overlay.clone(), cause);
+        if !forced {
+            self.keep_corrections(&mut next, kernel.kinds());
+        }
         match self.turn_into(kernel, next, ask).await {
             Ok(done) => {
                 if !ask.dry_run {
@@ -470,11 +493,7 @@ impl Keeper {
             act => {
                 let mut overlay = self.overlay.clone();
                 let cause = lay(&mut overlay, act)?;
-                let next = Next {
-                    base: None,
-                    overlay,
-                    cause,
-                };
+                let next = Next::over_them(overlay, cause);
                 self.turn_into(kernel, next, ask).await
             }
         }
@@ -525,7 +544,7 @@ impl Keeper {
         let saved_before = self.overlay.ops(Layer::Saved).to_vec();
         if let Some(base) = next.base {
             self.base = base;
-            self.corrections.clear();
+            self.corrections = next.corrections;
         }
         let overlay_differs = self.overlay != next.overlay;
         self.overlay = next.overlay;

@@ -39,6 +39,8 @@ const CHANGED_WITHIN: Duration = Duration::from_secs(60);
 const NOTICES_MAX: usize = 1_024;
 
 /// What the service and those who ask it share; found by its type with [`Kernel::shared`].
+///
+/// Nobody holds two of its locks at once, but that of the keeper, which comes first.
 #[derive(Default)]
 pub struct Room {
     keeper: tokio::sync::Mutex<Option<Keeper>>,
@@ -120,9 +122,9 @@ impl Room {
     #[must_use]
     pub fn status(&self) -> Status {
         let mut status = self.status.lock().clone();
-        let system = self.system.lock();
-        let system = system.as_ref().and_then(SystemFiles::trouble);
-        status.troubles.extend(system.cloned());
+        let of_system = |system: &SystemFiles| system.trouble().cloned();
+        let system = self.system.lock().as_ref().and_then(of_system);
+        status.troubles.extend(system);
         let watch = self.watch.lock().as_ref().and_then(WatchHandle::trouble);
         status.troubles.extend(watch.map(|what| Trouble {
             shown: what.clone(),
@@ -174,7 +176,8 @@ impl Room {
         };
         let done = write(keeper).await;
         *self.status.lock() = status(keeper);
-        if let Some(watch) = &*self.watch.lock() {
+        let watch = self.watch.lock().clone();
+        if let Some(watch) = watch {
             watch.set(self.watched(keeper));
         }
         Ok(done)
@@ -288,7 +291,8 @@ impl Actor for Settings {
                     }
                     Ok(()) = settings.changed() => {
                         let settings = settings.borrow_and_update().clone();
-                        if let Some(watch) = &*room.watch.lock() {
+                        let watch = room.watch.lock().clone();
+                        if let Some(watch) = watch {
                             watch.set_pace(pace(&settings));
                         }
                         SettingsMessage::Keep

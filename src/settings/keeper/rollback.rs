@@ -1,6 +1,7 @@
 //! Going back: what the kernel put back by itself, and what somebody wants back.
 
 use super::*;
+use crate::settings::layers::as_written;
 use crate::settings::overlay::{lay_over, normalise};
 
 impl Keeper {
@@ -87,6 +88,25 @@ impl Keeper {
         self.base.tree = corrected;
     }
 
+    /// What was put back is put back in other files, too, for children of which they say what they said.
+    pub(super) fn keep_corrections(&self, next: &mut Next, kinds: &Kinds) {
+        let Some(base) = &mut next.base else {
+            return;
+        };
+        let written = as_written(self, kinds);
+        let settings = |tree: &TreeSpec, path: &ActorPath| {
+            let child = find(&tree.root, path)?;
+            Some(child.as_worker()?.settings.clone())
+        };
+        let is_needed = |op: &&Op| {
+            let path = op.path();
+            path.is_some_and(|path| settings(&written, &path) == settings(&base.tree, &path))
+        };
+        next.corrections = self.corrections.iter().filter(is_needed).cloned().collect();
+        let corrections = normalise(next.corrections.iter().cloned());
+        (base.tree, _) = lay_over(&base.tree, &corrections, &KnownKinds(kinds));
+    }
+
     pub(super) async fn roll_back(
         &mut self,
         kernel: &Kernel,
@@ -138,8 +158,7 @@ impl Keeper {
         }
         let next = Next {
             base,
-            overlay: version.overlay,
-            cause: Cause::Rollback { of: to },
+            ..Next::over_them(version.overlay, Cause::Rollback { of: to })
         };
         let done = self.turn_into(kernel, next, ask).await;
         match (marked, &done) {

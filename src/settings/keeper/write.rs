@@ -29,11 +29,8 @@ impl Keeper {
             overlay.unset(Layer::Unsaved, path, &key);
             overlay.unset(Layer::Saved, path, &key);
         }
-        let next = Next {
-            base: Some(base),
-            overlay,
-            cause: Cause::Set,
-        };
+        let mut next = Next::of_files(base, overlay, Cause::Set);
+        self.keep_corrections(&mut next, kernel.kinds());
         if ask.dry_run {
             return self.turn_into(kernel, next, ask).await;
         }

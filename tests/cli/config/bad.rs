@@ -23,7 +23,7 @@ fn a_file_at_fault_is_told_with_its_place_and_nothing_changes_until_it_is_mended
         ),
         (String::new(), "tree.yaml"),
     ] {
-        rig.folder.file("tree.yaml", &text);
+        rig.folder.swap("tree.yaml", &text);
         rig.until_trouble("was not applied");
 
         let apply = rig.uk(&["config", "apply"]);
@@ -40,7 +40,7 @@ fn a_file_at_fault_is_told_with_its_place_and_nothing_changes_until_it_is_mended
         assert_eq!(health.code, 9);
         assert!(health.out.contains("error[UK"), "{health:?}");
 
-        rig.folder.file("tree.yaml", TREE);
+        rig.folder.swap("tree.yaml", TREE);
         rig.until_well();
     }
     assert_eq!(rig.json(&["config", "history"])["number"], 1);
