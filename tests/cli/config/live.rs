@@ -90,14 +90,20 @@ fn a_child_that_crashes_on_probation_has_its_former_settings_back() {
     );
     rig.until_trouble("the version 2 that was rolled back");
 
-    // What the file says of others is applied, what it says of this one is not tried again.
-    rig.edit(EVERY_2S);
-    rig.until_version(4);
-    assert_eq!(rig.value("/host", "every"), "2s");
+    let diff = rig.uk(&["config", "diff"]).out;
+    assert!(
+        diff.starts_with("put back by a rollback, until the file changes\n/a  starts"),
+        "{diff}"
+    );
+
+    // Forced, it is tried again, and comes to the same.
+    assert_eq!(rig.uk(&["config", "apply", "--force"]).code, 0);
+    let version = rig.until_version(5);
+    assert_eq!(version["cause"]["rolled_back"]["of"], 4, "{version:#}");
     assert_eq!(rig.value("/a", "starts"), serde_json::json!([]));
     // Mended, it is applied.
     rig.edit(("starts: [ok, fail]", "stop_takes: 1ms"));
-    rig.until_version(5);
+    rig.until_version(6);
     assert_eq!(rig.value("/a", "stop_takes"), "1ms");
     rig.until_well();
     assert!(!rig.uk(&["tree"]).out.contains("rolled back"));
