@@ -441,3 +441,21 @@ fn what_is_typed_wrongly_is_refused_with_what_to_do() {
     );
     assert_eq!(rig.json(&["config", "history"])["number"], 1);
 }
+
+#[test]
+fn what_readme_shows_is_what_is_said() {
+    let tree = "version: 1\nname: rig\ntree:\n  children:\n    - id: sensors\n      children:\n        \
+                - { id: host, kind: sensor.host, settings: { every: 1s } }\n";
+    let rig = Rig::boot_tree(tree);
+    rig.until_version(1);
+    let readme = include_str!("../../README.md");
+    let command = "uk config set /sensors/host every=2s";
+    let (_, shown) = readme
+        .split_once(&format!("```text\n$ {command}\n"))
+        .unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+
+    let said = rig.uk(&command.split(' ').skip(1).collect::<Vec<_>>());
+
+    assert_eq!(said.out, shown);
+}
