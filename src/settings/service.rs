@@ -407,3 +407,42 @@ async fn noticed(room: &Room, kernel: &Kernel) {
     };
     drop(room.write(settle).await);
 }
+
+#[cfg(test)]
+mod tests {
+    use unity_supervisors::spec::{SupervisorSpec, TreeSpec};
+
+    use super::*;
+    use crate::settings::source::{Base, Source};
+
+    /// How often both do it: with two locks in two orders they would wait for each other for ever.
+    const TIMES: usize = 20_000;
+
+    #[test]
+    fn whoever_asks_how_things_are_does_not_block_a_change() {
+        let tree = TreeSpec {
+            name: "it".to_owned(),
+            test: true,
+            root: SupervisorSpec::default(),
+        };
+        let origin = (Source::Made, Base::made(tree), BTreeSet::new());
+        let nowhere = PathBuf::from("/dev/null/data");
+        let keep = Keep::of(&SystemSettings::default());
+        let (keeper, _) = Keeper::open(origin, &nowhere, keep, &Kinds::new());
+        let room = Room::new(keeper, None);
+        let (_watch, handle) = Watch::new(WatchSet::default(), Pace::default());
+        *room.watch.lock() = Some(handle);
+
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                for _ in 0..TIMES {
+                    assert_eq!(room.status().number, 0);
+                }
+            });
+            for _ in 0..TIMES {
+                let changed = futures_util::FutureExt::now_or_never(room.write(async |_| {}));
+                assert!(changed.is_some_and(|changed| changed.is_ok()));
+            }
+        });
+    }
+}
