@@ -380,12 +380,10 @@ impl History {
         self.marks.bad.get(&hash)
     }
 
-    /// Marks the files of a hash as bad. Do this before the version that takes their place is recorded: whoever starts
+    /// Marks the files of a hash as bad. It is written with what is written next, and before any version, so that going
+    /// back does not wait for the disk. Do this before the version that takes their place is recorded: whoever starts
     /// after a fall of the power in between then knows.
-    ///
-    /// # Errors
-    /// It is in memory only.
-    pub fn mark_bad(&mut self, hash: ContentHash, bad: Bad) -> Result<(), DiskError> {
+    pub fn mark_bad(&mut self, hash: ContentHash, bad: Bad) {
         self.marks.bad.insert(hash, bad);
         while self.marks.bad.len() > BAD_MAX {
             let oldest = self.marks.bad.iter().min_by_key(|(_, bad)| bad.version);
@@ -393,7 +391,6 @@ impl History {
             oldest.and_then(|hash| self.marks.bad.remove(&hash));
         }
         self.waiting.bad = true;
-        self.write()
     }
 
     /// Lets the files of a hash be used again; whether they were bad.
@@ -541,6 +538,10 @@ impl History {
     }
 
     fn write_all(&mut self) -> Result<(), DiskError> {
+        if self.waiting.bad {
+            super::sealed::write(&*self.disk, &self.paths.bad(), &self.marks.bad)?;
+            self.waiting.bad = false;
+        }
         while let Some(number) = self.waiting.versions.first().copied() {
             if let Some(version) = self.versions.get(&number) {
                 // First the texts, then what names them.
@@ -557,10 +558,6 @@ impl History {
                 super::sealed::write(&*self.disk, &self.paths.version(number), version)?;
             }
             self.waiting.versions.remove(&number);
-        }
-        if self.waiting.bad {
-            super::sealed::write(&*self.disk, &self.paths.bad(), &self.marks.bad)?;
-            self.waiting.bad = false;
         }
         if self.waiting.last_good {
             super::sealed::write(&*self.disk, &self.paths.last_good(), &self.marks.last_good)?;

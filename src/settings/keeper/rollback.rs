@@ -24,7 +24,6 @@ impl Keeper {
             return;
         };
         let former = self.before(of).cloned();
-        self.set_state(of, State::RolledBack);
         let has_new_files = former
             .as_ref()
             .is_none_or(|former| former.hash != version.hash);
@@ -33,11 +32,10 @@ impl Keeper {
             reason: format!("{path}: {why}"),
             at_ms: kernel.clock().wall().unix_ms(),
         });
-        if let Some(bad) = &bad
-            && let Err(error) = on_disk(|| self.history.mark_bad(version.hash, bad.clone()))
-        {
-            tracing::warn!(%error, "a bad version is marked in memory only");
+        if let Some(bad) = &bad {
+            self.history.mark_bad(version.hash, bad.clone());
         }
+        self.set_state(of, State::RolledBack);
         if let Some(former) = former {
             self.overlay.put_back(path, &former.overlay);
         }
@@ -151,9 +149,7 @@ impl Keeper {
                 at_ms: kernel.clock().wall().unix_ms(),
             };
             self.forgive(version.hash);
-            if let Err(error) = on_disk(|| self.history.mark_bad(left, bad.clone())) {
-                tracing::warn!(%error, "a version that was left is marked in memory only");
-            }
+            self.history.mark_bad(left, bad.clone());
             marked = Some(bad);
         }
         let next = Next {
