@@ -2,7 +2,7 @@
 //!
 //! - What counts is what a file *is*: its content, or that it is missing, a folder, or cannot be read. A `touch` says nothing.
 //! - Files are found again however they are replaced: written in place, renamed over, deleted and made again, behind symbolic
-//!   links that are swapped. What is watched are the folders that decide about a path ([`spots`]), so what is missing is
+//!   links that are swapped. What is watched are the folders that decide about a path (`spots`), so what is missing is
 //!   watched too.
 //! - It looks once nothing has happened for [`Pace::debounce`], but not later than ten times that after the first event.
 //! - A look at each file's metadata every [`Pace::look_every`] finds what the system did not tell: on network mounts, after a
