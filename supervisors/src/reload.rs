@@ -10,7 +10,7 @@ use crate::kernel::BuildError;
 use crate::path::{ActorPath, ChildId};
 use crate::spec::{ChildKind, ChildSpec, SupervisorSpec};
 use crate::supervisor::core::RequestError;
-use crate::supervisor::core::reload::{self, change};
+use crate::supervisor::core::differ::{self, change};
 
 /// One thing that differs between two trees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -173,11 +173,11 @@ fn supervisors(
 fn one_child(path: ActorPath, old: &ChildSpec, new: &ChildSpec, changes: &mut Vec<Change>) {
     let change = change(old, new);
     let what = match change {
-        reload::Change::None => None,
-        reload::Change::Keys => Some((What::Keys, How::Live)),
-        reload::Change::Settings => Some((What::Settings, How::Asks)),
-        reload::Change::Life => Some((What::Life, How::Restart)),
-        reload::Change::Replace => Some((What::Replaced, How::Restart)),
+        differ::Change::None => None,
+        differ::Change::Keys => Some((What::Keys, How::Live)),
+        differ::Change::Settings => Some((What::Settings, How::Asks)),
+        differ::Change::Life => Some((What::Life, How::Restart)),
+        differ::Change::Replace => Some((What::Replaced, How::Restart)),
     };
     if let Some((what, how)) = what {
         let how = match (old.begins_stopped, new.begins_stopped) {
@@ -187,7 +187,7 @@ fn one_child(path: ActorPath, old: &ChildSpec, new: &ChildSpec, changes: &mut Ve
         };
         changes.push(Change::new(path.clone(), what, how));
     }
-    if change != reload::Change::Replace
+    if change != differ::Change::Replace
         && let (Some(old), Some(new)) = (old.as_supervisor(), new.as_supervisor())
     {
         supervisors(&path, old, new, changes);

@@ -35,7 +35,7 @@ use crate::report::Fact;
 use crate::slot::{ExitRecord, Response, Slot};
 use crate::spec::StateSpec;
 use crate::supervisor::core::Mark;
-use crate::supervisor::core::reload::TRIALS_MAX;
+use crate::supervisor::core::trial::TRIALS_MAX;
 
 /// What an actor keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]

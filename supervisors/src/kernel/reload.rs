@@ -16,7 +16,8 @@ use super::*;
 use crate::actor::Apply;
 use crate::reload::{Change, How, ReloadError, What, by_id, diff, share};
 use crate::settings::{ApplyRequest, Parsed, Vote};
-use crate::supervisor::core::reload::{self, Reload, change, of_next_template, own_part_differs};
+use crate::supervisor::core::Reload;
+use crate::supervisor::core::differ::{self, change, of_next_template, own_part_differs};
 
 /// By supervisor, which children have taken their new settings live, and which life of each did.
 type Votes = BTreeMap<ActorPath, BTreeMap<ChildId, u64>>;
@@ -524,7 +525,7 @@ fn merge(before: &Arc<ChildSpec>, now: &Arc<ChildSpec>, after: &Arc<ChildSpec>) 
 
 /// The worker in `slot`, if it runs and its settings change.
 fn voter(slot: Arc<Slot>, old: &ChildSpec, new: &ChildSpec) -> Result<Option<Voter>, ReloadError> {
-    if change(old, new) != reload::Change::Settings {
+    if change(old, new) != differ::Change::Settings {
         return Ok(None);
     }
     let (Some(body), Some(worker)) = (slot.worker(), new.as_worker()) else {
@@ -591,7 +592,7 @@ fn pairs(path: ActorPath, old: &Arc<ChildSpec>, new: &Arc<ChildSpec>, pairs_: &m
     let before = by_id(&before.children);
     for child in &after.children {
         if let Some(old) = before.get(&child.id)
-            && change(old, child) != reload::Change::Replace
+            && change(old, child) != differ::Change::Replace
         {
             pairs(path.child(&child.id), old, child, pairs_);
         }

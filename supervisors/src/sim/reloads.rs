@@ -13,7 +13,7 @@ use crate::kernel::Kernel;
 use crate::path::{ActorPath, ChildId};
 use crate::slot::{Slot, SlotState};
 use crate::spec::{AutoShutdown, ChildKind, ChildSpec, Restart, Strategy, SupervisorSpec, TASK};
-use crate::supervisor::core::reload::{Change, change};
+use crate::supervisor::core::differ::{Change, change};
 
 /// What is known of the settings of actors, and of what was done by hand.
 #[derive(Debug, Default)]

@@ -6,13 +6,15 @@
 //! concern its children wait in `deferred` and are looked at again when it is done: under `one_for_one` a job
 //! holds its own children, under the group strategies it holds the whole supervisor, as OTP's does.
 
+pub(crate) mod differ;
 mod jobs;
 mod ladder;
-pub(crate) mod reload;
+mod reload;
 mod requests;
 mod restarts;
 mod settle;
 mod significant;
+pub(crate) mod trial;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -23,8 +25,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 pub(crate) use self::ladder::LadderEffect;
-use self::reload::Trial;
-pub(crate) use self::reload::{Mark, Reload};
+pub(crate) use self::reload::Reload;
+pub(crate) use self::trial::Mark;
+use self::trial::Trial;
 use super::backoff::pause;
 use crate::exit::{ExitKind, ExitReason};
 use crate::intensity::Window;
