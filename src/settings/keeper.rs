@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -262,6 +263,7 @@ impl Keeper {
         if self.number > 0 || self.source == Source::Made {
             return;
         }
+        self.settle_trials();
         let newest = self.history.newest();
         let is_new = newest.is_none_or(|newest| {
             newest.hash != self.base.hash
@@ -280,6 +282,19 @@ impl Keeper {
                     paths: BTreeSet::new(),
                 });
             }
+        }
+    }
+
+    /// Nobody waits any more for what was on probation when an earlier kernel ended, but for the newest.
+    fn settle_trials(&mut self) {
+        let newest = self.history.newest().map(|newest| newest.number);
+        let left = self
+            .history
+            .versions()
+            .filter(|version| version.state == State::Probation && Some(version.number) != newest);
+        let left: Vec<u64> = left.map(|version| version.number).collect();
+        for number in left {
+            self.set_state(number, State::Superseded);
         }
     }
 
@@ -304,11 +319,13 @@ impl Keeper {
         self.history.set_keep(keep);
     }
 
-    /// The settings of a child have completed their probation.
-    pub fn proved(&mut self, path: &ActorPath, settings: &Value) {
-        let good = [(path.clone(), Some(settings.clone()))];
+    /// The settings of these children have completed their probation.
+    pub fn proved(&mut self, settings: BTreeMap<ActorPath, Arc<Value>>) {
+        let good = settings
+            .into_iter()
+            .map(|(path, settings)| (path, Some((*settings).clone())));
         if let Err(error) = on_disk(|| self.history.set_last_good(good)) {
-            tracing::warn!(%error, "the last good settings of {path} are not on disk");
+            tracing::warn!(%error, "the last good settings are not on disk");
         }
     }
 
@@ -366,30 +383,16 @@ impl Keeper {
     }
 
     /// Marks what has shown by now that it is good.
-    pub fn prove(&mut self, kernel: &Kernel, now: Instant) {
+    pub fn prove(&mut self, now: Instant) {
         let (proved, open): (Vec<Trial>, Vec<Trial>) =
             self.trials.drain(..).partition(|trial| trial.until <= now);
         self.trials = open;
-        let desired = kernel.desired();
         for trial in proved {
             let state = self.history.get(trial.number).map(|version| version.state);
             if !matches!(state, Ok(State::Probation)) {
                 continue;
             }
             self.set_state(trial.number, State::Good);
-            let good: Vec<(ActorPath, Option<Value>)> = trial
-                .paths
-                .into_iter()
-                .filter_map(|path| {
-                    let child = find(&desired.as_ref()?.root, &path)?;
-                    Some((path, Some(child.as_worker()?.settings.clone())))
-                })
-                .collect();
-            if !good.is_empty()
-                && let Err(error) = on_disk(|| self.history.set_last_good(good))
-            {
-                tracing::warn!(%error, "the last good settings are not on disk");
-            }
         }
     }
 

@@ -44,7 +44,7 @@ const NOTICES_MAX: usize = 1_024;
 #[derive(Default)]
 pub struct Room {
     keeper: tokio::sync::Mutex<Option<Keeper>>,
-    notices: Mutex<VecDeque<Notice>>,
+    notices: Mutex<Notices>,
     noticed: Notify,
     status: Mutex<Status>,
     watch: Mutex<Option<WatchHandle>>,
@@ -63,15 +63,12 @@ pub struct Status {
 }
 
 /// What the kernel did by itself and is to be written down.
-#[derive(Debug, Clone)]
-enum Notice {
-    /// A child has its former settings back.
-    RolledBack { path: ActorPath, why: String },
-    /// The settings of a child have completed their probation.
-    Proved {
-        path: ActorPath,
-        settings: Arc<Value>,
-    },
+#[derive(Debug, Default)]
+struct Notices {
+    /// Who has its former settings back, and why.
+    rolled_back: VecDeque<(ActorPath, String)>,
+    /// Whose settings have completed their probation, and which.
+    proved: BTreeMap<ActorPath, Arc<Value>>,
 }
 
 impl fmt::Debug for Room {
@@ -97,22 +94,20 @@ impl Room {
 
     /// Hears of a fact.
     pub(crate) fn note(&self, fact: &Fact) {
-        let notice = match fact {
-            Fact::Exited { path, record } if record.response == Response::RolledBack => {
-                Notice::RolledBack {
-                    path: path.clone(),
-                    why: record.reason.to_string(),
-                }
-            }
-            Fact::Proved { path, settings } => Notice::Proved {
-                path: path.clone(),
-                settings: Arc::clone(settings),
-            },
-            _ => return,
-        };
         let mut notices = self.notices.lock();
-        if notices.len() < NOTICES_MAX {
-            notices.push_back(notice);
+        match fact {
+            Fact::Exited { path, record } if record.response == Response::RolledBack => {
+                if notices.rolled_back.len() >= NOTICES_MAX {
+                    tracing::error!(%path, "a rollback is not written down: too many wait for that");
+                    return;
+                }
+                let why = record.reason.to_string();
+                notices.rolled_back.push_back((path.clone(), why));
+            }
+            Fact::Proved { path, settings } => {
+                notices.proved.insert(path.clone(), Arc::clone(settings));
+            }
+            _ => return,
         }
         drop(notices);
         self.noticed.notify_one();
@@ -339,7 +334,7 @@ impl Actor for Settings {
             SettingsMessage::Noticed => noticed(&room, &kernel).await,
             SettingsMessage::Prove => {
                 let now = Instant::now();
-                drop(room.write(async |keeper| keeper.prove(&kernel, now)).await);
+                drop(room.write(async |keeper| keeper.prove(now)).await);
             }
             SettingsMessage::Do(ask, reply) => {
                 if matches!(ask.act, Act::Apply { .. }) && !ask.dry_run {
@@ -387,22 +382,23 @@ async fn look(room: &Room, kernel: &Kernel, by: &str) {
 /// Writes down what the kernel has put back.
 async fn noticed(room: &Room, kernel: &Kernel) {
     loop {
-        let Some(notice) = room.notices.lock().front().cloned() else {
+        let Some((path, why)) = room.notices.lock().rolled_back.front().cloned() else {
             break;
         };
         let noted = room
-            .write(async |keeper| match &notice {
-                Notice::RolledBack { path, why } => keeper.rolled_back(kernel, path, why),
-                Notice::Proved { path, settings } => keeper.proved(path, settings),
-            })
+            .write(async |keeper| keeper.rolled_back(kernel, &path, &why))
             .await;
-        room.notices.lock().pop_front();
+        room.notices.lock().rolled_back.pop_front();
         if noted.is_err() {
             break;
         }
     }
     let settle = async |keeper: &mut Keeper| {
         keeper.booted(kernel);
+        let proved = std::mem::take(&mut room.notices.lock().proved);
+        if !proved.is_empty() {
+            keeper.proved(proved);
+        }
         keeper.finish_pending(kernel);
     };
     drop(room.write(settle).await);
