@@ -263,7 +263,6 @@ impl Keeper {
         if self.number > 0 || self.source == Source::Made {
             return;
         }
-        self.settle_trials();
         let newest = self.history.newest();
         let is_new = newest.is_none_or(|newest| {
             newest.hash != self.base.hash
@@ -283,6 +282,7 @@ impl Keeper {
                 });
             }
         }
+        self.settle_trials();
     }
 
     /// Nobody waits any more for what was on probation when an earlier kernel ended, but for the newest.

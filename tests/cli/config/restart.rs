@@ -73,3 +73,19 @@ fn a_bundle_has_the_versions_and_what_was_changed_live_without_secrets() {
         "7ms"
     );
 }
+
+#[test]
+fn what_was_on_probation_in_an_earlier_kernel_is_waited_for_no_more() {
+    let rig = rig();
+    rig.json(&["config", "set", "/host", "every=2s"]);
+    rig.json(&["config", "set", "/a", "trap_exit=true"]);
+    rig.until_version(3);
+
+    let rig = rig.killed_and_started();
+
+    rig.until(&["config", "history"], |history| {
+        let versions = history["versions"].as_array().unwrap().iter();
+        let waiting = versions.filter(|version| version["state"] == "probation");
+        history["number"] == 4 && waiting.count() == 1
+    });
+}
