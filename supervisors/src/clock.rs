@@ -4,7 +4,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::time::Instant;
 
 /// A moment on the wall clock: RFC 3339 in UTC with microseconds.
@@ -25,6 +26,25 @@ impl Timestamp {
             .ok()
             .map(jiff::Timestamp::from_millisecond);
         Self(moment.and_then(Result::ok).unwrap_or(jiff::Timestamp::MAX))
+    }
+
+    /// From microseconds since 1970.
+    #[must_use]
+    pub fn from_unix_us(us: i64) -> Self {
+        Self(jiff::Timestamp::from_microsecond(us).unwrap_or(jiff::Timestamp::MAX))
+    }
+
+    /// In microseconds since 1970; below zero before.
+    #[must_use]
+    pub fn unix_us(self) -> i64 {
+        self.0.as_microsecond()
+    }
+
+    /// From seconds since 1970 and parts of them; `None` if that is no moment.
+    #[must_use]
+    pub fn from_unix_secs_f64(seconds: f64) -> Option<Self> {
+        let since = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
+        jiff::Timestamp::from_duration(since).ok().map(Self)
     }
 
     /// In milliseconds since 1970; zero before.
@@ -57,6 +77,27 @@ impl Serialize for Timestamp {
         serializer.collect_str(self)
     }
 }
+
+impl std::str::FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let parsed = text.parse().map(Self);
+        parsed.map_err(|_| InvalidTimestamp(text.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Why a text is not a [`Timestamp`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a time: a time is RFC 3339, as in 2026-11-20T21:30:00Z")]
+pub struct InvalidTimestamp(pub String);
 
 /// Tells the wall time.
 #[derive(Debug, Clone, Copy)]

@@ -19,6 +19,8 @@
 //! | [`task`] | futures that run as children |
 //! | [`state`] | what outlives a life, and a kernel |
 //! | [`sim`] | whole kernels simulated from a seed, and what must be true of them |
+//! | [`bus`] | events: topics and patterns, the catalog, who receives what |
+//! | [`stream`] | where events are kept, so that whoever was late finds them |
 //! | [`report`], [`event`] | what happened, one fact at a time, and the last of them as events |
 //!
 //! # Invariants
@@ -34,6 +36,7 @@ pub mod address;
 mod bonds;
 #[cfg(test)]
 mod bug;
+pub mod bus;
 pub mod clock;
 pub mod context;
 pub mod dead_letter;
@@ -62,6 +65,7 @@ pub mod sim;
 pub mod slot;
 pub mod spec;
 pub mod state;
+pub mod stream;
 mod supervisor;
 pub mod task;
 #[cfg(test)]
