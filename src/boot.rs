@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use unity_actors::memory;
+use unity_actors::{bus, memory};
 use unity_supervisors::kernel::{BuildError, Observer};
 use unity_supervisors::report::Fact;
 use unity_supervisors::spec::{ChildSpec, TreeSpec};
@@ -205,7 +205,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         guarded,
     }));
     let config = KernelConfig {
-        service_kinds: service::with_kind(memory::with_kind(systemd::with_kind(http::kinds()))),
+        service_kinds: service_kinds(),
         services: services(&socket, systemd.as_ref(), &system),
         observer: Some(watching(began, &recorder, &room, observer)),
         safe,
@@ -232,13 +232,19 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     .listening(listening, &tell, since)
 }
 
+/// What the children of `/system` are made of.
+fn service_kinds() -> Kinds {
+    let kinds = systemd::with_kind(http::kinds());
+    service::with_kind(bus::with_kind(memory::with_kind(kinds)))
+}
+
 /// The children of `/system`.
 fn services(
     socket: &Path,
     systemd: Option<&SystemdSettings>,
     system: &SystemSettings,
 ) -> Vec<ChildSpec> {
-    let mut services = vec![http::child(socket)];
+    let mut services = vec![http::child(socket), bus::child()];
     services.extend(systemd.map(systemd::child));
     services.extend(system.memory_limit.map(|_| memory::child()));
     // Last: what others do at their start does not wait for files.

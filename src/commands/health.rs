@@ -48,7 +48,9 @@ fn read(kernel: &Kernel) -> Value {
             continue;
         };
         let state = slot.state();
-        *states.entry(state.as_str()).or_default() += 1;
+        if !path.is_system() {
+            *states.entry(state.as_str()).or_default() += 1;
+        }
         let is_bad = matches!(
             state,
             SlotState::Quarantined | SlotState::Restarting | SlotState::Backoff
@@ -95,7 +97,7 @@ fn read(kernel: &Kernel) -> Value {
 /// The mailbox in which most messages wait; those of the kernel's own services never have many.
 fn fullest(kernel: &Kernel) -> Value {
     let paths = kernel.registry().paths().into_iter();
-    let paths = paths.filter(|path| path.segments().next() != Some("system"));
+    let paths = paths.filter(|path| !path.is_system());
     let slots = paths.filter_map(|path| kernel.registry().get(&path));
     let depths = slots.map(|slot| (slot.depth(), slot.path().clone()));
     match depths.max_by_key(|(depth, _)| *depth) {

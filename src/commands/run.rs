@@ -245,7 +245,9 @@ async fn attend(
             settled(kernel).await;
         }
         if mode != Mode::Stopping {
-            let actors = u64::try_from(kernel.registry().len()).unwrap_or(u64::MAX);
+            let paths = kernel.registry().paths().into_iter();
+            let actors = paths.filter(|path| !path.is_system()).count();
+            let actors = u64::try_from(actors).unwrap_or(u64::MAX);
             let actors = count(actors, "actor");
             output::err(&step(screen, "tree", &actors, since.elapsed()));
             show_tree(running, caller);

@@ -6,12 +6,13 @@
 //!
 //! All maps are ordered by numbers that the kernel gave in order, so that who is told first is no chance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use crate::bus::Bus;
 use crate::exit::ExitReason;
 use crate::group::{GroupName, Groups};
 use crate::life::Life;
@@ -37,6 +38,9 @@ struct Ties {
     /// The groups that it is in, and its number there.
     joined: BTreeMap<GroupName, u64>,
     groups: Option<Arc<Groups>>,
+    /// The numbers of its subscriptions.
+    subscriptions: BTreeSet<u64>,
+    bus: Option<Arc<Bus>>,
 }
 
 /// One side of a link.
@@ -192,6 +196,20 @@ impl Bonds {
         self.find(|ties| ties.joined.remove(name))
     }
 
+    /// Notes that `life` has a subscription. `false` if it has ended.
+    pub(crate) fn subscribe(&self, life: &Life, bus: &Arc<Bus>, number: u64) -> bool {
+        let noted = self.change(life, |ties| {
+            ties.bus.get_or_insert_with(|| Arc::clone(bus));
+            ties.subscriptions.insert(number)
+        });
+        noted.is_some()
+    }
+
+    /// Notes that it has the subscription no longer.
+    pub(crate) fn unsubscribe(&self, number: u64) {
+        self.find(|ties| ties.subscriptions.remove(&number).then_some(()));
+    }
+
     /// Cuts all bonds of `life`, which ends with `reason`, and tells whom they bound it to. The second call does nothing.
     pub(crate) fn cut(&self, life: &Life, reason: &ExitReason) {
         let ties = self.0.lock().take();
@@ -205,12 +223,21 @@ impl Bonds {
             awaited,
             joined,
             groups,
+            subscriptions,
+            bus,
         } = *ties;
         let down = || Down {
             path: life.path().clone(),
             incarnation: life.incarnation(),
             reason: reason.clone(),
         };
+        for number in subscriptions {
+            if let Some(bus) = &bus {
+                calmly(life, || {
+                    bus.unsubscribe(number);
+                });
+            }
+        }
         if let Some(groups) = groups {
             for (number, awaited) in &awaited {
                 if let Awaited::Change(name, _) = awaited {

@@ -1,13 +1,480 @@
 //! The event bus: what travels between actors that do not know each other.
+//!
+//! A publish finds the topic's [`Route`] (who receives it, and what the [`Catalog`] says of it), which is kept until a
+//! subscription or the catalog changes, and puts one shared [`Event`] into the lane of its priority of each subscriber's
+//! mailbox. It never waits for a subscriber; [`Bus::publish_when_room`] does. What the catalog says is to be kept goes into
+//! its stream first, and is delivered in the order of the stream.
+//!
+//! Of two events of one publisher, and of one stream, every subscriber receives the earlier first, within a lane.
+//!
+//! Considered: one snapshot of all routes, made anew with each subscription: with many subscriptions that is work for
+//! topics nobody publishes; a broadcast ring (tokio's) for each topic: a slow reader loses events, and has no priorities.
 
 pub mod catalog;
-#[expect(dead_code, reason = "the bus that comes next uses the rest")]
+mod context;
+mod delivery;
+mod durable;
 mod event;
-#[expect(dead_code, reason = "the bus that comes next uses the rest")]
+mod routes;
+mod stats;
+mod subscriber;
 mod topic;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
 pub use self::catalog::{Catalog, EventType, Misfit, Persist};
+pub use self::context::{SubscribeError, Subscription};
+pub use self::delivery::{Delivery, POISON_AFTER, Receipt};
+use self::durable::Handed;
+pub use self::durable::{InvalidSince, Since};
+use self::event::EventIds;
 pub use self::event::{
     BLOB_LEN_MAX, Blob, Draft, EVENT_LEN_MAX, Event, EventId, Extras, InvalidEventId,
 };
+use self::routes::Patterns;
+use self::stats::Counts;
+pub use self::stats::TopicStats;
+pub use self::subscriber::{Place, Refused, Subscriber};
 pub use self::topic::{InvalidTopic, Pattern, TOPIC_LEN_MAX, Topic};
+pub use self::waiting::{WaitError, WaitFor};
+use crate::clock::Clock;
+use crate::path::ActorPath;
+use crate::stream::{Deliver, Durability, StreamError, StreamName, StreamStore};
+
+/// Of how many topics a kernel keeps routes and counts; those of more are found anew each time, and counted together.
+pub const TOPICS_MAX: usize = 10_000;
+
+/// Why an event was not published. Nobody has received it then, but see [`StreamError::NotWritten`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The catalog is strict and does not have it.
+    #[error("`{0}` is not in the catalog of events, which is strict")]
+    Unknown(Topic),
+    /// The catalog says who may publish it.
+    #[error("`{path}` may not publish `{topic}`: the catalog says who may")]
+    NotAllowed {
+        /// What.
+        topic: Topic,
+        /// Who.
+        path: ActorPath,
+    },
+    /// Its blob is longer than one may be.
+    #[error("the event's blob has {len} bytes, and one may have {BLOB_LEN_MAX}")]
+    TooLarge {
+        /// How long it is.
+        len: usize,
+    },
+    /// It is to be durable, and this kernel has no streams.
+    #[error("`{0}` is to be kept in a stream, and this kernel has none")]
+    NoStreams(Topic),
+    /// Its stream does not take it.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The life that publishes has ended: a late effect of a dead life.
+    #[error("the life that publishes has ended")]
+    Revoked,
+}
+
+/// All routes, subscriptions and counts of one kernel.
+pub struct Bus {
+    clock: Clock,
+    ids: EventIds,
+    store: Option<Arc<dyn StreamStore>>,
+    catalog: ArcSwap<Versioned>,
+    catalog_changed: watch::Sender<u64>,
+    patterns: Mutex<Patterns>,
+    /// Counts changes of subscriptions and catalog; written under the lock of the patterns.
+    version: AtomicU64,
+    subscriptions: AtomicU64,
+    topics: DashMap<Topic, Arc<TopicRoute>>,
+    /// What is counted of topics that there is no room for.
+    others: Counts,
+    /// What is handed out, by stream, group and consumer; outlives the lives that it is handed to.
+    handed: Mutex<BTreeMap<(StreamName, String, String), Arc<Handed>>>,
+}
+
+struct Versioned {
+    version: u64,
+    catalog: Arc<Catalog>,
+}
+
+/// A topic that was published: how it goes now, and what was counted.
+struct TopicRoute {
+    topic: Topic,
+    route: ArcSwap<Route>,
+    counts: Counts,
+}
+
+/// How the events of a topic go.
+struct Route {
+    version: u64,
+    catalog_version: u64,
+    event_type: Option<Arc<EventType>>,
+    /// Whether the catalog has it, or need not.
+    is_known: bool,
+    subscribers: Vec<Arc<dyn Subscriber>>,
+}
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus")
+            .field("topics", &self.topics.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Answers to requests and the kernel's own events are in every catalog.
+fn is_always_known(topic: &Topic) -> bool {
+    matches!(topic.family(), "reply" | "system")
+}
+
+impl Bus {
+    pub(crate) fn new(
+        clock: Clock,
+        drawn: u32,
+        catalog: Catalog,
+        store: Option<Arc<dyn StreamStore>>,
+    ) -> Arc<Self> {
+        let bus = Self {
+            clock,
+            ids: EventIds::new(drawn),
+            store,
+            catalog: ArcSwap::from_pointee(Versioned {
+                version: 0,
+                catalog: Arc::default(),
+            }),
+            catalog_changed: watch::Sender::new(0),
+            patterns: Mutex::default(),
+            version: AtomicU64::new(1),
+            subscriptions: AtomicU64::new(0),
+            topics: DashMap::new(),
+            others: Counts::default(),
+            handed: Mutex::default(),
+        };
+        bus.set_catalog(Arc::new(catalog));
+        Arc::new(bus)
+    }
+
+    /// Which events there are.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.load().catalog)
+    }
+
+    /// Goes by another catalog from now on.
+    pub fn set_catalog(&self, catalog: Arc<Catalog>) {
+        if let Some(store) = &self.store {
+            for persist in catalog
+                .types()
+                .iter()
+                .filter_map(|its| its.persist.as_ref())
+            {
+                store.set_retention(&persist.stream, persist.retention);
+            }
+        }
+        let version = {
+            let _patterns = self.patterns.lock();
+            let version = self.version.fetch_add(1, Ordering::AcqRel) + 1;
+            self.catalog.store(Arc::new(Versioned { version, catalog }));
+            version
+        };
+        self.catalog_changed.send_replace(version);
+    }
+
+    /// Where events are kept, if anywhere.
+    #[must_use]
+    pub fn store(&self) -> Option<&Arc<dyn StreamStore>> {
+        self.store.as_ref()
+    }
+
+    /// Has `subscriber` receive what fits `pattern` from now on; returns the number by which
+    /// [`unsubscribe`](Self::unsubscribe) knows it. Not bound to any life: actors use
+    /// [`Context::subscribe`](crate::Context::subscribe).
+    pub fn subscribe(&self, pattern: &Pattern, subscriber: Arc<dyn Subscriber>) -> u64 {
+        let number = self.subscriptions.fetch_add(1, Ordering::Relaxed);
+        let mut patterns = self.patterns.lock();
+        patterns.add(number, pattern, subscriber);
+        self.version.fetch_add(1, Ordering::AcqRel);
+        number
+    }
+
+    /// Ends a subscription. `false` if there is none of this number.
+    pub fn unsubscribe(&self, number: u64) -> bool {
+        let removed = {
+            let mut patterns = self.patterns.lock();
+            let removed = patterns.remove(number);
+            self.version.fetch_add(1, Ordering::AcqRel);
+            removed
+        };
+        // What it holds is dropped outside of the lock.
+        removed.is_some()
+    }
+
+    /// How many subscriptions there are.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.patterns.lock().len()
+    }
+
+    /// Who receives `topic`, for people.
+    #[must_use]
+    pub fn subscribers(&self, topic: &Topic) -> Vec<String> {
+        let found = self.patterns.lock().find(topic.as_str());
+        found.iter().map(|its| its.name()).collect()
+    }
+
+    /// What was counted, by topic.
+    #[must_use]
+    pub fn stats(&self) -> Vec<TopicStats> {
+        let mut all: Vec<TopicStats> = self
+            .topics
+            .iter()
+            .map(|entry| entry.counts.read(Some(entry.topic.clone())))
+            .collect();
+        all.sort_by(|one, other| one.topic.cmp(&other.topic));
+        let others = self.others.read(None);
+        all.extend((others.published > 0).then_some(others));
+        all
+    }
+
+    /// Publishes in the name of `source`: the path of an actor, which the catalog may not allow to, or what an operator's
+    /// program calls itself.
+    ///
+    /// Done once each subscriber has it, or has refused it. What is kept in a stream is appended first; if it is durable,
+    /// that is waited for.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish(
+        self: &Arc<Self>,
+        source: &Arc<str>,
+        draft: Draft,
+    ) -> Result<EventId, PublishError> {
+        let topic = self.topic(&draft.topic);
+        let route = self.route(&topic);
+        let event = self.admit(&route, source, draft)?;
+        let id = event.id;
+        match self.kept(&route, &event.topic)? {
+            None => self.deliver(&topic, &route, &event, None),
+            Some((store, persist)) => self.append(&topic, store, persist, event).await?,
+        }
+        Ok(id)
+    }
+
+    /// As [`publish`](Self::publish), but waits until each subscriber that lives has room: for sources that can be slowed.
+    /// A subscriber to its own events that has none is passed over. What is kept in a stream is published as by
+    /// `publish`: who has no room reads on there.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish_when_room(
+        self: &Arc<Self>,
+        source: &Arc<str>,
+        draft: Draft,
+    ) -> Result<EventId, PublishError> {
+        let topic = self.topic(&draft.topic);
+        let route = self.route(&topic);
+        let event = self.admit(&route, source, draft)?;
+        let id = event.id;
+        if let Some((store, persist)) = self.kept(&route, &event.topic)? {
+            self.append(&topic, store, persist, event).await?;
+            return Ok(id);
+        }
+        let mut tally = Tally::default();
+        for subscriber in &route.subscribers {
+            let taken = match subscriber.deliver(&event, None) {
+                Err(Refused::Full) => subscriber.deliver_when_room(&event).await,
+                taken => taken,
+            };
+            tally.note(taken);
+        }
+        topic.counts.add(&tally, event.time);
+        Ok(id)
+    }
+
+    /// An id that no event has.
+    pub(crate) fn next_id(&self) -> EventId {
+        self.ids.next(self.clock.wall())
+    }
+
+    fn topic(&self, topic: &Topic) -> Arc<TopicRoute> {
+        if let Some(known) = self.topics.get(topic) {
+            return Arc::clone(&known);
+        }
+        let new = Arc::new(TopicRoute {
+            topic: topic.clone(),
+            route: ArcSwap::from_pointee(Route {
+                version: 0,
+                catalog_version: u64::MAX,
+                event_type: None,
+                is_known: false,
+                subscribers: Vec::new(),
+            }),
+            counts: Counts::default(),
+        });
+        if self.topics.len() < TOPICS_MAX {
+            let entry = self.topics.entry(topic.clone()).or_insert(new);
+            return Arc::clone(&entry);
+        }
+        new
+    }
+
+    /// How the events of a topic go now.
+    #[inline]
+    fn route(&self, topic: &TopicRoute) -> Arc<Route> {
+        let route = topic.route.load();
+        if route.version == self.version.load(Ordering::Acquire) {
+            return Arc::clone(&route);
+        }
+        self.find_route(topic, &route)
+    }
+
+    #[cold]
+    fn find_route(&self, topic: &TopicRoute, before: &Route) -> Arc<Route> {
+        let patterns = self.patterns.lock();
+        let version = self.version.load(Ordering::Acquire);
+        let catalog = self.catalog.load();
+        let (event_type, is_known) = if before.catalog_version == catalog.version {
+            (before.event_type.clone(), before.is_known)
+        } else {
+            let event_type = catalog.catalog.find(&topic.topic).cloned();
+            let is_known = !catalog.catalog.strict || event_type.is_some();
+            (event_type, is_known || is_always_known(&topic.topic))
+        };
+        let route = Arc::new(Route {
+            version,
+            catalog_version: catalog.version,
+            event_type,
+            is_known,
+            subscribers: patterns.find(topic.topic.as_str()),
+        });
+        topic.route.store(Arc::clone(&route));
+        route
+    }
+
+    /// Makes the event of a draft, if it may be published.
+    fn admit(
+        &self,
+        route: &Route,
+        source: &Arc<str>,
+        draft: Draft,
+    ) -> Result<Arc<Event>, PublishError> {
+        if crate::life::is_dead() {
+            return Err(PublishError::Revoked);
+        }
+        if !route.is_known {
+            return Err(PublishError::Unknown(draft.topic));
+        }
+        if let Some(event_type) = &route.event_type
+            && !event_type.publishers.is_empty()
+            && let Ok(path) = source.parse::<ActorPath>()
+            && !event_type.publishers.iter().any(|its| its.contains(&path))
+        {
+            let topic = draft.topic;
+            return Err(PublishError::NotAllowed { topic, path });
+        }
+        let blob = draft
+            .extras
+            .as_ref()
+            .and_then(|extras| extras.blob.as_ref());
+        if let Some(blob) = blob
+            && blob.bytes.len() > BLOB_LEN_MAX
+        {
+            let len = blob.bytes.len();
+            return Err(PublishError::TooLarge { len });
+        }
+        let now = self.clock.wall();
+        let usual = || route.event_type.as_ref().map(|its| its.priority);
+        Ok(Arc::new(Event {
+            id: draft.id.unwrap_or_else(|| self.ids.next(now)),
+            topic: draft.topic,
+            source: draft.source.unwrap_or_else(|| Arc::clone(source)),
+            time: draft.time.unwrap_or(now),
+            priority: draft.priority.or_else(usual).unwrap_or_default(),
+            data: draft.data,
+            extras: draft.extras,
+        }))
+    }
+
+    /// Where the events of a route are kept, if they are.
+    fn kept<'a>(
+        &'a self,
+        route: &'a Route,
+        topic: &Topic,
+    ) -> Result<Option<Keeper<'a>>, PublishError> {
+        let Some(event_type) = &route.event_type else {
+            return Ok(None);
+        };
+        match (&event_type.persist, &self.store) {
+            (Some(persist), Some(store)) => Ok(Some((store, persist))),
+            (Some(persist), None) if persist.mode == Durability::Durable => {
+                Err(PublishError::NoStreams(topic.clone()))
+            }
+            (Some(_) | None, _) => Ok(None),
+        }
+    }
+
+    async fn append(
+        self: &Arc<Self>,
+        topic: &Arc<TopicRoute>,
+        store: &Arc<dyn StreamStore>,
+        persist: &Persist,
+        event: Arc<Event>,
+    ) -> Result<(), PublishError> {
+        let (bus, topic, stream) = (Arc::clone(self), Arc::clone(topic), persist.stream.clone());
+        let deliver: Deliver = Box::new(move |event, position| {
+            let place = Place { stream, position };
+            let route = bus.route(&topic);
+            bus.deliver(&topic, &route, event, Some(&place));
+        });
+        store
+            .append(&persist.stream, event, persist.mode, Some(deliver))
+            .await?;
+        Ok(())
+    }
+
+    fn deliver(
+        &self,
+        topic: &TopicRoute,
+        route: &Route,
+        event: &Arc<Event>,
+        place: Option<&Place>,
+    ) {
+        let mut tally = Tally::default();
+        for subscriber in &route.subscribers {
+            tally.note(subscriber.deliver(event, place));
+        }
+        topic.counts.add(&tally, event.time);
+    }
+}
+
+/// Where events are kept, and how.
+type Keeper<'a> = (&'a Arc<dyn StreamStore>, &'a Persist);
+
+/// What became of one event.
+#[derive(Default)]
+struct Tally {
+    delivered: u64,
+    refused: u64,
+}
+
+impl Tally {
+    #[inline]
+    fn note(&mut self, taken: Result<(), Refused>) {
+        match taken {
+            Ok(()) | Err(Refused::Behind) => self.delivered += 1,
+            // One that has just ended is about to be taken off the list.
+            Err(Refused::Gone) => {}
+            Err(Refused::Full | Refused::NotRunning) => self.refused += 1,
+        }
+    }
+}

@@ -40,6 +40,8 @@ const DEBUG_LEN_MAX: usize = 1024;
 pub enum DeadReason {
     /// Its handler crashed with the message in hand.
     Crashed,
+    /// An event of a durable subscription with which its handler crashed time and again.
+    Poison,
     /// It waited for longer than the mailbox's `ttl`.
     Expired,
     /// Whoever asked had gone away before it was taken in hand.
@@ -68,6 +70,7 @@ impl DeadReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Crashed => "crashed",
+            Self::Poison => "poison",
             Self::Expired => "expired",
             Self::AskerGone => "asker_gone",
             Self::DroppedOldest => "dropped_oldest",
@@ -198,6 +201,11 @@ impl DeadLetterBox {
             count: AtomicU64::new(0),
             second: Mutex::default(),
         }))
+    }
+
+    /// The wall time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.all.clock.wall()
     }
 
     /// What is shed for want of memory.

@@ -1,6 +1,6 @@
-//! The last facts as events: what the event bus will publish under `system.`, kept until it is there.
+//! The last facts as events: what a service of the kernel publishes on the event bus under `system.`.
 //!
-//! Bounded: the oldest go first. An event is made when somebody reads it, so that keeping one costs no more than
+//! Bounded: the oldest go first, and who reads too late hears how many it missed. An event is made when somebody reads it, so that keeping one costs no more than
 //! moving its fact.
 
 use std::collections::VecDeque;
@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
 use crate::kernel::memory::Shedding;
@@ -17,7 +18,7 @@ use crate::reload::Change;
 use crate::report::Fact;
 
 /// How many events a kernel keeps.
-pub const EVENTS_KEPT_MAX: usize = 1_024;
+pub const EVENTS_KEPT_MAX: usize = 4_096;
 
 /// A fact of the kernel, in JSON `{"id": 7, "topic": "system.child.exited", "source": "/arm", "time": "…", "data": {…}}`.
 #[derive(Debug, Clone)]
@@ -139,7 +140,10 @@ impl Serialize for SystemEvent {
 
 /// The events that a kernel keeps.
 #[derive(Debug, Default)]
-pub(crate) struct Events(Mutex<Kept>);
+pub(crate) struct Events {
+    kept: Mutex<Kept>,
+    more: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -149,18 +153,43 @@ struct Kept {
 
 impl Events {
     pub(crate) fn keep(&self, fact: Fact, time: Timestamp) {
-        let mut kept = self.0.lock();
+        let mut kept = self.kept.lock();
         kept.last_id += 1;
         let id = kept.last_id;
         if kept.events.len() >= EVENTS_KEPT_MAX {
             kept.events.pop_front();
         }
         kept.events.push_back(SystemEvent { id, time, fact });
+        drop(kept);
+        self.more.notify_waiters();
+    }
+
+    /// At most `limit` of those that follow the one with the id `after`, oldest first; waits until there is one.
+    pub(crate) async fn after(&self, after: u64, limit: usize) -> Vec<SystemEvent> {
+        loop {
+            let more = self.more.notified();
+            {
+                let kept = self.kept.lock();
+                let behind = usize::try_from(kept.last_id.saturating_sub(after));
+                let behind = behind.unwrap_or(usize::MAX).min(kept.events.len());
+                if behind > 0 {
+                    let known = kept.events.len() - behind;
+                    return kept
+                        .events
+                        .iter()
+                        .skip(known)
+                        .take(limit)
+                        .cloned()
+                        .collect();
+                }
+            }
+            more.await;
+        }
     }
 
     /// Oldest first.
     pub(crate) fn all(&self) -> Vec<SystemEvent> {
-        self.0.lock().events.iter().cloned().collect()
+        self.kept.lock().events.iter().cloned().collect()
     }
 }
 
@@ -187,7 +216,7 @@ mod tests {
         assert_eq!(kept[0].id, 7);
         assert_eq!(json!(kept[0])["source"], "/arm");
         let last = json!({
-            "id": 1_030, "topic": "system.safe_mode.entered", "source": "/",
+            "id": EVENTS_KEPT_MAX + 6, "topic": "system.safe_mode.entered", "source": "/",
             "time": "1970-01-01T00:00:01.000000Z", "data": { "why": "too much" },
         });
         assert_eq!(json!(kept.last()), last);

@@ -31,6 +31,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use crate::address::Address;
+use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::dead_letter::{DeadLetterBox, DeadLetters, DeadReason};
 use crate::event::{Events, SystemEvent};
@@ -136,6 +137,7 @@ struct Inner {
     apply_timeout_ms: AtomicU64,
     shared: Mutex<Shared>,
     groups: Arc<Groups>,
+    bus: Arc<Bus>,
     /// One change of the tree at a time.
     reloading: tokio::sync::Mutex<()>,
     /// Held while the specs of supervisors are replaced, which hold those of all below.
@@ -167,6 +169,9 @@ impl Kernel {
     /// [`BuildError`] if a child cannot be made; nothing runs then.
     pub async fn start(config: KernelConfig, tree: TreeSpec) -> Result<Self, BuildError> {
         let path = ActorPath::top();
+        // Of a chance of its own, so that events change nothing of what is drawn else.
+        let drawn = fastrand::Rng::with_seed(config.seed).u32(..);
+        let store = config.streams.clone();
         let kernel = Self(Arc::new(Inner {
             name: tree.name,
             test: tree.test,
@@ -191,6 +196,7 @@ impl Kernel {
             apply_timeout_ms: AtomicU64::new(to_ms(config.apply_timeout)),
             shared: Mutex::new(config.shared.clone()),
             groups: Arc::default(),
+            bus: Bus::new(config.clock, drawn, config.catalog.clone(), store),
             reloading: tokio::sync::Mutex::default(),
             specs: Mutex::default(),
             ladders: Ladders::new(&config.known_good),
@@ -312,10 +318,22 @@ impl Kernel {
         self.0.tombstones.lock().iter().cloned().collect()
     }
 
+    /// The event bus.
+    #[must_use]
+    pub fn bus(&self) -> &Arc<Bus> {
+        &self.0.bus
+    }
+
     /// The last of what happened, oldest first.
     #[must_use]
     pub fn events(&self) -> Vec<SystemEvent> {
         self.0.events.all()
+    }
+
+    /// At most `limit` of what happened after the event with the id `after`, oldest first; waits until something has. Where
+    /// the first one's id does not follow, those between are kept no more.
+    pub async fn events_after(&self, after: u64, limit: usize) -> Vec<SystemEvent> {
+        self.0.events.after(after, limit).await
     }
 
     /// The typed address of the actor at `path`, if there is one that receives `M`.

@@ -76,6 +76,7 @@ mod watchdog;
 
 pub use actor::{Actor, Apply, Next, Settings, Start};
 pub use address::{Address, AskError};
+pub use bus::{Delivery, Draft, Event, Since};
 pub use context::Context;
 pub use exit::{Exit, ExitKind, ExitReason};
 pub use group::{GroupChanged, GroupError, GroupName};

@@ -47,6 +47,7 @@ use self::notice::Valid;
 use self::permits::Permits;
 use self::room::{Room, Waiting};
 use self::stage::Stage;
+use crate::bus::POISON_AFTER;
 use crate::dead_letter::{DeadLetterBox, DeadReason};
 use crate::exit::ExitReason;
 use crate::life::{Life, Sender, sender};
@@ -343,6 +344,41 @@ impl<M: Message> Mailbox<M> {
         }
     }
 
+    /// Puts an event into `lane`, or gives it back at once. Who may is looked at once for all who receive it, where it is
+    /// published.
+    #[inline]
+    pub(crate) fn deliver(&self, lane: usize, message: M) -> Result<(), SendError<M>> {
+        match self.push(lane, message) {
+            Err(SendError::Full(message)) => self.overflow(lane, message),
+            done => done,
+        }
+    }
+
+    /// The same once there is room, however long that takes and whatever the rule is for a full lane.
+    pub(crate) async fn deliver_when_room(
+        &self,
+        lane: usize,
+        message: M,
+    ) -> Result<(), SendError<M>> {
+        match self.push(lane, message) {
+            Err(SendError::Full(message)) => {
+                let room = Room {
+                    mailbox: self,
+                    lane,
+                    message: Some(message),
+                    key: None,
+                };
+                room.await
+            }
+            done => done,
+        }
+    }
+
+    /// Makes a dead letter of an event that is not to be tried again.
+    pub(crate) fn bury_poison(&self, message: M) {
+        self.bury(message, DeadReason::Poison, None);
+    }
+
     /// Pushes if the gate is open and there is room.
     #[inline]
     fn push(&self, lane: usize, message: M) -> Result<(), SendError<M>> {
@@ -501,6 +537,12 @@ impl<M: Message> Mailbox<M> {
     #[inline]
     fn is_stale(&self, envelope: &mut Envelope<M>, life: &Life) -> Option<DeadReason> {
         if !envelope.valid.is_ever() && self.is_over(envelope.valid, life) {
+            return Some(DeadReason::Expired);
+        }
+        if let Some(delivery) = envelope.message.delivery()
+            && let Some(expires) = delivery.expires()
+            && expires <= self.rest.dead_letters.now()
+        {
             return Some(DeadReason::Expired);
         }
         let reply = envelope.message.reply()?;

@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::bus::Delivery;
 use crate::exit::ExitReason;
 use crate::priority::Priority;
 
@@ -53,6 +54,12 @@ pub trait Message: fmt::Debug + Send + Sized + 'static {
 
     /// The way back to whoever asked, if its variant has one.
     fn reply(&mut self) -> Option<&mut dyn ReplyPort> {
+        None
+    }
+
+    /// The event that its variant carries, if it is a [`Delivery`].
+    #[inline]
+    fn delivery(&mut self) -> Option<&mut Delivery> {
         None
     }
 

@@ -174,9 +174,20 @@ impl ActorPath {
         &self.0
     }
 
+    /// The path as text, shared.
+    pub(crate) fn as_shared(&self) -> &Arc<str> {
+        &self.0
+    }
+
     /// The ids from the root down.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').filter(|segment| !segment.is_empty())
+    }
+
+    /// Whether it is `/system`, where the kernel's own services are, or lies below it.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.segments().next() == Some("system")
     }
 
     /// Whether `other` is this path or lies below it.

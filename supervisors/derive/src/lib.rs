@@ -1,7 +1,8 @@
 //! `#[derive(Message)]`: names, priorities and the JSON form of an actor's messages.
 //!
 //! The forms are described where the trait is, in `unity_supervisors::message`. A field whose type is
-//! written `Reply<…>` is the way back to the asker; a variant has at most one.
+//! written `Reply<…>` is the way back to the asker, one whose type is written `Delivery` the event of a subscription; a
+//! variant has at most one of each.
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
@@ -34,6 +35,7 @@ struct Form<'a> {
     name: String,
     priority: Tokens,
     reply: Option<usize>,
+    delivery: Option<usize>,
 }
 
 fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
@@ -67,6 +69,7 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
         quote!(Self::#variant { .. } => #place)
     });
     let replies = forms.iter().map(reply_arm);
+    let delivery = delivery_method(&forms);
     let json = if options.json {
         json_methods(&forms)
     } else {
@@ -93,6 +96,7 @@ fn expand(input: &DeriveInput) -> Result<Tokens, Error> {
             fn reply(&mut self) -> ::core::option::Option<&mut dyn ::unity_supervisors::message::ReplyPort> {
                 match self { #(#replies,)* #empty }
             }
+            #delivery
             #json
         }
     })
@@ -137,29 +141,31 @@ fn read_variant<'a>(variant: &'a Variant, default: &Tokens) -> Result<Form<'a>, 
     if options.json {
         return Err(Error::new(variant.span(), "`json` belongs to the enum"));
     }
-    let replies: Vec<usize> = variant
-        .fields
-        .iter()
-        .enumerate()
-        .filter(|(_, field)| is_reply(&field.ty))
-        .map(|(index, _)| index)
-        .collect();
-    if replies.len() > 1 {
-        return Err(Error::new(
-            variant.span(),
-            "a variant has at most one `Reply`",
-        ));
-    }
     Ok(Form {
         variant,
         name: snake_case(&variant.ident.to_string()),
         priority: options.priority.unwrap_or_else(|| default.clone()),
-        reply: replies.first().copied(),
+        reply: the_one(variant, "Reply")?,
+        delivery: the_one(variant, "Delivery")?,
     })
 }
 
-fn is_reply(kind: &Type) -> bool {
-    matches!(kind, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Reply"))
+/// The place of the field whose type is written `name`.
+fn the_one(variant: &Variant, name: &str) -> Result<Option<usize>, Error> {
+    let fields = variant.fields.iter().enumerate();
+    let mut its = fields.filter(|(_, field)| is_written(&field.ty, name));
+    let first = its.next().map(|(index, _)| index);
+    match its.next() {
+        None => Ok(first),
+        Some(_) => Err(Error::new(
+            variant.span(),
+            format!("a variant has at most one `{name}`"),
+        )),
+    }
+}
+
+fn is_written(kind: &Type, name: &str) -> bool {
+    matches!(kind, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == name))
 }
 
 fn snake_case(name: &str) -> String {
@@ -181,6 +187,27 @@ fn reply_arm(form: &Form<'_>) -> Tokens {
     };
     let member = member(&form.variant.fields, reply);
     quote!(Self::#variant { #member: reply, .. } => ::core::option::Option::Some(reply))
+}
+
+/// The method that finds the event of a subscription, for messages that may carry one.
+fn delivery_method(forms: &[Form<'_>]) -> Tokens {
+    if forms.iter().all(|form| form.delivery.is_none()) {
+        return Tokens::new();
+    }
+    let arms = forms.iter().map(|form| {
+        let variant = &form.variant.ident;
+        let Some(delivery) = form.delivery else {
+            return quote!(Self::#variant { .. } => ::core::option::Option::None);
+        };
+        let member = member(&form.variant.fields, delivery);
+        quote!(Self::#variant { #member: delivery, .. } => ::core::option::Option::Some(delivery))
+    });
+    quote! {
+        #[inline]
+        fn delivery(&mut self) -> ::core::option::Option<&mut ::unity_supervisors::Delivery> {
+            match self { #(#arms,)* }
+        }
+    }
 }
 
 /// The name or index of a field, as in a struct pattern.

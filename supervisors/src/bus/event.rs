@@ -210,11 +210,10 @@ impl Event {
         self.extras.as_ref()?.correlation_id.as_deref()
     }
 
-    /// Whether nobody needs it any more.
+    /// From when on nobody needs it any more.
     #[must_use]
-    pub fn has_expired(&self, now: Timestamp) -> bool {
-        let expires = self.extras.as_ref().and_then(|extras| extras.expires);
-        expires.is_some_and(|expires| expires <= now)
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.extras.as_ref()?.expires
     }
 }
 

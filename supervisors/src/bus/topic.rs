@@ -57,11 +57,6 @@ impl Topic {
         })
     }
 
-    /// One that is known to be one.
-    pub(crate) fn known(text: &str) -> Self {
-        Self(text.into())
-    }
-
     /// Where answers to `path` go: `reply.arm.driver`.
     pub(crate) fn of_replies(path: &ActorPath) -> Self {
         let mut text = "reply".to_owned();

@@ -1,6 +1,8 @@
 //! What a kernel is made of: what it is told when it starts.
 
 use super::*;
+use crate::bus::Catalog;
+use crate::stream::StreamStore;
 
 /// How many lives may be cut off with their threads stuck at a time, unless the kernel is told otherwise.
 pub const MAX_ABANDONED: usize = 8;
@@ -75,6 +77,10 @@ pub struct KernelConfig {
     pub kill_grace: Duration,
     /// How long an actor may take to say what it does with new settings.
     pub apply_timeout: Duration,
+    /// Where events are kept that the catalog says are; nowhere unless something is given.
+    pub streams: Option<Arc<dyn StreamStore>>,
+    /// Which events there are, to begin with.
+    pub catalog: Catalog,
     /// What [`Kernel::shared`] holds from the start; add to it with [`with_shared`](Self::with_shared).
     pub shared: Shared,
     /// A fault planted on purpose.
@@ -110,6 +116,8 @@ impl KernelConfig {
             max_abandoned: MAX_ABANDONED,
             kill_grace: KILL_GRACE,
             apply_timeout: APPLY_TIMEOUT,
+            streams: None,
+            catalog: Catalog::default(),
             shared: Shared::new(),
             #[cfg(test)]
             bug: None,

@@ -54,10 +54,13 @@ impl<'a, M: Message> InHand<'a, M> {
             drop(self.mailbox.put_back(self.lane, envelope));
             return;
         }
-        if let Some(envelope) = &mut self.envelope
-            && let Some(reply) = envelope.message.reply()
-        {
-            reply.refuse(NoAnswer::Unanswered);
+        if let Some(envelope) = &mut self.envelope {
+            if let Some(reply) = envelope.message.reply() {
+                reply.refuse(NoAnswer::Unanswered);
+            }
+            if let Some(delivery) = envelope.message.delivery() {
+                delivery.acknowledge();
+            }
         }
         self.envelope = None;
     }
@@ -78,13 +81,24 @@ impl<M: Message> Drop for InHand<'_, M> {
             .message
             .reply()
             .is_some_and(|reply| reply.is_taken());
+        let retry = mailbox.rest.rules.retry.load(Ordering::Relaxed);
+        let delivery = envelope.message.delivery();
+        let delivery = delivery.filter(|delivery| delivery.has_receipt());
+        let (retry, is_due) = match &delivery {
+            // An event is shared and stays what it is.
+            Some(_) => (retry.max(POISON_AFTER - 1), true),
+            None => (retry, false),
+        };
+        let is_spent = envelope.tries >= retry;
+        if let Some(delivery) = delivery
+            && is_spent
+        {
+            delivery.condemn();
+        }
         // A notice was for this life alone.
-        let may_retry = envelope.tries < mailbox.rest.rules.retry.load(Ordering::Relaxed)
-            && !envelope.valid.is_notice()
-            && !taken
-            && !life.is_revoked();
-        let untouched =
-            may_retry && self.before.is_some() && self.before == print(&envelope.message);
+        let may_retry = !is_spent && !envelope.valid.is_notice() && !taken && !life.is_revoked();
+        let is_same = || self.before.is_some() && self.before == print(&envelope.message);
+        let untouched = may_retry && (is_due || is_same());
         let envelope = if untouched {
             envelope.tries += 1;
             mailbox.put_back(self.lane, envelope)
@@ -118,13 +132,13 @@ fn last_rites<M: Message>(mailbox: &Mailbox<M>, envelope: Envelope<M>) -> crate:
     let path = mailbox.path().clone();
     Box::new(move |exit: &ExitReason| {
         let answer = NoAnswer::Crashed(exit.clone());
-        bury(
-            &letters,
-            &path,
-            envelope.message,
-            (DeadReason::Crashed, Some(exit)),
-            answer,
-        );
+        let mut message = envelope.message;
+        let delivery = message.delivery();
+        let reason = match delivery.is_some_and(|delivery| delivery.is_condemned()) {
+            true => DeadReason::Poison,
+            false => DeadReason::Crashed,
+        };
+        bury(&letters, &path, message, (reason, Some(exit)), answer);
     })
 }
 
@@ -138,6 +152,14 @@ pub(super) fn bury<M: Message>(
     answer: NoAnswer,
 ) {
     let buried = catch_unwind(AssertUnwindSafe(|| {
+        if let Some(delivery) = message.delivery().filter(|its| its.has_receipt()) {
+            let is_over = delivery.is_condemned() || reason == DeadReason::Expired;
+            if !is_over {
+                // It is kept in its stream, and handed out again: no letter.
+                return drop(message);
+            }
+            delivery.acknowledge();
+        }
         letters.add(path, &message, reason, exit);
         if let Some(reply) = message.reply() {
             reply.refuse(answer);

@@ -1,0 +1,312 @@
+//! Durable subscriptions: readers of streams that go on where they were.
+//!
+//! A subscription is a group of the streams that it reads, and its actor the consumer. What is handed out is pending until
+//! its receipt comes back. Receipts outlive lives: what waits in the mailbox when a life ends is handled by the next one
+//! and not handed out again, which [`Handed`] remembers. What was pending when the kernel ended, or was
+//! dropped without a receipt, is claimed and handed out first.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::Bus;
+use super::delivery::{Delivery, POISON_AFTER, Receipt};
+use super::subscriber::{BATCH, Refused, TRY_AGAIN, ToMailbox};
+use crate::clock::Timestamp;
+use crate::life::guarded_task;
+use crate::message::Message;
+use crate::stream::{Entry, Position, StreamError, StreamName, StreamStore};
+
+/// How often the oldest pending event may be handed out by kernels that ended before it was handled, before it is taken for
+/// what they ended of.
+const DELIVERIES_MAX: u64 = 2 * POISON_AFTER as u64;
+/// How many pending entries are looked at in one call.
+const PAGE: usize = 256;
+
+/// Where a durable subscription begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Since {
+    /// With what is published from now on.
+    Now,
+    /// With the oldest event that is kept.
+    Start,
+    /// Where it was; with the oldest event that is kept, if it never was.
+    #[default]
+    LastAck,
+    /// With what was published at this time or later.
+    Time(Timestamp),
+}
+
+/// Why a text is not a [`Since`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no place to begin: that is now, start, last_ack or a time, as in 2026-11-20T21:30:00Z"
+)]
+pub struct InvalidSince(pub String);
+
+impl std::str::FromStr for Since {
+    type Err = InvalidSince;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSince> {
+        match text {
+            "now" => Ok(Self::Now),
+            "start" => Ok(Self::Start),
+            "last_ack" => Ok(Self::LastAck),
+            time => time
+                .parse()
+                .map(Self::Time)
+                .map_err(|_| InvalidSince(text.to_owned())),
+        }
+    }
+}
+
+/// What a consumer of a group has in its mailbox and in hand right now.
+#[derive(Default)]
+pub(super) struct Handed {
+    positions: Mutex<BTreeSet<Position>>,
+    /// One came back without having been handled.
+    released: Notify,
+}
+
+impl Bus {
+    fn handed(&self, stream: &StreamName, group: &str, consumer: &str) -> Arc<Handed> {
+        let key = (stream.clone(), group.to_owned(), consumer.to_owned());
+        Arc::clone(self.handed.lock().entry(key).or_default())
+    }
+}
+
+/// A durable subscription of one life.
+pub(super) struct Durable<M: Message, F> {
+    pub(super) to: Arc<ToMailbox<M, F>>,
+    pub(super) bus: Arc<Bus>,
+    pub(super) store: Arc<dyn StreamStore>,
+    pub(super) group: String,
+    pub(super) consumer: String,
+    pub(super) since: Since,
+}
+
+/// Why a reader stops.
+enum Stop {
+    /// Nobody takes what it reads any more.
+    Gone,
+    Store(StreamError),
+}
+
+impl std::convert::From<StreamError> for Stop {
+    fn from(error: StreamError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl std::convert::From<Refused> for Stop {
+    fn from(_: Refused) -> Self {
+        Self::Gone
+    }
+}
+
+impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Durable<M, F> {
+    /// Reads all streams that its events may be in, also those that the catalog gets later.
+    pub(super) async fn run(self: Arc<Self>) {
+        let mut changed = self.bus.catalog_changed.subscribe();
+        let mut read: BTreeSet<StreamName> = BTreeSet::new();
+        loop {
+            changed.mark_unchanged();
+            for stream in self.bus.catalog().streams(&self.to.pattern) {
+                if read.insert(stream.clone()) {
+                    self.begin(stream);
+                }
+            }
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, stream: StreamName) {
+        let Some(slot) = self.to.slot.upgrade() else {
+            return;
+        };
+        let reader = Arc::clone(self);
+        let work = guarded_task(&self.to.life, async move { reader.read(stream).await });
+        let task = slot.kernel().spawn_task(async move {
+            // Its only foreign code catches its own panics.
+            drop(work.await);
+        });
+        self.to.life.adopt(task);
+    }
+
+    async fn read(&self, stream: StreamName) {
+        let handed = self.bus.handed(&stream, &self.group, &self.consumer);
+        let mut has_begun = false;
+        loop {
+            let stopped = self.read_until(&stream, &handed, &mut has_begun).await;
+            match stopped {
+                Ok(()) | Err(Stop::Gone) => return,
+                Err(Stop::Store(StreamError::Closed)) => return,
+                Err(Stop::Store(error)) => {
+                    tracing::warn!(path = %self.consumer, name = %self.group, %error, "a durable subscription cannot read on");
+                }
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    async fn read_until(
+        &self,
+        stream: &StreamName,
+        handed: &Arc<Handed>,
+        has_begun: &mut bool,
+    ) -> Result<(), Stop> {
+        if !*has_begun {
+            self.set_out(stream).await?;
+            *has_begun = true;
+        }
+        self.hand_out_again(stream, handed).await?;
+        loop {
+            // Asked before: what comes after it ends the wait.
+            let last = self.store.last(stream).await?;
+            let (group, consumer) = (&self.group, &self.consumer);
+            let entries = self
+                .store
+                .read_group(stream, group, consumer, BATCH)
+                .await?;
+            if !entries.is_empty() {
+                // All of them are out from now on, also those that wait here for room.
+                let positions = entries.iter().map(|entry| entry.position);
+                handed.positions.lock().extend(positions.clone());
+                let mut out = Out::new(self, stream, handed, positions);
+                for entry in entries {
+                    self.hand_out(&mut out, entry).await?;
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = handed.released.notified() => self.hand_out_again(stream, handed).await?,
+                () = self.store.wait(stream, last) => {}
+            }
+        }
+    }
+
+    /// Sets the cursor to where this life begins.
+    async fn set_out(&self, stream: &StreamName) -> Result<(), StreamError> {
+        let cursor = match self.since {
+            Since::Now => self.store.last(stream).await?,
+            Since::Start | Since::LastAck => Position::START,
+            Since::Time(time) => Position::before(time),
+        };
+        let is_new = self.store.make_group(stream, &self.group, cursor).await?;
+        if !is_new && self.since != Since::LastAck {
+            self.store.set_cursor(stream, &self.group, cursor).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands out again what was handed to this consumer and is nowhere any more.
+    async fn hand_out_again(&self, stream: &StreamName, handed: &Arc<Handed>) -> Result<(), Stop> {
+        let mut after = Position::START;
+        loop {
+            let page = self.store.pending(stream, &self.group, after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            let is_oldest = after == Position::START;
+            after = last.position;
+            let lost: Vec<Position> = {
+                let mut out = handed.positions.lock();
+                let mine = page.iter().filter(|its| its.consumer == self.consumer);
+                let lost = mine.map(|its| its.position);
+                lost.filter(|position| out.insert(*position)).collect()
+            };
+            let mut out = Out::new(self, stream, handed, lost.iter().copied());
+            let (group, consumer) = (&self.group, &self.consumer);
+            let claim = self
+                .store
+                .claim(stream, group, consumer, Duration::ZERO, &lost);
+            for (at, (entry, deliveries)) in claim.await?.into_iter().enumerate() {
+                let is_poison = is_oldest && at == 0 && deliveries > DELIVERIES_MAX;
+                if is_poison {
+                    self.condemn(&mut out, entry)?;
+                } else {
+                    self.hand_out(&mut out, entry).await?;
+                }
+            }
+        }
+    }
+
+    async fn hand_out(&self, out: &mut Out<'_>, entry: Entry) -> Result<(), Stop> {
+        let receipt = out.receipt(&entry);
+        if !self.to.pattern.fits(entry.event.topic.as_str()) {
+            receipt.acknowledge();
+            return Ok(());
+        }
+        let delivery = Delivery::with_receipt(entry.event, receipt);
+        Ok(self.to.put(delivery).await?)
+    }
+
+    /// Makes a dead letter of what kernels have ended of.
+    fn condemn(&self, out: &mut Out<'_>, entry: Entry) -> Result<(), Stop> {
+        let receipt = out.receipt(&entry);
+        let mut delivery = Delivery::with_receipt(entry.event, receipt);
+        delivery.condemn();
+        self.to.mailbox.bury_poison(self.to.message(delivery)?);
+        Ok(())
+    }
+}
+
+/// What is being handed out. What of it is left when this goes, as a life may end at any moment, is to be handed out again.
+struct Out<'a> {
+    store: &'a Arc<dyn StreamStore>,
+    group: &'a str,
+    stream: &'a StreamName,
+    handed: &'a Arc<Handed>,
+    left: BTreeSet<Position>,
+}
+
+impl<'a> Out<'a> {
+    fn new<M: Message, F>(
+        durable: &'a Durable<M, F>,
+        stream: &'a StreamName,
+        handed: &'a Arc<Handed>,
+        positions: impl Iterator<Item = Position>,
+    ) -> Self {
+        Self {
+            store: &durable.store,
+            group: &durable.group,
+            stream,
+            handed,
+            left: positions.collect(),
+        }
+    }
+
+    fn receipt(&mut self, entry: &Entry) -> Receipt {
+        let position = entry.position;
+        self.left.remove(&position);
+        let (store, handed) = (Arc::clone(self.store), Arc::clone(self.handed));
+        let (stream, group) = (self.stream.clone(), self.group.to_owned());
+        Receipt::new(move |is_handled| {
+            handed.positions.lock().remove(&position);
+            if !is_handled {
+                handed.released.notify_one();
+                return;
+            }
+            // The call acknowledges; its result comes at once where no server is asked.
+            if let Some(Err(error)) = store.ack(&stream, &group, &[position]).now_or_never() {
+                tracing::warn!(%stream, %group, %position, %error, "not acknowledged: it is handed out again after the next start");
+            }
+        })
+    }
+}
+
+impl Drop for Out<'_> {
+    fn drop(&mut self) {
+        let mut out = self.handed.positions.lock();
+        for position in &self.left {
+            out.remove(position);
+        }
+    }
+}

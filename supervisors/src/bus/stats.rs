@@ -1,0 +1,55 @@
+//! What is counted of each topic.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use super::Tally;
+use super::topic::Topic;
+use crate::clock::Timestamp;
+
+/// What was counted of a topic since the kernel started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TopicStats {
+    /// Which; none for all those that there was no room for.
+    pub topic: Option<Topic>,
+    /// How many events.
+    pub published: u64,
+    /// How many times a subscriber took one, or will read it from its stream.
+    pub delivered: u64,
+    /// How many times a subscriber had no room, or did not run.
+    pub refused: u64,
+    /// When the last one was published.
+    pub last: Timestamp,
+}
+
+#[derive(Default)]
+pub(super) struct Counts {
+    published: AtomicU64,
+    delivered: AtomicU64,
+    refused: AtomicU64,
+    last_us: AtomicI64,
+}
+
+impl Counts {
+    pub(super) fn add(&self, tally: &Tally, time: Timestamp) {
+        self.published.fetch_add(1, Ordering::Relaxed);
+        if tally.delivered > 0 {
+            self.delivered.fetch_add(tally.delivered, Ordering::Relaxed);
+        }
+        if tally.refused > 0 {
+            self.refused.fetch_add(tally.refused, Ordering::Relaxed);
+        }
+        self.last_us.store(time.unix_us(), Ordering::Relaxed);
+    }
+
+    pub(super) fn read(&self, topic: Option<Topic>) -> TopicStats {
+        TopicStats {
+            topic,
+            published: self.published.load(Ordering::Relaxed),
+            delivered: self.delivered.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            last: Timestamp::from_unix_us(self.last_us.load(Ordering::Relaxed)),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Who receives events: [`Subscriber`], and the one that puts them into an actor's mailbox.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+
+use super::delivery::Delivery;
+use super::event::Event;
+use super::topic::Pattern;
+use crate::exit::ExitReason;
+use crate::life::{Life, Sender, guarded_call, guarded_task, sender};
+use crate::mailbox::{Mailbox, SendError};
+use crate::message::Message;
+use crate::slot::Slot;
+use crate::stream::{Position, StreamName, StreamStore};
+use crate::supervisor::job::kill;
+
+/// How many entries are read from a stream at once.
+pub(super) const BATCH: usize = 64;
+/// How long is waited before a stream that could not be read, or a mailbox that sheds, is tried again.
+pub(super) const TRY_AGAIN: Duration = Duration::from_millis(250);
+
+/// Why an event was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no room for it.
+    #[error("there is no room")]
+    Full,
+    /// It will read it from its stream.
+    #[error("it is behind, and reads the stream")]
+    Behind,
+    /// It is stopped or quarantined.
+    #[error("it is not running")]
+    NotRunning,
+    /// It is no more.
+    #[error("it is gone")]
+    Gone,
+}
+
+/// Where an event is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// In which stream.
+    pub stream: StreamName,
+    /// Where there.
+    pub position: Position,
+}
+
+/// Receives events.
+pub trait Subscriber: Send + Sync + 'static {
+    /// Takes an event; never waits. Called on the publisher's thread, or on that of the streams for what is durable.
+    ///
+    /// # Errors
+    /// [`Refused`], which is counted.
+    fn deliver(&self, event: &Arc<Event>, place: Option<&Place>) -> Result<(), Refused>;
+
+    /// Takes an event that it had no room for once there is room. One that cannot wait refuses it.
+    fn deliver_when_room<'a>(
+        &'a self,
+        event: &'a Arc<Event>,
+    ) -> BoxFuture<'a, Result<(), Refused>> {
+        let _unused = event;
+        std::future::ready(Err(Refused::Full)).boxed()
+    }
+
+    /// Who it is, for people: the path of an actor.
+    fn name(&self) -> String;
+}
+
+/// Puts events into the mailbox of an actor, for as long as one life of it lasts.
+pub(super) struct ToMailbox<M: Message, F> {
+    pub(super) slot: Weak<Slot>,
+    pub(super) life: Arc<Life>,
+    pub(super) mailbox: Arc<Mailbox<M>>,
+    pub(super) make: F,
+    pub(super) pattern: Pattern,
+    pub(super) store: Option<Arc<dyn StreamStore>>,
+    pub(super) behind: Behind,
+    /// Itself, for the task that reads on.
+    pub(super) myself: Weak<Self>,
+}
+
+/// The streams that it reads on its own, since it once had no room.
+#[derive(Default)]
+pub(super) struct Behind {
+    is_anywhere: AtomicBool,
+    streams: Mutex<Vec<StreamName>>,
+}
+
+impl Behind {
+    fn is_in(&self, stream: &StreamName) -> bool {
+        self.is_anywhere.load(Ordering::Acquire) && self.streams.lock().contains(stream)
+    }
+
+    fn add(&self, stream: &StreamName) {
+        self.streams.lock().push(stream.clone());
+        self.is_anywhere.store(true, Ordering::Release);
+    }
+}
+
+impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> ToMailbox<M, F> {
+    /// The message that carries a delivery. That is code of the subscriber's author: a panic there ends the subscriber, not
+    /// the publisher.
+    pub(super) fn message(&self, delivery: Delivery) -> Result<M, Refused> {
+        let made = catch_unwind(AssertUnwindSafe(|| (self.make)(delivery)));
+        made.map_err(|_panic| {
+            if let Some(slot) = self.slot.upgrade() {
+                let reason = ExitReason::error("a panic while a message was made of an event");
+                kill(&slot, &self.life, reason);
+            }
+            Refused::Gone
+        })
+    }
+
+    /// Puts a delivery into its lane once there is room. `Err` if there is nobody left to take it.
+    pub(super) async fn put(&self, delivery: Delivery) -> Result<(), Refused> {
+        let lane = delivery.priority as usize;
+        let mut message = self.message(delivery)?;
+        loop {
+            match self.mailbox.deliver_when_room(lane, message).await {
+                Ok(()) => return Ok(()),
+                // Memory is short: it waits where it is kept.
+                Err(SendError::Shed(back) | SendError::Full(back)) => message = back,
+                Err(error) => return Err(refused(&error)),
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    /// From `position` on this subscriber reads the stream, for as long as it lives.
+    fn fall_behind(&self, place: &Place) {
+        let (Some(store), Some(myself)) = (self.store.clone(), self.myself.upgrade()) else {
+            return;
+        };
+        let Some(slot) = self.slot.upgrade() else {
+            return;
+        };
+        self.behind.add(&place.stream);
+        let (stream, after) = (place.stream.clone(), place.position.previous());
+        let life = Arc::clone(&self.life);
+        let work = async move { myself.read_on(store, stream, after).await };
+        let guarded = guarded_task(&life, work);
+        let task = slot.kernel().spawn_task(async move {
+            // Its only foreign code catches its own panics.
+            drop(guarded.await);
+        });
+        life.adopt(task);
+    }
+
+    async fn read_on(
+        self: Arc<Self>,
+        store: Arc<dyn StreamStore>,
+        stream: StreamName,
+        mut after: Position,
+    ) {
+        loop {
+            store.wait(&stream, after).await;
+            let entries = match store.read(&stream, after, Position::END, BATCH).await {
+                Ok(entries) => entries,
+                Err(error) => {
+                    tracing::warn!(path = %self.mailbox.path(), %error, "a subscriber that is behind cannot read on");
+                    tokio::time::sleep(TRY_AGAIN).await;
+                    continue;
+                }
+            };
+            for entry in entries {
+                after = entry.position;
+                if self.pattern.fits(entry.event.topic.as_str())
+                    && self.put(Delivery::new(entry.event)).await.is_err()
+                {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn refused<M>(error: &SendError<M>) -> Refused {
+    match error {
+        SendError::Full(_) | SendError::Shed(_) => Refused::Full,
+        SendError::NotRunning(_) => Refused::NotRunning,
+        SendError::Gone(_) | SendError::Revoked(_) => Refused::Gone,
+    }
+}
+
+impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Subscriber for ToMailbox<M, F> {
+    #[inline]
+    fn deliver(&self, event: &Arc<Event>, place: Option<&Place>) -> Result<(), Refused> {
+        if self.life.is_revoked() {
+            return Err(Refused::Gone);
+        }
+        if let Some(place) = place
+            && self.behind.is_in(&place.stream)
+        {
+            return Err(Refused::Behind);
+        }
+        let message = self.message(Delivery::new(Arc::clone(event)))?;
+        match self.mailbox.deliver(event.priority as usize, message) {
+            Ok(()) => Ok(()),
+            Err(SendError::Full(message)) => {
+                drop_in_name(&self.life, message);
+                let Some(place) = place.filter(|_| self.store.is_some()) else {
+                    return Err(Refused::Full);
+                };
+                self.fall_behind(place);
+                Err(Refused::Behind)
+            }
+            Err(error) => {
+                let why = refused(&error);
+                drop_in_name(&self.life, error.into_message());
+                Err(why)
+            }
+        }
+    }
+
+    fn deliver_when_room<'a>(
+        &'a self,
+        event: &'a Arc<Event>,
+    ) -> BoxFuture<'a, Result<(), Refused>> {
+        async move {
+            if matches!(sender(self.mailbox.key()), Sender::Myself) {
+                // It would wait for itself.
+                return Err(Refused::Full);
+            }
+            let message = self.message(Delivery::new(Arc::clone(event)))?;
+            let lane = event.priority as usize;
+            let put = self.mailbox.deliver_when_room(lane, message).await;
+            put.map_err(|error| refused(&error))
+        }
+        .boxed()
+    }
+
+    fn name(&self) -> String {
+        self.mailbox.path().as_str().to_owned()
+    }
+}
+
+/// Drops what its author wrote the `Drop` of.
+fn drop_in_name<T>(life: &Arc<Life>, what: T) {
+    if guarded_call(life, || drop(what)).is_err() {
+        tracing::warn!(path = %life.path(), "a panic while a message that was not taken was dropped");
+    }
+}
