@@ -2,6 +2,7 @@
 //!
 //! Monotonic time is `tokio::time::Instant`, which a test can pause; nothing else is used to measure.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::de::Error as _;
@@ -109,6 +110,8 @@ enum Source {
     Real,
     /// Begins at a fixed moment and goes on with tokio's clock.
     Simulated(Timestamp, Instant),
+    /// Is set from outside, in microseconds since 1970.
+    Set(&'static AtomicI64),
 }
 
 impl Clock {
@@ -122,6 +125,12 @@ impl Clock {
     #[must_use]
     pub fn simulated(epoch: Timestamp) -> Self {
         Self(Source::Simulated(epoch, Instant::now()))
+    }
+
+    /// A wall clock that shows what `unix_us` holds, which may be set back: for tests.
+    #[must_use]
+    pub fn set_by(unix_us: &'static AtomicI64) -> Self {
+        Self(Source::Set(unix_us))
     }
 
     /// The wall time.
@@ -140,6 +149,7 @@ impl Clock {
                 let ahead = jiff::SignedDuration::try_from(since.elapsed()).unwrap_or_default();
                 Timestamp(epoch.0.checked_add(ahead).unwrap_or(epoch.0))
             }
+            Source::Set(unix_us) => Timestamp::from_unix_us(unix_us.load(Ordering::Relaxed)),
         }
     }
 }

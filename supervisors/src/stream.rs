@@ -3,11 +3,16 @@
 //! [`StreamStore`] is what the bus, durable subscriptions and the commands go by. Words and semantics are those of Redis
 //! Streams (append, range, read, groups, ack, pending, claim, trim). An entry's [`Position`] is only its place; what
 //! makes an event the same event is its id: an id that a stream has among its last
-//! [`IDS_REMEMBERED`] is not appended again, and the position that it has is answered.
+//! [`IDS_REMEMBERED`] is not appended again, and the position that it has is answered. What any store must do is written
+//! down in [`conformance`].
 
+pub mod conformance;
+mod group;
+mod memory;
 mod name;
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +21,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use self::group::{Group, Handed};
+pub use self::memory::MemoryStreams;
 pub use self::name::{InvalidStreamName, StreamName};
-use crate::bus::Event;
+use crate::bus::{BLOB_LEN_MAX, EVENT_LEN_MAX, Event};
 use crate::clock::Timestamp;
 
 /// Of how many of its last events, at least, a stream knows the ids.
@@ -157,6 +164,50 @@ pub struct Retention {
     pub bytes: Option<u64>,
 }
 
+impl Retention {
+    /// Whether the oldest entry of a stream goes, which has `length` entries and `bytes`. Age goes by positions.
+    #[must_use]
+    pub fn drops(&self, oldest: Position, length: u64, bytes: u64, now: Timestamp) -> bool {
+        let is_old = self.age.is_some_and(|age| {
+            let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+            oldest.ms < now.unix_ms().saturating_sub(age_ms)
+        });
+        let is_long = self.length.is_some_and(|most| length > most);
+        is_old || is_long || self.bytes.is_some_and(|most| bytes > most)
+    }
+}
+
+/// How long an event is, in JSON and with its blob.
+///
+/// # Errors
+/// [`StreamError::TooLarge`] if it is longer than one may be.
+pub fn checked_len(event: &Event) -> Result<usize, StreamError> {
+    let mut count = Count(0);
+    // Counting does not fail, and every event has a JSON form: where one had none, nothing would be counted.
+    let _counted = serde_json::to_writer(&mut count, event);
+    let blob_len = event.blob().map_or(0, |blob| blob.bytes.len());
+    for (len, max) in [(count.0, EVENT_LEN_MAX), (blob_len, BLOB_LEN_MAX)] {
+        if len > max {
+            return Err(StreamError::TooLarge { len, max });
+        }
+    }
+    Ok(count.0 + blob_len)
+}
+
+/// Counts what is written to it.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Why a stream did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
@@ -209,8 +260,9 @@ pub enum StreamError {
 }
 
 /// Called with the position of an event when it may be delivered, in the order of the stream and never twice at a time for
-/// one stream: for [`Durability::Durable`] once it is on disk, else at once. Not called for an event that is not appended, nor
-/// for one whose id the stream has already.
+/// one stream: for [`Durability::Durable`] once it is on disk, else at once, unless one before it still waits for the
+/// disk. Not called for an event that is not appended, nor for one whose id the stream has already. It is called under the
+/// lock of the stream: it must not call the store, nor wait.
 pub type Deliver = Box<dyn FnOnce(&Arc<Event>, Position) + Send>;
 
 /// An append that is under way; the position, once it is done. Dropping it changes nothing.
@@ -293,8 +345,10 @@ pub struct StreamInfo {
     pub trouble: Option<String>,
 }
 
-/// Keeps streams. Every call takes effect when it is made; its future only brings the result. What does not say
-/// otherwise makes a stream that is not there.
+/// Keeps streams. Every call takes effect when it is made; its future only brings the result.
+///
+/// [`append`](Self::append) and [`make_group`](Self::make_group) make a stream that is not there. One that is not there
+/// has no entries to be read and no group to be dropped; what else is asked of it fails with [`StreamError::NoStream`].
 pub trait StreamStore: Send + Sync + 'static {
     /// Puts an event at the end. Waits where too much is waiting to be written, and then fails with [`StreamError::Full`].
     fn append(
@@ -305,8 +359,7 @@ pub trait StreamStore: Send + Sync + 'static {
         deliver: Option<Deliver>,
     ) -> Append;
 
-    /// At most `limit` entries after `after` up to `until`, oldest first. Only what may be delivered. No stream of that name
-    /// has no entries.
+    /// At most `limit` entries after `after` up to `until`, oldest first. Only what may be delivered.
     fn read(
         &self,
         stream: &StreamName,
@@ -323,7 +376,7 @@ pub trait StreamStore: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'static, Result<Vec<Entry>, StreamError>>;
 
-    /// Completes once there is an entry after `after` to be read.
+    /// Completes once there is an entry after `after` to be read. Never, once the store is closed.
     fn wait(&self, stream: &StreamName, after: Position) -> BoxFuture<'static, ()>;
 
     /// The newest entry that may be delivered.
@@ -332,7 +385,7 @@ pub trait StreamStore: Send + Sync + 'static {
     /// All streams, by name.
     fn streams(&self) -> BoxFuture<'static, Result<Vec<StreamInfo>, StreamError>>;
 
-    /// What a stream keeps from now on.
+    /// What a stream keeps from now on, as long as the store is open: whoever opens it next says so again.
     fn set_retention(&self, stream: &StreamName, retention: Retention);
 
     /// Drops what is more than `retention` says, now, and down to the entry; returns how many entries.
