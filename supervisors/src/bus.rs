@@ -10,11 +10,13 @@
 //! Considered: one snapshot of all routes, made anew with each subscription: with many subscriptions that is work for
 //! topics nobody publishes; a broadcast ring (tokio's) for each topic: a slow reader loses events, and has no priorities.
 
+mod batch;
 pub mod catalog;
 mod context;
 mod delivery;
 mod durable;
 mod event;
+mod publisher;
 mod routes;
 mod stats;
 mod subscriber;
@@ -31,23 +33,27 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use self::batch::{Batch, Fed};
 pub use self::catalog::{Catalog, EventType, Misfit, Persist};
 pub use self::context::{SubscribeError, Subscription};
 pub use self::delivery::{Delivery, POISON_AFTER, Receipt};
 use self::durable::Handed;
 pub use self::durable::{InvalidSince, Since};
-use self::event::EventIds;
 pub use self::event::{
-    BLOB_LEN_MAX, Blob, Draft, EVENT_LEN_MAX, Event, EventId, Extras, InvalidEventId,
+    BLOB_LEN_MAX, Blob, Draft, EVENT_LEN_MAX, Event, EventId, Extras, Head, InvalidEventId,
 };
-use self::routes::Patterns;
+use self::event::{EventIds, Said};
+pub use self::publisher::Publisher;
+use self::routes::{Patterns, Receiver};
 use self::stats::Counts;
 pub use self::stats::TopicStats;
+use self::subscriber::is_making;
 pub use self::subscriber::{Place, Refused, Subscriber};
 pub use self::topic::{InvalidTopic, Pattern, TOPIC_LEN_MAX, Topic};
 pub use self::waiting::{WaitError, WaitFor};
 use crate::clock::Clock;
 use crate::path::ActorPath;
+use crate::priority::Priority;
 use crate::stream::{Deliver, Durability, StreamError, StreamName, StreamStore};
 
 /// Of how many topics a kernel keeps routes and counts; those of more are found anew each time, and counted together.
@@ -79,6 +85,9 @@ pub enum PublishError {
     /// Its stream does not take it.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// It was published by what makes a message of another event, which has to do nothing else.
+    #[error("what makes a message of an event publishes none")]
+    Nested,
     /// The life that publishes has ended: a late effect of a dead life.
     #[error("the life that publishes has ended")]
     Revoked,
@@ -97,7 +106,7 @@ pub struct Bus {
     subscriptions: AtomicU64,
     topics: DashMap<Topic, Arc<TopicRoute>>,
     /// What is counted of topics that there is no room for.
-    others: Counts,
+    others: Arc<Counts>,
     /// What is handed out, by stream, group and consumer; outlives the lives that it is handed to.
     handed: Mutex<BTreeMap<(StreamName, String, String), Arc<Handed>>>,
 }
@@ -111,7 +120,9 @@ struct Versioned {
 struct TopicRoute {
     topic: Topic,
     route: ArcSwap<Route>,
-    counts: Counts,
+    batch: Arc<Batch>,
+    /// Its own, or those of all that there is no room for.
+    counts: Arc<Counts>,
 }
 
 /// How the events of a topic go.
@@ -122,6 +133,8 @@ struct Route {
     /// Whether the catalog has it, or need not.
     is_known: bool,
     subscribers: Vec<Arc<dyn Subscriber>>,
+    /// The mailboxes of all of them; none if one of them is something else.
+    fed: Vec<Arc<dyn Fed>>,
 }
 
 impl fmt::Debug for Bus {
@@ -157,7 +170,7 @@ impl Bus {
             version: AtomicU64::new(1),
             subscriptions: AtomicU64::new(0),
             topics: DashMap::new(),
-            others: Counts::default(),
+            others: Arc::default(),
             handed: Mutex::default(),
         };
         bus.set_catalog(Arc::new(catalog));
@@ -200,9 +213,14 @@ impl Bus {
     /// [`unsubscribe`](Self::unsubscribe) knows it. Not bound to any life: actors use
     /// [`Context::subscribe`](crate::Context::subscribe).
     pub fn subscribe(&self, pattern: &Pattern, subscriber: Arc<dyn Subscriber>) -> u64 {
+        let fed = None;
+        self.add(pattern, Receiver { subscriber, fed })
+    }
+
+    fn add(&self, pattern: &Pattern, receiver: Receiver) -> u64 {
         let number = self.subscriptions.fetch_add(1, Ordering::Relaxed);
         let mut patterns = self.patterns.lock();
-        patterns.add(number, pattern, subscriber);
+        patterns.add(number, pattern, receiver);
         self.version.fetch_add(1, Ordering::AcqRel);
         number
     }
@@ -216,6 +234,10 @@ impl Bus {
             removed
         };
         // What it holds is dropped outside of the lock.
+        if let Some(fed) = removed.as_ref().and_then(|removed| removed.fed.as_ref()) {
+            // What was gathered for it is its own: it waits for the next life.
+            fed.end_feeds();
+        }
         removed.is_some()
     }
 
@@ -228,7 +250,7 @@ impl Bus {
     /// Who receives `topic`, for people.
     #[must_use]
     pub fn subscribers(&self, topic: &Topic) -> Vec<String> {
-        let found = self.patterns.lock().find(topic.as_str());
+        let (found, _) = self.patterns.lock().find(topic.as_str());
         found.iter().map(|its| its.name()).collect()
     }
 
@@ -261,13 +283,7 @@ impl Bus {
     ) -> Result<EventId, PublishError> {
         let topic = self.topic(&draft.topic);
         let route = self.route(&topic);
-        let event = self.admit(&route, source, draft)?;
-        let id = event.id;
-        match self.kept(&route, &event.topic)? {
-            None => self.deliver(&topic, &route, &event, None),
-            Some((store, persist)) => self.append(&topic, store, persist, event).await?,
-        }
-        Ok(id)
+        self.say(&topic, &route, source, draft.apart(source)).await
     }
 
     /// As [`publish`](Self::publish), but waits until each subscriber that lives has room: for sources that can be slowed.
@@ -283,21 +299,47 @@ impl Bus {
     ) -> Result<EventId, PublishError> {
         let topic = self.topic(&draft.topic);
         let route = self.route(&topic);
-        let event = self.admit(&route, source, draft)?;
+        let said = draft.apart(source);
+        self.say_when_room(&topic, &route, source, said).await
+    }
+
+    /// A publisher of `topic` in the name of `source`: for many events, which then cost less each.
+    #[must_use]
+    pub fn publisher(self: &Arc<Self>, source: &Arc<str>, topic: &Topic) -> Publisher {
+        Publisher::new(self, source, topic)
+    }
+
+    async fn say(
+        self: &Arc<Self>,
+        topic: &Arc<TopicRoute>,
+        route: &Arc<Route>,
+        source: &str,
+        (head, said): (Arc<Head>, Said),
+    ) -> Result<EventId, PublishError> {
+        let event = self.admit(route, source, head, said)?;
         let id = event.id;
-        if let Some((store, persist)) = self.kept(&route, &event.topic)? {
-            self.append(&topic, store, persist, event).await?;
-            return Ok(id);
+        if let Some(persist) = self.kept(route, &event.topic)? {
+            self.append(topic, persist, event).await?;
+        } else if let Err(event) = topic.batch.offer(route, event) {
+            topic.deliver(route, &event, None);
         }
-        let mut tally = Tally::default();
-        for subscriber in &route.subscribers {
-            let taken = match subscriber.deliver(&event, None) {
-                Err(Refused::Full) => subscriber.deliver_when_room(&event).await,
-                taken => taken,
-            };
-            tally.note(taken);
+        Ok(id)
+    }
+
+    async fn say_when_room(
+        self: &Arc<Self>,
+        topic: &Arc<TopicRoute>,
+        route: &Arc<Route>,
+        source: &str,
+        (head, said): (Arc<Head>, Said),
+    ) -> Result<EventId, PublishError> {
+        let event = self.admit(route, source, head, said)?;
+        let id = event.id;
+        if let Some(persist) = self.kept(route, &event.topic)? {
+            self.append(topic, persist, event).await?;
+        } else if let Err(event) = topic.batch.offer(route, event) {
+            topic.deliver_when_room(route, &event).await;
         }
-        topic.counts.add(&tally, event.time);
         Ok(id)
     }
 
@@ -310,6 +352,11 @@ impl Bus {
         if let Some(known) = self.topics.get(topic) {
             return Arc::clone(&known);
         }
+        let has_room = self.topics.len() < TOPICS_MAX;
+        let counts = match has_room {
+            true => Arc::default(),
+            false => Arc::clone(&self.others),
+        };
         let new = Arc::new(TopicRoute {
             topic: topic.clone(),
             route: ArcSwap::from_pointee(Route {
@@ -318,10 +365,12 @@ impl Bus {
                 event_type: None,
                 is_known: false,
                 subscribers: Vec::new(),
+                fed: Vec::new(),
             }),
-            counts: Counts::default(),
+            batch: Batch::new(&counts),
+            counts,
         });
-        if self.topics.len() < TOPICS_MAX {
+        if has_room {
             let entry = self.topics.entry(topic.clone()).or_insert(new);
             return Arc::clone(&entry);
         }
@@ -331,11 +380,17 @@ impl Bus {
     /// How the events of a topic go now.
     #[inline]
     fn route(&self, topic: &TopicRoute) -> Arc<Route> {
-        let route = topic.route.load();
-        if route.version == self.version.load(Ordering::Acquire) {
-            return Arc::clone(&route);
+        let route = topic.route.load_full();
+        if self.is_current(&route) {
+            return route;
         }
         self.find_route(topic, &route)
+    }
+
+    /// Whether nothing has changed since the route was found.
+    #[inline]
+    fn is_current(&self, route: &Route) -> bool {
+        route.version == self.version.load(Ordering::Acquire)
     }
 
     #[cold]
@@ -350,115 +405,136 @@ impl Bus {
             let is_known = !catalog.catalog.strict || event_type.is_some();
             (event_type, is_known || is_always_known(&topic.topic))
         };
+        let (subscribers, fed) = patterns.find(topic.topic.as_str());
         let route = Arc::new(Route {
             version,
             catalog_version: catalog.version,
             event_type,
             is_known,
-            subscribers: patterns.find(topic.topic.as_str()),
+            subscribers,
+            fed,
         });
         topic.route.store(Arc::clone(&route));
         route
     }
 
-    /// Makes the event of a draft, if it may be published.
+    /// Makes the event, if `source` may publish it.
+    #[inline]
     fn admit(
         &self,
         route: &Route,
-        source: &Arc<str>,
-        draft: Draft,
+        source: &str,
+        head: Arc<Head>,
+        said: Said,
     ) -> Result<Arc<Event>, PublishError> {
         if crate::life::is_dead() {
             return Err(PublishError::Revoked);
         }
+        if is_making() {
+            return Err(PublishError::Nested);
+        }
         if !route.is_known {
-            return Err(PublishError::Unknown(draft.topic));
+            return Err(PublishError::Unknown(head.topic.clone()));
         }
-        if let Some(event_type) = &route.event_type
-            && !event_type.publishers.is_empty()
-            && let Ok(path) = source.parse::<ActorPath>()
-            && !event_type.publishers.iter().any(|its| its.contains(&path))
-        {
-            let topic = draft.topic;
-            return Err(PublishError::NotAllowed { topic, path });
-        }
-        let blob = draft
-            .extras
-            .as_ref()
-            .and_then(|extras| extras.blob.as_ref());
-        if let Some(blob) = blob
+        let usual = match &route.event_type {
+            Some(event_type) => {
+                may_publish(event_type, source, &head.topic)?;
+                event_type.priority
+            }
+            None => Priority::default(),
+        };
+        if let Some(extras) = &said.extras
+            && let Some(blob) = &extras.blob
             && blob.bytes.len() > BLOB_LEN_MAX
         {
             let len = blob.bytes.len();
             return Err(PublishError::TooLarge { len });
         }
         let now = self.clock.wall();
-        let usual = || route.event_type.as_ref().map(|its| its.priority);
         Ok(Arc::new(Event {
-            id: draft.id.unwrap_or_else(|| self.ids.next(now)),
-            topic: draft.topic,
-            source: draft.source.unwrap_or_else(|| Arc::clone(source)),
-            time: draft.time.unwrap_or(now),
-            priority: draft.priority.or_else(usual).unwrap_or_default(),
-            data: draft.data,
-            extras: draft.extras,
+            id: said.id.unwrap_or_else(|| self.ids.next(now)),
+            head,
+            time: said.time.unwrap_or(now),
+            priority: said.priority.unwrap_or(usual),
+            data: said.data,
+            extras: said.extras,
         }))
     }
 
-    /// Where the events of a route are kept, if they are.
+    /// How the events of a route are kept, if they are.
     fn kept<'a>(
-        &'a self,
+        &self,
         route: &'a Route,
         topic: &Topic,
-    ) -> Result<Option<Keeper<'a>>, PublishError> {
-        let Some(event_type) = &route.event_type else {
-            return Ok(None);
-        };
-        match (&event_type.persist, &self.store) {
-            (Some(persist), Some(store)) => Ok(Some((store, persist))),
-            (Some(persist), None) if persist.mode == Durability::Durable => {
-                Err(PublishError::NoStreams(topic.clone()))
-            }
-            (Some(_) | None, _) => Ok(None),
+    ) -> Result<Option<&'a Persist>, PublishError> {
+        let persist = route
+            .event_type
+            .as_ref()
+            .and_then(|its| its.persist.as_ref());
+        match persist {
+            Some(persist) if self.store.is_none() => match persist.mode {
+                Durability::Durable => Err(PublishError::NoStreams(topic.clone())),
+                Durability::Async => Ok(None),
+            },
+            persist => Ok(persist),
         }
     }
 
     async fn append(
         self: &Arc<Self>,
         topic: &Arc<TopicRoute>,
-        store: &Arc<dyn StreamStore>,
         persist: &Persist,
         event: Arc<Event>,
     ) -> Result<(), PublishError> {
+        let Some(store) = &self.store else {
+            return Err(PublishError::NoStreams(topic.topic.clone()));
+        };
         let (bus, topic, stream) = (Arc::clone(self), Arc::clone(topic), persist.stream.clone());
         let deliver: Deliver = Box::new(move |event, position| {
             let place = Place { stream, position };
             let route = bus.route(&topic);
-            bus.deliver(&topic, &route, event, Some(&place));
+            topic.deliver(&route, event, Some(&place));
         });
-        store
-            .append(&persist.stream, event, persist.mode, Some(deliver))
-            .await?;
-        Ok(())
+        let append = store.append(&persist.stream, event, persist.mode, Some(deliver));
+        append.await.map(drop).map_err(PublishError::from)
     }
+}
 
-    fn deliver(
-        &self,
-        topic: &TopicRoute,
-        route: &Route,
-        event: &Arc<Event>,
-        place: Option<&Place>,
-    ) {
+impl TopicRoute {
+    fn deliver(&self, route: &Route, event: &Arc<Event>, place: Option<&Place>) {
         let mut tally = Tally::default();
         for subscriber in &route.subscribers {
             tally.note(subscriber.deliver(event, place));
         }
-        topic.counts.add(&tally, event.time);
+        self.counts.add(&tally, event.time);
+    }
+
+    async fn deliver_when_room(&self, route: &Route, event: &Arc<Event>) {
+        let mut tally = Tally::default();
+        for subscriber in &route.subscribers {
+            let taken = match subscriber.deliver(event, None) {
+                Err(Refused::Full) => subscriber.deliver_when_room(event).await,
+                taken => taken,
+            };
+            tally.note(taken);
+        }
+        self.counts.add(&tally, event.time);
     }
 }
 
-/// Where events are kept, and how.
-type Keeper<'a> = (&'a Arc<dyn StreamStore>, &'a Persist);
+/// Whether the catalog lets `source` publish events of this type: who is no actor is an operator, and may.
+fn may_publish(event_type: &EventType, source: &str, topic: &Topic) -> Result<(), PublishError> {
+    if event_type.publishers.is_empty() {
+        return Ok(());
+    }
+    match source.parse::<ActorPath>() {
+        Ok(path) if !event_type.publishers.iter().any(|its| its.contains(&path)) => {
+            let topic = topic.clone();
+            Err(PublishError::NotAllowed { topic, path })
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
 
 /// What became of one event.
 #[derive(Default)]

@@ -14,6 +14,7 @@
 //! sender once they collide (no faster than letting them take turns, and a message could then overtake one of
 //! another sender that had been sent before it).
 
+mod feeds;
 mod in_hand;
 mod inbox;
 mod lanes;
@@ -40,13 +41,15 @@ use spin::mutex::SpinMutex;
 use spin::relax::Yield;
 use tokio::time::Instant;
 
+pub(crate) use self::feeds::Feed;
+use self::feeds::Feeds;
 pub(crate) use self::in_hand::InHand;
 use self::in_hand::bury;
 use self::inbox::Inbox;
 use self::notice::Valid;
 use self::permits::Permits;
 use self::room::{Room, Waiting};
-use self::stage::Stage;
+use self::stage::{Popped, Stage};
 use crate::bus::POISON_AFTER;
 use crate::dead_letter::{DeadLetterBox, DeadReason};
 use crate::exit::ExitReason;
@@ -169,6 +172,7 @@ struct Rest {
     has_notices: AtomicBool,
     reader: Mutex<Option<Waker>>,
     waiting: Waiting,
+    feeds: Feeds,
     path: ActorPath,
     spec: ArcSwap<MailboxSpec>,
     rules: Rules,
@@ -214,6 +218,7 @@ impl<M: Message> Mailbox<M> {
                 has_notices: AtomicBool::new(false),
                 reader: Mutex::default(),
                 waiting: Waiting::default(),
+                feeds: Feeds::default(),
                 path,
                 spec: ArcSwap::new(spec),
                 rules,
@@ -523,14 +528,29 @@ impl<M: Message> Mailbox<M> {
     #[inline]
     fn pop(&self, life: &Life, hand: &mut Option<Envelope<M>>) -> Option<usize> {
         let fairness = self.rest.rules.fairness.load(Ordering::Relaxed);
-        let mut stage = self.stage.lock();
-        if stage.reader != life.key() {
-            // It was cut off: what waits is its successor's.
-            return None;
+        // Lanes for which nothing is gathered.
+        let mut skipped = 0;
+        loop {
+            let fed = self.rest.feeds.lanes() & !skipped;
+            let mut stage = self.stage.lock();
+            if stage.reader != life.key() {
+                // It was cut off: what waits is its successor's.
+                return None;
+            }
+            match stage.pop(&self.inbox, fairness, fed, hand) {
+                Popped::From(lane) => {
+                    stage.handled += 1;
+                    return Some(lane);
+                }
+                Popped::Nothing => return None,
+                Popped::RanEmpty(empty) => {
+                    drop(stage);
+                    if !self.call_in(empty) {
+                        skipped |= empty;
+                    }
+                }
+            }
         }
-        let lane = stage.pop(&self.inbox, fairness, hand)?;
-        stage.handled += 1;
-        Some(lane)
     }
 
     /// Why a message is not to be handled any more.
@@ -572,10 +592,8 @@ impl<M: Message> Mailbox<M> {
     /// Lets the reader sleep: `true` if nothing waits and `waker` will be woken by the next message or request.
     pub(crate) fn sleep(&self, waker: &Waker, is_called: impl Fn() -> bool) -> bool {
         let rest = &self.rest;
-        let has_some = || {
-            self.inbox.arrived() != 0 || self.stage.lock().lanes.iter().any(|lane| !lane.is_empty())
-        };
-        let may_read = || !rest.suspended.load(Ordering::Acquire) && has_some();
+        let may_read =
+            || !rest.suspended.load(Ordering::Acquire) && (self.has_some() || self.is_fed());
         if may_read() || is_called() {
             return false;
         }
@@ -594,10 +612,15 @@ impl<M: Message> Mailbox<M> {
         }
         // A sender that announced itself while the last messages were taken may not have been seen; there is room
         // for it now, and nobody else left to say so.
-        if rest.waiting.wanted() != 0 && !has_some() {
+        if rest.waiting.wanted() != 0 && !self.has_some() {
             rest.waiting.wake_all();
         }
         true
+    }
+
+    /// Whether something waits.
+    pub(crate) fn has_some(&self) -> bool {
+        self.inbox.arrived() != 0 || self.stage.lock().lanes.iter().any(|lane| !lane.is_empty())
     }
 
     pub(crate) fn suspend(&self, suspended: bool) {

@@ -32,6 +32,9 @@ const LOOK: u32 = 64;
 /// Long enough to be worth a change of tasks, short enough that nobody notices.
 const SLICE: Duration = Duration::from_micros(200);
 
+/// How often one that receives events looks for more before it sleeps.
+const LOOKS_AGAIN: u32 = 8;
+
 /// How long whoever asked an actor for its say has it stopped after a panic.
 const BROKEN: Duration = Duration::from_secs(10);
 
@@ -357,6 +360,16 @@ fn keep_regularly<A: Actor>(ctx: &Context<A>) {
 
 /// Sleeps until there is a message or a request.
 async fn sleep<M: crate::message::Message>(mailbox: &Mailbox<M>, life: &Life) {
+    if mailbox.is_fed() {
+        // In the middle of a flood of events: to be woken for each of them costs more than to look again.
+        for _ in 0..LOOKS_AGAIN {
+            tokio::task::yield_now().await;
+            if mailbox.has_some() || life.is_called() {
+                return;
+            }
+        }
+        mailbox.rest_feeds();
+    }
     poll_fn(|cx| {
         if mailbox.sleep(cx.waker(), || life.is_called()) {
             Poll::Pending

@@ -540,3 +540,106 @@ async fn what_cannot_be_subscribed_to_says_why() {
 
     assert_eq!(kernel.booted().await, unity_supervisors::Mode::Normal);
 }
+
+/// Numbers that one ear heard of one topic.
+fn numbers(heard: &Heard, who: &str, topic: &str) -> Vec<u64> {
+    let log = heard.log.lock();
+    let its = log
+        .iter()
+        .filter(|(its, about, _)| its == who && about == topic);
+    its.filter_map(|(_, _, data)| data.as_u64()).collect()
+}
+
+/// Real threads, so that batches are called in from everywhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flood_on_many_threads_reaches_all_in_order_and_no_place_is_lost() {
+    const EVENTS: u64 = 20_000;
+    const ALL: usize = 100_000;
+    let ears = vec![
+        ear("a", "x.*"),
+        ear("b", "x.*"),
+        ear("c", "x.one"),
+        ear("says-one", "none"),
+        ear("says-two", "none"),
+    ];
+    let world = world(ears, Catalog::default()).await;
+    let say = |who: &'static str, topic: &str| {
+        let topic = topic.to_owned();
+        let count = EVENTS;
+        world.ask(who, move |done| EarMessage::SayWhenRoom {
+            topic,
+            count,
+            done,
+        })
+    };
+
+    let (one, two) = tokio::join!(say("/says-one", "x.one"), say("/says-two", "x.two"));
+
+    assert_eq!((one, two), (EVENTS, EVENTS));
+    world.heard.heard(ALL).await;
+    let wanted: Vec<u64> = (0..EVENTS).collect();
+    for (who, topic) in [
+        ("/a", "x.one"),
+        ("/a", "x.two"),
+        ("/b", "x.one"),
+        ("/b", "x.two"),
+        ("/c", "x.one"),
+    ] {
+        assert_eq!(numbers(&world.heard, who, topic), wanted, "{who} {topic}");
+    }
+    let counted: u64 = world.bus.stats().iter().map(|its| its.delivered).sum();
+    assert_eq!(counted, 5 * EVENTS);
+
+    // All places are free again: a lane takes as many as it says, and one is in hand.
+    world
+        .tell("/c", EarMessage::Hang(Duration::from_millis(500)))
+        .await;
+    let slot = world.kernel.registry().get(&path("/c")).unwrap();
+    while slot.depth() > 0 {
+        tokio::task::yield_now().await;
+    }
+    for number in 0..3_000 {
+        world.publish("x.one", json!(number)).await;
+    }
+    let after = || numbers(&world.heard, "/c", "x.one").split_off(ALL / 5);
+    while after().len() < 1_024 {
+        tokio::task::yield_now().await;
+    }
+    let first: Vec<u64> = (0..1_024).collect();
+    assert_eq!(after().get(..1_024), Some(&first[..]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn lives_that_end_in_a_flood_neither_double_nor_reorder() {
+    const EVENTS: u64 = 20_000;
+    let ears = vec![ear("a", "x"), ear("b", "x"), ear("says", "none")];
+    let world = world(ears, Catalog::default()).await;
+    let flood = world.ask("/says", |done| EarMessage::SayWhenRoom {
+        topic: "x".into(),
+        count: EVENTS,
+        done,
+    });
+    let crashes = async {
+        for round in 0..50 {
+            world.tell("/a", EarMessage::Crash).await;
+            world.runs("/a", round + 2).await;
+        }
+    };
+
+    let (said, ()) = tokio::join!(flood, crashes);
+
+    assert_eq!(said, EVENTS);
+    let last = Some(&(EVENTS - 1));
+    while numbers(&world.heard, "/b", "x").last() != last {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        numbers(&world.heard, "/b", "x"),
+        (0..EVENTS).collect::<Vec<u64>>()
+    );
+    let heard = numbers(&world.heard, "/a", "x");
+    assert!(
+        heard.is_sorted_by(|one, other| one < other),
+        "in order, none twice"
+    );
+}

@@ -17,29 +17,57 @@ pub const POISON_AFTER: u32 = 5;
 /// That of a durable subscription holds a [`Receipt`]: it is acknowledged when the handler has returned, and handed out
 /// again when the handler crashed, at most [`POISON_AFTER`] times.
 pub struct Delivery {
-    event: Arc<Event>,
+    event: Shared,
     receipt: Option<Box<Receipt>>,
+}
+
+/// An event, alone or among those that a subscriber was given with it.
+enum Shared {
+    Alone(Arc<Event>),
+    Among(Arc<Bundle>, usize),
+}
+
+/// Events that a subscriber is given together. Each subscriber has one of its own, so that processors that work for different
+/// ones do not count references in the same place of memory.
+pub(super) struct Bundle(Arc<[Arc<Event>]>);
+
+impl Bundle {
+    pub(super) fn new(events: &Arc<[Arc<Event>]>) -> Arc<Self> {
+        Arc::new(Self(Arc::clone(events)))
+    }
+
+    /// The delivery of one of them.
+    pub(super) fn delivery(self: &Arc<Self>, index: usize) -> Delivery {
+        let (event, receipt) = (Shared::Among(Arc::clone(self), index), None);
+        Delivery { event, receipt }
+    }
 }
 
 impl Delivery {
     /// Of an event that nobody waits for a receipt of.
     #[must_use]
     pub fn new(event: Arc<Event>) -> Self {
-        let receipt = None;
+        let (event, receipt) = (Shared::Alone(event), None);
         Self { event, receipt }
     }
 
     /// Of an event that `receipt` belongs to.
     #[must_use]
     pub fn with_receipt(event: Arc<Event>, receipt: Receipt) -> Self {
-        let receipt = Some(Box::new(receipt));
+        let (event, receipt) = (Shared::Alone(event), Some(Box::new(receipt)));
         Self { event, receipt }
     }
 
     /// The event, to be kept or passed on: it is shared, not copied.
+    ///
+    /// # Panics
+    /// Never: a bundle has all of its events.
     #[must_use]
     pub fn event(&self) -> &Arc<Event> {
-        &self.event
+        match &self.event {
+            Shared::Alone(event) => event,
+            Shared::Among(bundle, index) => bundle.0.get(*index).expect("it is in its bundle"),
+        }
     }
 
     /// Takes the receipt out, to acknowledge later. Without one, or with one that is dropped, it is not acknowledged.
@@ -78,23 +106,19 @@ impl Deref for Delivery {
     type Target = Event;
 
     fn deref(&self) -> &Event {
-        &self.event
+        self.event()
     }
 }
 
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} {}",
-            self.event.id, self.event.topic, self.event.data
-        )
+        write!(f, "{} {} {}", self.id, self.topic, self.data)
     }
 }
 
 impl Serialize for Delivery {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (*self.event).serialize(serializer)
+        (**self.event()).serialize(serializer)
     }
 }
 

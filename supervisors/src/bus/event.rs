@@ -1,6 +1,7 @@
 //! What travels between actors that do not know each other: [`Event`], and [`Draft`], one that is not published yet.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -163,6 +164,34 @@ pub struct Extras {
     pub blob: Option<Blob>,
 }
 
+/// What many events of one publisher have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// What they are about.
+    pub topic: Topic,
+    /// Who published them: a path, or what an outsider calls itself.
+    pub source: Arc<str>,
+}
+
+impl Head {
+    /// Of these.
+    #[must_use]
+    pub fn new(topic: &Topic, source: &Arc<str>) -> Arc<Self> {
+        Arc::new(Self {
+            topic: topic.clone(),
+            source: Arc::clone(source),
+        })
+    }
+}
+
+impl Deref for Event {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.head
+    }
+}
+
 /// Something that happened. Shared by all who receive it.
 ///
 /// In JSON `{"id":"01JD…","topic":"sensor.host.load","source":"/sensors/host","time":"2026-11-20T21:30:00.123456Z",
@@ -171,10 +200,8 @@ pub struct Extras {
 pub struct Event {
     /// The idempotency key: made once, kept over retries.
     pub id: EventId,
-    /// What it is about.
-    pub topic: Topic,
-    /// Who published it: a path, or what an outsider calls itself.
-    pub source: Arc<str>,
+    /// What it is about and who published it: `event.topic` and `event.source` are found through it.
+    pub head: Arc<Head>,
     /// When it was published.
     pub time: Timestamp,
     /// The lane that it waits in.
@@ -328,15 +355,54 @@ impl Draft {
     /// The event as it stands, where no bus fills anything in: unknown ids are zero, and unknown times those of 1970.
     #[must_use]
     pub fn as_it_is(self) -> Event {
+        let (topic, source) = (self.topic, self.source.unwrap_or_else(|| "".into()));
         Event {
             id: self.id.unwrap_or_default(),
-            topic: self.topic,
-            source: self.source.unwrap_or_else(|| "".into()),
+            head: Arc::new(Head { topic, source }),
             time: self.time.unwrap_or_else(|| Timestamp::from_secs(0)),
             priority: self.priority.unwrap_or_default(),
             data: self.data,
             extras: self.extras,
         }
+    }
+}
+
+/// A draft without its head.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) data: Value,
+    pub(super) id: Option<EventId>,
+    pub(super) time: Option<Timestamp>,
+    pub(super) priority: Option<Priority>,
+    pub(super) extras: Option<Box<Extras>>,
+}
+
+impl Said {
+    /// Only what there is to say.
+    pub(super) fn data(data: Value) -> Self {
+        Self {
+            data,
+            id: None,
+            time: None,
+            priority: None,
+            extras: None,
+        }
+    }
+}
+
+impl Draft {
+    /// Its head, where `source` publishes it, and the rest.
+    pub(super) fn apart(self, source: &Arc<str>) -> (Arc<Head>, Said) {
+        let topic = self.topic;
+        let source = self.source.unwrap_or_else(|| Arc::clone(source));
+        let said = Said {
+            data: self.data,
+            id: self.id,
+            time: self.time,
+            priority: self.priority,
+            extras: self.extras,
+        };
+        (Arc::new(Head { topic, source }), said)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::batch::Fed;
 use super::subscriber::Subscriber;
 use super::topic::Pattern;
 
@@ -13,7 +14,16 @@ pub(super) struct Patterns {
     by_number: BTreeMap<u64, Pattern>,
 }
 
-type Receivers = BTreeMap<u64, Arc<dyn Subscriber>>;
+/// Who receives, and into which mailbox, if that is where it goes.
+#[derive(Clone)]
+pub(super) struct Receiver {
+    pub(super) subscriber: Arc<dyn Subscriber>,
+    pub(super) fed: Option<Arc<dyn Fed>>,
+}
+
+/// Who receives a topic, and their mailboxes.
+type Found = (Vec<Arc<dyn Subscriber>>, Vec<Arc<dyn Fed>>);
+type Receivers = BTreeMap<u64, Receiver>;
 
 #[derive(Default)]
 struct Node {
@@ -55,7 +65,7 @@ impl Node {
 
     fn find(&self, words: &[&str], found: &mut Receivers) {
         let add = |found: &mut Receivers, more: &Receivers| {
-            found.extend(more.iter().map(|(number, its)| (*number, Arc::clone(its))));
+            found.extend(more.iter().map(|(number, its)| (*number, its.clone())));
         };
         let [word, more @ ..] = words else {
             return add(found, &self.here);
@@ -71,16 +81,16 @@ impl Node {
 }
 
 impl Patterns {
-    pub(super) fn add(&mut self, number: u64, pattern: &Pattern, subscriber: Arc<dyn Subscriber>) {
+    pub(super) fn add(&mut self, number: u64, pattern: &Pattern, receiver: Receiver) {
         let words: Vec<&str> = pattern.words().collect();
         self.root.change(&words, |receivers| {
-            receivers.insert(number, subscriber);
+            receivers.insert(number, receiver);
         });
         self.by_number.insert(number, pattern.clone());
     }
 
     /// The one that was there.
-    pub(super) fn remove(&mut self, number: u64) -> Option<Arc<dyn Subscriber>> {
+    pub(super) fn remove(&mut self, number: u64) -> Option<Receiver> {
         let pattern = self.by_number.remove(&number)?;
         let words: Vec<&str> = pattern.words().collect();
         let mut removed = None;
@@ -90,12 +100,18 @@ impl Patterns {
         removed
     }
 
-    /// Who receives `topic`, in the order in which they subscribed.
-    pub(super) fn find(&self, topic: &str) -> Vec<Arc<dyn Subscriber>> {
+    /// Who receives `topic`, in the order in which they subscribed; and their mailboxes, if all of them have one.
+    pub(super) fn find(&self, topic: &str) -> Found {
         let words: Vec<&str> = topic.split('.').collect();
         let mut found = Receivers::new();
         self.root.find(&words, &mut found);
-        found.into_values().collect()
+        let fed = found
+            .values()
+            .map(|receiver| receiver.fed.clone())
+            .collect();
+        let fed: Option<Vec<Arc<dyn Fed>>> = fed;
+        let subscribers = found.into_values().map(|receiver| receiver.subscriber);
+        (subscribers.collect(), fed.unwrap_or_default())
     }
 
     /// How many there are.
@@ -145,7 +161,8 @@ mod tests {
         ) {
             let mut tree = Patterns::default();
             for (number, (pattern, _)) in (0..).zip(&patterns) {
-                tree.add(number, pattern, Arc::new(Nobody(number)));
+                let subscriber = Arc::new(Nobody(number));
+                tree.add(number, pattern, Receiver { subscriber, fed: None });
             }
             for (number, (_, stays)) in (0..).zip(&patterns) {
                 if !stays {
@@ -155,7 +172,7 @@ mod tests {
             for topic in topics {
                 let fit = (0u64..).zip(&patterns).filter(|(_, (pattern, stays))| *stays && pattern.fits(&topic));
                 let fit: Vec<String> = fit.map(|(number, _)| number.to_string()).collect();
-                let found: Vec<String> = tree.find(&topic).iter().map(|its| its.name()).collect();
+                let found: Vec<String> = tree.find(&topic).0.iter().map(|its| its.name()).collect();
                 prop_assert_eq!(found, fit);
             }
             for number in 0..patterns.len() as u64 {

@@ -1,11 +1,12 @@
 //! What is counted of each topic.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use super::Tally;
 use super::topic::Topic;
+use super::{Event, Tally};
 use crate::clock::Timestamp;
 
 /// What was counted of a topic since the kernel started.
@@ -41,6 +42,16 @@ impl Counts {
             self.refused.fetch_add(tally.refused, Ordering::Relaxed);
         }
         self.last_us.store(time.unix_us(), Ordering::Relaxed);
+    }
+
+    /// So many subscribers took all of `events`.
+    pub(super) fn add_all(&self, events: &[Arc<Event>], subscribers: usize) {
+        let Some(last) = events.last() else { return };
+        let published = events.len() as u64;
+        let delivered = published * subscribers as u64;
+        self.published.fetch_add(published, Ordering::Relaxed);
+        self.delivered.fetch_add(delivered, Ordering::Relaxed);
+        self.last_us.store(last.time.unix_us(), Ordering::Relaxed);
     }
 
     pub(super) fn read(&self, topic: Option<Topic>) -> TopicStats {

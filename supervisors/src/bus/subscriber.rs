@@ -1,5 +1,6 @@
 //! Who receives events: [`Subscriber`], and the one that puts them into an actor's mailbox.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -9,12 +10,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
-use super::delivery::Delivery;
+use super::batch::Fed;
+use super::delivery::{Bundle, Delivery};
 use super::event::Event;
 use super::topic::Pattern;
 use crate::exit::ExitReason;
 use crate::life::{Life, Sender, guarded_call, guarded_task, sender};
-use crate::mailbox::{Mailbox, SendError};
+use crate::mailbox::{Feed, Mailbox, SendError};
 use crate::message::Message;
 use crate::slot::Slot;
 use crate::stream::{Position, StreamName, StreamStore};
@@ -107,14 +109,13 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> ToMailbox<M, F> {
     /// The message that carries a delivery. That is code of the subscriber's author: a panic there ends the subscriber, not
     /// the publisher.
     pub(super) fn message(&self, delivery: Delivery) -> Result<M, Refused> {
+        self.make(delivery).inspect_err(|_| self.break_off())
+    }
+
+    fn make(&self, delivery: Delivery) -> Result<M, Refused> {
+        let _making = Making::begin();
         let made = catch_unwind(AssertUnwindSafe(|| (self.make)(delivery)));
-        made.map_err(|_panic| {
-            if let Some(slot) = self.slot.upgrade() {
-                let reason = ExitReason::error("a panic while a message was made of an event");
-                kill(&slot, &self.life, reason);
-            }
-            Refused::Gone
-        })
+        made.map_err(|_panic| Refused::Gone)
     }
 
     /// Puts a delivery into its lane once there is room. `Err` if there is nobody left to take it.
@@ -176,6 +177,79 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> ToMailbox<M, F> {
                     return;
                 }
             }
+        }
+    }
+}
+
+thread_local! {
+    static MAKES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread makes a message of an event right now.
+pub(super) fn is_making() -> bool {
+    MAKES.get()
+}
+
+/// While it lives, this thread makes a message of an event, and publishes none: topics are held meanwhile.
+struct Making(bool);
+
+impl Making {
+    fn begin() -> Self {
+        Self(MAKES.replace(true))
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        MAKES.set(self.0);
+    }
+}
+
+impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Fed for ToMailbox<M, F> {
+    fn is_asleep(&self) -> bool {
+        self.mailbox.is_asleep()
+    }
+
+    fn reserve(&self, lane: usize, most: u32) -> u32 {
+        self.mailbox.reserve(lane, most)
+    }
+
+    fn give_back(&self, lane: usize, count: u32) {
+        self.mailbox.give_back(lane, count);
+    }
+
+    fn put_all(&self, lane: usize, events: &Arc<[Arc<Event>]>) -> Result<(), Refused> {
+        let mut left = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        let bundle = Bundle::new(events);
+        let messages = (0..events.len()).map_while(|index| {
+            let made = self.make(bundle.delivery(index)).ok()?;
+            left -= 1;
+            Some(made)
+        });
+        self.mailbox.put_reserved(lane, messages);
+        if left == 0 {
+            return Ok(());
+        }
+        self.mailbox.give_back(lane, left);
+        Err(Refused::Gone)
+    }
+
+    fn feed(&self, lane: usize, index: usize, feed: Arc<dyn Feed>) {
+        self.mailbox.feed(lane, index, feed);
+    }
+
+    fn unfeed(&self, lane: usize, feed: &Arc<dyn Feed>) {
+        self.mailbox.unfeed(lane, feed);
+    }
+
+    fn end_feeds(&self) {
+        self.mailbox.end_feeds();
+    }
+
+    fn break_off(&self) {
+        if let Some(slot) = self.slot.upgrade() {
+            let reason = ExitReason::error("a panic while a message was made of an event");
+            kill(&slot, &self.life, reason);
         }
     }
 }

@@ -118,6 +118,29 @@ impl<M> Inbox<M> {
         }
     }
 
+    /// Pushes what has permits already. Returns whether the lane was empty, and what is given back as the gate is closed.
+    pub(super) fn push_all(
+        &self,
+        lane: usize,
+        envelopes: impl Iterator<Item = Envelope<M>>,
+    ) -> (bool, Vec<Envelope<M>>) {
+        // Made before the lock: that may be code of others.
+        let envelopes: Vec<Envelope<M>> = envelopes.collect();
+        let mut queues = match self.queues.try_lock() {
+            Some(queues) => queues,
+            None => self.stand_back(),
+        };
+        match queues.lanes.get_mut(lane) {
+            Some(queue) if self.gate() == Gate::Open => {
+                let was_empty = queue.is_empty();
+                queue.extend(envelopes);
+                self.signals.arrived.fetch_or(1 << lane, Ordering::SeqCst);
+                (was_empty, Vec::new())
+            }
+            _ => (false, envelopes),
+        }
+    }
+
     /// Changes what waits; the permits stay as they are.
     pub(super) fn with_lanes(&self, change: impl FnOnce(&mut [VecDeque<Envelope<M>>; LANES])) {
         change(&mut self.queues.lock().lanes);

@@ -60,6 +60,24 @@ impl Permits {
         }
     }
 
+    /// Takes a quarter of those that there are, one at least, and at most `most`: who holds some for later leaves most to
+    /// others.
+    pub(super) fn take_some(&self, lane: usize, most: u32) -> u32 {
+        let Some(free) = self.free.get(lane) else {
+            return 0;
+        };
+        let mut taken = 0;
+        let some = |free: i32| {
+            let there = u32::try_from(free).unwrap_or(0);
+            taken = (there / 4).max(1).min(most).min(there);
+            Some(free - taken.cast_signed())
+        };
+        match free.fetch_update(Ordering::AcqRel, Ordering::Acquire, some) {
+            Ok(_) => taken,
+            Err(_) => 0,
+        }
+    }
+
     /// Gives some back.
     pub(super) fn give(&self, lane: usize, count: u32) {
         if let Some(free) = self.free.get(lane) {

@@ -16,6 +16,16 @@ pub(super) struct Stage<M> {
     pub(super) reader: usize,
 }
 
+/// What came of taking a message in hand.
+pub(super) enum Popped {
+    /// One of this lane.
+    From(usize),
+    /// There is none.
+    Nothing,
+    /// These lanes have none, and something may be gathered for them.
+    RanEmpty(u8),
+}
+
 impl<M> Default for Stage<M> {
     fn default() -> Self {
         Self {
@@ -30,14 +40,15 @@ impl<M> Default for Stage<M> {
 }
 
 impl<M> Stage<M> {
-    /// Takes the next message in `hand`, and returns the lane it was in.
+    /// Takes the next message in `hand`. `fed` has a bit for each lane for which something may be gathered elsewhere.
     #[inline]
     pub(super) fn pop(
         &mut self,
         inbox: &Inbox<M>,
         fairness: u32,
+        fed: u8,
         hand: &mut Option<Envelope<M>>,
-    ) -> Option<usize> {
+    ) -> Popped {
         loop {
             // Each time: a lane whose last message was taken out by others turns out to be empty only when it is chosen,
             // and has some in the inbox all the same.
@@ -46,10 +57,16 @@ impl<M> Stage<M> {
                 inbox.drain_into(&mut self.lanes, missing);
                 self.filled |= missing;
             }
-            let lane = lanes::choose(self.filled, &mut self.passed, fairness)?;
+            let empty = fed & !self.filled;
+            if empty != 0 {
+                return Popped::RanEmpty(empty);
+            }
+            let Some(lane) = lanes::choose(self.filled, &mut self.passed, fairness) else {
+                return Popped::Nothing;
+            };
             self.pop_from(lane, inbox.permits(), hand);
             if hand.is_some() {
-                return Some(lane);
+                return Popped::From(lane);
             }
         }
     }
