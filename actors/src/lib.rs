@@ -10,6 +10,7 @@ pub mod probe;
 pub mod process;
 pub mod sensors;
 pub mod size;
+pub mod streams;
 
 use unity_supervisors::Kinds;
 

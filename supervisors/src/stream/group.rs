@@ -75,6 +75,7 @@ impl Group {
 
     /// Puts in what was handed out in an earlier life.
     pub fn restore(&mut self, position: Position, handed: Handed) {
+        self.cursor = self.cursor.max(position);
         self.pending.insert(position, handed);
     }
 
