@@ -87,6 +87,15 @@ impl Delivery {
         self.receipt.is_some()
     }
 
+    /// A handler crashed with it in hand; returns how often by now.
+    pub(crate) fn count_crash(&mut self) -> u32 {
+        let Some(receipt) = &mut self.receipt else {
+            return 0;
+        };
+        receipt.crashes += 1;
+        receipt.crashes
+    }
+
     /// It is handed out no more.
     pub(crate) fn condemn(&mut self) {
         if let Some(receipt) = &mut self.receipt {
@@ -145,11 +154,24 @@ impl JsonSchema for Delivery {
     }
 }
 
-type Settle = Box<dyn FnOnce(bool) + Send>;
+/// What became of an event that was handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It was handled.
+    Handled,
+    /// It was not, and is to be handed out again.
+    Left {
+        /// How often its handler crashed with it by now.
+        crashes: u32,
+    },
+}
+
+type Settle = Box<dyn FnOnce(Settled) + Send>;
 
 /// What settles an event that was handed out: acknowledged, or, when it is dropped, to be handed out again.
 pub struct Receipt {
     settle: Option<Settle>,
+    crashes: u32,
     is_condemned: bool,
 }
 
@@ -157,9 +179,15 @@ impl Receipt {
     /// One that calls `settle` once: with `true` when it is acknowledged, with `false` when it is dropped.
     #[must_use]
     pub fn new(settle: impl FnOnce(bool) + Send + 'static) -> Self {
+        Self::after(0, |settled| settle(settled == Settled::Handled))
+    }
+
+    /// One of an event that its handler crashed with so often before.
+    pub(super) fn after(crashes: u32, settle: impl FnOnce(Settled) + Send + 'static) -> Self {
         let settle: Settle = Box::new(settle);
         Self {
             settle: Some(settle),
+            crashes,
             is_condemned: false,
         }
     }
@@ -167,7 +195,7 @@ impl Receipt {
     /// The event was handled.
     pub fn acknowledge(mut self) {
         if let Some(settle) = self.settle.take() {
-            settle(true);
+            settle(Settled::Handled);
         }
     }
 }
@@ -181,7 +209,8 @@ impl fmt::Debug for Receipt {
 impl Drop for Receipt {
     fn drop(&mut self) {
         if let Some(settle) = self.settle.take() {
-            settle(false);
+            let crashes = self.crashes;
+            settle(Settled::Left { crashes });
         }
     }
 }

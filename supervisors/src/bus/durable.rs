@@ -2,10 +2,11 @@
 //!
 //! A subscription is a group of the streams that it reads, and its actor the consumer. What is handed out is pending until
 //! its receipt comes back. Receipts outlive lives: what waits in the mailbox when a life ends is handled by the next one
-//! and not handed out again, which [`Handed`] remembers. What was pending when the kernel ended, or was
-//! dropped without a receipt, is claimed and handed out first.
+//! and not handed out again, which [`Handed`] remembers. What was dropped without a receipt is handed out again, and what was
+//! pending when the kernel ended is claimed, before anything new. So the times that an entry was handed out, as the store
+//! counts them, are the kernels that had it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Bus;
-use super::delivery::{Delivery, POISON_AFTER, Receipt};
+use super::delivery::{Delivery, POISON_AFTER, Receipt, Settled};
 use super::subscriber::{BATCH, Refused, TRY_AGAIN, ToMailbox};
 use crate::clock::Timestamp;
 use crate::life::guarded_task;
@@ -64,12 +65,56 @@ impl std::str::FromStr for Since {
     }
 }
 
-/// What a consumer of a group has in its mailbox and in hand right now.
+/// What a consumer of a group was handed in this kernel.
 #[derive(Default)]
 pub(super) struct Handed {
-    positions: Mutex<BTreeSet<Position>>,
+    state: Mutex<HandedState>,
     /// One came back without having been handled.
     released: Notify,
+    /// Held by the life that reads, until its task is gone for sure: two would hand out in each other's way.
+    reader: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct HandedState {
+    /// What it has in its mailbox and in hand right now.
+    out: BTreeSet<Position>,
+    /// What it was handed and has not handled, with how often it crashed with it.
+    crashes: BTreeMap<Position, u32>,
+}
+
+impl Handed {
+    fn hand_out(&self, positions: impl IntoIterator<Item = Position>) {
+        let mut state = self.state.lock();
+        for position in positions {
+            state.out.insert(position);
+            state.crashes.entry(position).or_default();
+        }
+    }
+
+    /// Of `positions`, those that are nowhere: first what this kernel handed out before, then what it never did.
+    fn lost(
+        &self,
+        positions: impl Iterator<Item = Position>,
+    ) -> (BTreeSet<Position>, BTreeSet<Position>) {
+        let state = self.state.lock();
+        let lost = positions.filter(|position| !state.out.contains(position));
+        lost.partition(|position| state.crashes.contains_key(position))
+    }
+
+    fn crashes(&self, position: Position) -> u32 {
+        let state = self.state.lock();
+        state.crashes.get(&position).copied().unwrap_or_default()
+    }
+
+    fn settle(&self, position: Position, settled: Settled) {
+        let mut state = self.state.lock();
+        state.out.remove(&position);
+        match settled {
+            Settled::Handled => drop(state.crashes.remove(&position)),
+            Settled::Left { crashes } => drop(state.crashes.insert(position, crashes)),
+        }
+    }
 }
 
 impl Bus {
@@ -141,6 +186,7 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Durable<M, F> {
 
     async fn read(&self, stream: StreamName) {
         let handed = self.bus.handed(&stream, &self.group, &self.consumer);
+        let _alone = handed.reader.lock().await;
         let mut has_begun = false;
         loop {
             let stopped = self.read_until(&stream, &handed, &mut has_begun).await;
@@ -177,7 +223,6 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Durable<M, F> {
             if !entries.is_empty() {
                 // All of them are out from now on, also those that wait here for room.
                 let positions = entries.iter().map(|entry| entry.position);
-                handed.positions.lock().extend(positions.clone());
                 let mut out = Out::new(self, stream, handed, positions);
                 for entry in entries {
                     self.hand_out(&mut out, entry).await?;
@@ -214,28 +259,48 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Durable<M, F> {
             let Some(last) = page.last() else {
                 return Ok(());
             };
-            let is_oldest = after == Position::START;
+            let oldest = (after == Position::START).then(|| page.first()).flatten();
+            let oldest = oldest.map(|oldest| oldest.position);
             after = last.position;
-            let lost: Vec<Position> = {
-                let mut out = handed.positions.lock();
-                let mine = page.iter().filter(|its| its.consumer == self.consumer);
-                let lost = mine.map(|its| its.position);
-                lost.filter(|position| out.insert(*position)).collect()
-            };
-            let mut out = Out::new(self, stream, handed, lost.iter().copied());
+            let mine = page.iter().filter(|its| its.consumer == self.consumer);
+            let (again, inherited) = handed.lost(mine.map(|its| its.position));
+            let mut out = Out::new(self, stream, handed, again.union(&inherited).copied());
             let (group, consumer) = (&self.group, &self.consumer);
+            let inherited: Vec<Position> = inherited.into_iter().collect();
             let claim = self
                 .store
-                .claim(stream, group, consumer, Duration::ZERO, &lost);
-            for (at, (entry, deliveries)) in claim.await?.into_iter().enumerate() {
-                let is_poison = is_oldest && at == 0 && deliveries > DELIVERIES_MAX;
-                if is_poison {
+                .claim(stream, group, consumer, Duration::ZERO, &inherited);
+            let mut found: BTreeMap<Position, (Entry, u64)> = BTreeMap::new();
+            for (entry, deliveries) in claim.await? {
+                found.insert(entry.position, (entry, deliveries));
+            }
+            for position in again {
+                match self.find(stream, position).await? {
+                    Some(entry) => drop(found.insert(position, (entry, 0))),
+                    None => {
+                        self.store.ack(stream, group, &[position]).await?;
+                        handed.settle(position, Settled::Handled);
+                    }
+                }
+            }
+            for (position, (entry, deliveries)) in found {
+                let ends_kernels = Some(position) == oldest && deliveries > DELIVERIES_MAX;
+                if ends_kernels || handed.crashes(position) >= POISON_AFTER {
                     self.condemn(&mut out, entry)?;
                 } else {
                     self.hand_out(&mut out, entry).await?;
                 }
             }
         }
+    }
+
+    async fn find(
+        &self,
+        stream: &StreamName,
+        position: Position,
+    ) -> Result<Option<Entry>, StreamError> {
+        let read = self.store.read(stream, position.previous(), position, 1);
+        Ok(read.await?.pop())
     }
 
     async fn hand_out(&self, out: &mut Out<'_>, entry: Entry) -> Result<(), Stop> {
@@ -274,12 +339,14 @@ impl<'a> Out<'a> {
         handed: &'a Arc<Handed>,
         positions: impl Iterator<Item = Position>,
     ) -> Self {
+        let left: BTreeSet<Position> = positions.collect();
+        handed.hand_out(left.iter().copied());
         Self {
             store: &durable.store,
             group: &durable.group,
             stream,
             handed,
-            left: positions.collect(),
+            left,
         }
     }
 
@@ -288,9 +355,10 @@ impl<'a> Out<'a> {
         self.left.remove(&position);
         let (store, handed) = (Arc::clone(self.store), Arc::clone(self.handed));
         let (stream, group) = (self.stream.clone(), self.group.to_owned());
-        Receipt::new(move |is_handled| {
-            handed.positions.lock().remove(&position);
-            if !is_handled {
+        let crashes = handed.crashes(position);
+        Receipt::after(crashes, move |settled| {
+            handed.settle(position, settled);
+            if settled != Settled::Handled {
                 handed.released.notify_one();
                 return;
             }
@@ -304,9 +372,9 @@ impl<'a> Out<'a> {
 
 impl Drop for Out<'_> {
     fn drop(&mut self) {
-        let mut out = self.handed.positions.lock();
+        let mut state = self.handed.state.lock();
         for position in &self.left {
-            out.remove(position);
+            state.out.remove(position);
         }
     }
 }

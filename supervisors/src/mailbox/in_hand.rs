@@ -1,6 +1,7 @@
 //! A message in hand: where it is between its lane and its end, and what becomes of it when its life ends.
 
 use super::*;
+use crate::exit::ExitKind;
 
 /// The hand of a life: empty, or holding the message that is handled. [`finish`](Self::finish) ends that; if it is never
 /// reached, its drop has the message tried again or buried.
@@ -73,6 +74,26 @@ impl<M: Message> Drop for InHand<'_, M> {
             return;
         };
         let (mailbox, life) = (self.mailbox, self.life);
+        // Whoever ends a life from outside has a reason of its own, which is there already: the event is not to blame.
+        let is_own = life.exit().is_none_or(|exit| blames(exit.kind));
+        let delivery = envelope.message.delivery();
+        let mut delivery = delivery.filter(|delivery| delivery.has_receipt());
+        let crashes = match &mut delivery {
+            Some(delivery) if is_own => delivery.count_crash(),
+            _ => 0,
+        };
+        let retry = mailbox.rest.rules.retry.load(Ordering::Relaxed);
+        let (is_spent, is_due) = match delivery {
+            // An event is shared and stays what it is.
+            Some(delivery) => {
+                let is_spent = crashes > retry.max(POISON_AFTER - 1);
+                if is_spent {
+                    delivery.condemn();
+                }
+                (is_spent, true)
+            }
+            None => (envelope.tries >= retry, false),
+        };
         if !life.note_in_hand(envelope.message.name()) {
             // It was cut off: all that is left is to drop what the stuck thread had.
             return drop_quietly(mailbox.path(), envelope);
@@ -81,20 +102,6 @@ impl<M: Message> Drop for InHand<'_, M> {
             .message
             .reply()
             .is_some_and(|reply| reply.is_taken());
-        let retry = mailbox.rest.rules.retry.load(Ordering::Relaxed);
-        let delivery = envelope.message.delivery();
-        let delivery = delivery.filter(|delivery| delivery.has_receipt());
-        let (retry, is_due) = match &delivery {
-            // An event is shared and stays what it is.
-            Some(_) => (retry.max(POISON_AFTER - 1), true),
-            None => (retry, false),
-        };
-        let is_spent = envelope.tries >= retry;
-        if let Some(delivery) = delivery
-            && is_spent
-        {
-            delivery.condemn();
-        }
         // A notice was for this life alone.
         let may_retry = !is_spent && !envelope.valid.is_notice() && !taken && !life.is_revoked();
         let is_same = || self.before.is_some() && self.before == print(&envelope.message);
@@ -110,6 +117,11 @@ impl<M: Message> Drop for InHand<'_, M> {
             drop_quietly(mailbox.path(), rites);
         }
     }
+}
+
+/// Whether the message in hand may be to blame for such an end.
+fn blames(kind: ExitKind) -> bool {
+    matches!(kind, ExitKind::Error | ExitKind::Panic | ExitKind::Stalled)
 }
 
 /// The `Debug` form of a message, by which a handler that took something out of it is known. That is code of its
