@@ -1,6 +1,10 @@
 //! Durable subscriptions (DESIGN, sections 8 and 9) through the public surface: what is kept is handled at least once and in
 //! the order of its stream, whoever crashes, is killed or starts anew meanwhile.
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot be set up fails"
+)]
 
 #[path = "durable/poison.rs"]
 mod poison;
