@@ -16,6 +16,8 @@ mod context;
 mod delivery;
 mod durable;
 mod event;
+
+pub mod line;
 mod publisher;
 mod routes;
 mod stats;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::actor::Actor;
+use crate::bus::Delivery;
 use crate::context::Context;
 use crate::dead_letter::{DeadLetterBox, DeadReason};
 use crate::exit::ExitReason;
@@ -151,6 +152,11 @@ pub(crate) trait WorkerBody: Send + Sync {
         &self,
         message: Value,
     ) -> Result<BoxFuture<'static, Result<JsonAnswer, Undelivered>>, MessageError>;
+    /// Puts an event into its lane, once there is room.
+    fn tell_event(
+        &self,
+        delivery: Delivery,
+    ) -> Result<BoxFuture<'static, Result<(), Undelivered>>, MessageError>;
     fn mailbox(&self) -> Arc<dyn Any + Send + Sync>;
     fn kept(&self) -> Option<Arc<Kept>> {
         None
@@ -258,6 +264,16 @@ impl<A: Actor> WorkerBody for Typed<A> {
             Ok(answer)
         }
         .boxed())
+    }
+
+    fn tell_event(
+        &self,
+        delivery: Delivery,
+    ) -> Result<BoxFuture<'static, Result<(), Undelivered>>, MessageError> {
+        let lane = delivery.priority as usize;
+        let message = A::Message::from_delivery(delivery).ok_or(MessageError::NoDelivery)?;
+        let mailbox = Arc::clone(&self.mailbox);
+        Ok(async move { Ok(mailbox.deliver_when_room(lane, message).await?) }.boxed())
     }
 
     fn mailbox(&self) -> Arc<dyn Any + Send + Sync> {

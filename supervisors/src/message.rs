@@ -63,6 +63,13 @@ pub trait Message: fmt::Debug + Send + Sized + 'static {
         None
     }
 
+    /// The message that carries an event and nothing else; `None` if there is no such variant. Of several it is the first.
+    #[must_use]
+    fn from_delivery(delivery: Delivery) -> Option<Self> {
+        drop(delivery);
+        None
+    }
+
     /// The JSON Schema of all variants, or `None` when the type has no JSON form.
     #[must_use]
     fn schema() -> Option<Value> {
@@ -100,6 +107,9 @@ pub enum MessageError {
     /// The type has no JSON form.
     #[error("messages of this kind cannot be sent from outside of the kernel")]
     NoJson,
+    /// No variant carries an event and nothing else.
+    #[error("no message of this kind carries an event, as `Event(Delivery)` does")]
+    NoDelivery,
     /// The value does not fit.
     #[error("{what}; expected {expected}")]
     Shape {

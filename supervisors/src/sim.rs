@@ -16,6 +16,7 @@ mod check;
 mod driver;
 mod ladders;
 mod reloads;
+pub mod replay;
 mod states;
 mod tasks;
 mod tree;

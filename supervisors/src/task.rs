@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 #[cfg(test)]
 use crate::bug::Bug;
+use crate::bus::Delivery;
 use crate::dead_letter::DeadReason;
 use crate::exit::{Exit, ExitReason};
 use crate::kind::{JsonAnswer, Undelivered, WorkerBody};
@@ -211,6 +212,13 @@ impl WorkerBody for TaskBody {
         &self,
         _message: Value,
     ) -> Result<BoxFuture<'static, Result<JsonAnswer, Undelivered>>, MessageError> {
+        Err(no_messages())
+    }
+
+    fn tell_event(
+        &self,
+        _delivery: Delivery,
+    ) -> Result<BoxFuture<'static, Result<(), Undelivered>>, MessageError> {
         Err(no_messages())
     }
 

@@ -202,10 +202,28 @@ fn delivery_method(forms: &[Form<'_>]) -> Tokens {
         let member = member(&form.variant.fields, delivery);
         quote!(Self::#variant { #member: delivery, .. } => ::core::option::Option::Some(delivery))
     });
+    let from_delivery = from_delivery_method(forms);
     quote! {
         #[inline]
         fn delivery(&mut self) -> ::core::option::Option<&mut ::unity_supervisors::Delivery> {
             match self { #(#arms,)* }
+        }
+        #from_delivery
+    }
+}
+
+/// The method that makes a message of an event alone: of the first variant that needs nothing else.
+fn from_delivery_method(forms: &[Form<'_>]) -> Tokens {
+    let is_all = |form: &&Form<'_>| form.variant.fields.len() == 1 && form.delivery.is_some();
+    let Some(form) = forms.iter().find(is_all) else {
+        return Tokens::new();
+    };
+    let (variant, member) = (&form.variant.ident, member(&form.variant.fields, 0));
+    quote! {
+        fn from_delivery(
+            delivery: ::unity_supervisors::Delivery,
+        ) -> ::core::option::Option<Self> {
+            ::core::option::Option::Some(Self::#variant { #member: delivery })
         }
     }
 }

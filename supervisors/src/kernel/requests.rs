@@ -2,6 +2,7 @@
 
 use super::build::check_significance;
 use super::*;
+use crate::bus::Delivery;
 use crate::spec::Template;
 
 impl Kernel {
@@ -408,6 +409,32 @@ impl Kernel {
             .ok_or_else(|| KernelError::NotAWorker(path.clone()))?;
         let sent = worker
             .tell_json(message)
+            .map_err(|error| KernelError::Message {
+                path: path.clone(),
+                error,
+            })?;
+        sent.await.map_err(|error| KernelError::Undelivered {
+            path: path.clone(),
+            error,
+        })
+    }
+
+    /// Sends an event, as a subscription would: in the lane of its priority, once there is room, as the first of its messages
+    /// that carries an event and nothing else.
+    ///
+    /// # Errors
+    /// [`KernelError`] if there is no such worker, no message of it carries an event, or it does not run.
+    pub async fn tell_event(
+        &self,
+        path: &ActorPath,
+        delivery: Delivery,
+    ) -> Result<(), KernelError> {
+        let slot = self.slot(path)?;
+        let worker = slot
+            .worker()
+            .ok_or_else(|| KernelError::NotAWorker(path.clone()))?;
+        let sent = worker
+            .tell_event(delivery)
             .map_err(|error| KernelError::Message {
                 path: path.clone(),
                 error,
