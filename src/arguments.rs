@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use unity_actors::size::parse_size;
 use unity_supervisors::ActorPath;
+use unity_supervisors::clock::Timestamp;
 
 use crate::error::CommandError;
 use crate::nearest::nearest;
@@ -475,6 +476,25 @@ pub fn read_settings<'a>(pairs: impl Iterator<Item = &'a str>) -> Result<Value, 
         object.insert(last.to_owned(), value);
     }
     Ok(Value::Object(settings))
+}
+
+/// The time that the text `name` says: RFC 3339, or a duration, which is so long ago.
+///
+/// # Errors
+/// If it is neither.
+pub fn moment(args: &Args, name: &str, now: Timestamp) -> Result<Option<Timestamp>, CommandError> {
+    let Some(text) = args.text(name) else {
+        return Ok(None);
+    };
+    if let Ok(time) = text.parse() {
+        return Ok(Some(time));
+    }
+    let ago = parse_duration(text).map_err(|_| {
+        CommandError::usage(format!("`{name}`: `{text}` is not a time"))
+            .hint("a time is 2026-11-20T21:30:00Z, or 2h for two hours ago")
+    })?;
+    let ms = now.unix_ms().saturating_sub(milliseconds(ago));
+    Ok(Some(Timestamp::from_unix_ms(ms)))
 }
 
 /// `5/s` and `30/m`, per second.

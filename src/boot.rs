@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use unity_actors::{bus, memory};
+use unity_actors::{bus, dead_letters, memory};
 use unity_supervisors::kernel::{BuildError, Observer};
 use unity_supervisors::report::Fact;
 use unity_supervisors::spec::{ChildSpec, TreeSpec};
@@ -234,7 +234,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
 
 /// What the children of `/system` are made of.
 fn service_kinds() -> Kinds {
-    let kinds = systemd::with_kind(http::kinds());
+    let kinds = dead_letters::with_kind(systemd::with_kind(http::kinds()));
     service::with_kind(bus::with_kind(memory::with_kind(kinds)))
 }
 
@@ -244,7 +244,7 @@ fn services(
     systemd: Option<&SystemdSettings>,
     system: &SystemSettings,
 ) -> Vec<ChildSpec> {
-    let mut services = vec![http::child(socket), bus::child()];
+    let mut services = vec![http::child(socket), bus::child(), dead_letters::child()];
     services.extend(systemd.map(systemd::child));
     services.extend(system.memory_limit.map(|_| memory::child()));
     // Last: what others do at their start does not wait for files.

@@ -236,8 +236,8 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
         ArgKind::Flag => made.action(ArgAction::SetTrue),
         ArgKind::Settings | ArgKind::Keys => {
             let made = made.action(ArgAction::Append).value_name(match arg.kind {
-                ArgKind::Keys => "KEY",
-                _ => "KEY=VALUE",
+                ArgKind::Keys => arg.name.trim_end_matches('s').to_uppercase(),
+                _ => "KEY=VALUE".to_owned(),
             });
             if arg.place == Place::Position {
                 made.num_args(1..)

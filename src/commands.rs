@@ -77,6 +77,8 @@ pub static TABLE: &[Command] = &[
     ask::COMMAND,
     dlq::LIST,
     dlq::SHOW,
+    dlq::settle::RETRY,
+    dlq::settle::DROP,
     chaos::COMMAND,
     console::COMMAND,
     completions::COMMAND,

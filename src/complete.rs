@@ -289,7 +289,8 @@ impl<'w> Line<'w> {
                 all.chain(kinds()).collect()
             }
             ArgKind::Settings => self.keys(live, "="),
-            ArgKind::Key | ArgKind::Keys => self.keys(live, ""),
+            ArgKind::Key => self.keys(live, ""),
+            ArgKind::Keys if arg.name == "keys" => self.keys(live, ""),
             ArgKind::Text if arg.name == "name" => live.kernels(),
             _ => Vec::new(),
         };
@@ -465,7 +466,7 @@ mod tests {
         for (line, expected) in [
             ("uk ki", &["kill"][..]),
             ("uk d", &["doctor", "delete", "dlq"]),
-            ("uk dlq ", &["list", "show"]),
+            ("uk dlq ", &["list", "show", "retry", "drop"]),
             ("uk help ki", &["kill"]),
             ("uk nope ", &[]),
             ("uk nope x ", &[]),

@@ -3,6 +3,7 @@
 //! One file an actor: its settings, its messages, itself. A new one adds a line to [`kinds`].
 
 pub mod bus;
+pub mod dead_letters;
 pub mod duration;
 pub mod log;
 pub mod memory;

@@ -1,9 +1,15 @@
 //! `uk dlq`: messages that nobody will handle.
 
+pub(super) mod settle;
+
 use futures_util::FutureExt;
 use serde_json::{Value, json};
-use unity_supervisors::Kernel;
-use unity_supervisors::dead_letter::DeadLetter;
+use unity_actors::dead_letters::Written;
+use unity_actors::dead_letters::desk::{Desk, Letter};
+use unity_supervisors::clock::Timestamp;
+use unity_supervisors::dead_letter::DeadReason;
+use unity_supervisors::stream::StreamError;
+use unity_supervisors::{ActorPath, Kernel};
 
 use super::Command;
 use crate::arguments::{Arg, ArgKind, Args, milliseconds};
@@ -16,15 +22,21 @@ const LIMIT: u64 = 50;
 pub(super) const LIST: Command = Command {
     about: "List dead letters, the newest first",
     help: "A message is a dead letter when its actor crashed with it in hand, when it was dropped by a full \
-           mailbox, expired, or was sent to what is down. The newest thousand are kept.\n\n\
-           Example: uk dlq list --path /arm/driver",
+           mailbox, expired, or was sent to what is down. A kernel that has streams writes them into one, and \
+           lists those of its earlier runs too; without, it keeps the newest thousand.\n\n\
+           Example: uk dlq list --path /arm/driver --reason crashed",
     args: &[
         Arg::option("path", ArgKind::Path, "only those of this part of the tree"),
+        Arg::option(
+            "reason",
+            ArgKind::Word(DeadReason::WORDS),
+            "only those that died of this",
+        ),
         Arg::option("limit", ArgKind::Integer, "how many; 50"),
     ],
     show: show_list,
     ..Command::reading(&["dlq", "list"], |kernel, args| {
-        async move { Ok(list_letters(&kernel, &args)) }.boxed()
+        async move { list_letters(&kernel, &args).await }.boxed()
     })
 };
 
@@ -38,80 +50,117 @@ pub(super) const SHOW: Command = Command {
     )],
     show: |document, _| format!("{:#}\n", document.get("letter").unwrap_or(&Value::Null)),
     ..Command::reading(&["dlq", "show"], |kernel, args| {
-        async move { show_letter(&kernel, &args) }.boxed()
+        async move { show_letter(&kernel, &args).await }.boxed()
     })
 };
 
-fn list_letters(kernel: &Kernel, args: &Args) -> Value {
-    let letters = kernel.dead_letters();
+fn unreadable(error: &StreamError) -> CommandError {
+    CommandError::new(Code::Failed, error.to_string())
+        .hint("`uk health` says how the streams are; the kernel's log says more")
+}
+
+fn no_such_letter(id: u64) -> CommandError {
+    CommandError::new(Code::NotFound, format!("there is no dead letter {id}"))
+        .hint("`uk dlq list` lists those that are kept and not settled")
+}
+
+/// Whether a letter is of this part of the tree, if one is named.
+fn is_below(letter: &Letter, part: Option<&ActorPath>) -> bool {
+    part.is_none_or(|part| letter.path().is_some_and(|path| part.contains(&path)))
+}
+
+async fn list_letters(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     let limit = usize::try_from(args.integer("limit").unwrap_or(LIMIT)).unwrap_or(usize::MAX);
-    let path = args.path("path");
-    let all = letters.list();
-    let wanted = all
-        .iter()
-        .rev()
-        .filter(|letter| path.as_ref().is_none_or(|path| path.contains(&letter.path)));
-    let shown: Vec<Value> = wanted
-        .take(limit)
+    let (path, reason) = (args.path("path"), args.text("reason"));
+    let wanted = |letter: &Letter| {
+        is_below(letter, path.as_ref())
+            && reason.is_none_or(|reason| text(&letter.json, "reason") == reason)
+    };
+    let read = async {
+        let desk = Desk::look(kernel).await?;
+        Ok((desk.count().await?, desk.newest(limit, wanted).await?))
+    };
+    let (kept, letters) = read.await.map_err(|error| unreadable(&error))?;
+    let shown: Vec<Value> = letters
+        .into_iter()
         .map(|letter| json_of(letter, kernel))
         .collect();
-    json!({ "version": 1, "total": letters.total(), "kept": all.len(), "letters": shown })
+    Ok(json!({
+        "version": 1, "total": kernel.dead_letters().total(), "kept": kept,
+        "not_written": kernel.shared::<Written>().failed(), "letters": shown,
+    }))
 }
 
-fn show_letter(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
+async fn show_letter(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     let id = args.integer("id").unwrap_or(0);
-    let letter = kernel.dead_letters().get(id).ok_or_else(|| {
-        CommandError::new(Code::NotFound, format!("there is no dead letter {id}"))
-            .hint("`uk dlq list` lists those that are kept")
-    })?;
-    Ok(json!({ "version": 1, "letter": json_of(&letter, kernel) }))
+    let read = async { Desk::look(kernel).await?.get(id).await };
+    let letter = read.await.map_err(|error| unreadable(&error))?;
+    let letter = letter.ok_or_else(|| no_such_letter(id))?;
+    Ok(json!({ "version": 1, "letter": json_of(letter, kernel) }))
 }
 
-fn json_of(letter: &DeadLetter, kernel: &Kernel) -> Value {
-    let mut value = serde_json::to_value(letter).unwrap_or_default();
-    if let Some(object) = value.as_object_mut() {
-        let age = letter.at.age(kernel.clock().wall());
+fn json_of(letter: Letter, kernel: &Kernel) -> Value {
+    let mut value = letter.json;
+    let at = text(&value, "at").parse::<Timestamp>();
+    if let (Some(object), Ok(at)) = (value.as_object_mut(), at) {
+        let age = at.age(kernel.clock().wall());
         object.insert("ago_ms".to_owned(), Value::from(milliseconds(age)));
+        if letter.is_begun {
+            object.insert("retry".to_owned(), Value::from("cut_off"));
+        }
     }
     value
 }
 
 fn show_list(document: &Value, screen: &Screen) -> String {
     let letters = list(document, "letters");
-    let total = count(number(document, "total"), "dead letter");
+    let (total, kept) = (number(document, "total"), number(document, "kept"));
+    let mut end = format!(
+        "{}, {total} since the kernel started",
+        count(kept, "dead letter")
+    );
+    let failed = number(document, "not_written");
+    if failed > 0 {
+        end.push_str(&format!("; {failed} could not be written: see the log"));
+    }
     if letters.is_empty() {
-        return format!("{total}, none to show\n");
+        return format!("{end}; none to show\n");
     }
     let mut rows = vec![
         ["id", "when", "path", "reason", "message"]
             .map(|head| (Tone::Dim, head.to_owned()))
             .to_vec(),
     ];
-    for letter in letters {
-        let body = letter.get("message").map(ToString::to_string);
-        let body = body.or_else(|| {
-            letter
-                .get("debug")
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        });
-        let why = match letter.get("exit") {
-            Some(exit) => reason(exit),
-            None => text(letter, "reason").to_owned(),
-        };
-        rows.push(vec![
-            (Tone::Bold, number(letter, "id").to_string()),
-            (Tone::Plain, ago(number(letter, "ago_ms"))),
-            (Tone::Plain, text(letter, "path").to_owned()),
-            (Tone::Warn, crate::screen::cut(&why, 24)),
-            (
-                Tone::Plain,
-                body.unwrap_or_else(|| text(letter, "name").to_owned()),
-            ),
-        ]);
-    }
+    rows.extend(letters.iter().map(row));
     format!(
-        "{}{total}; `uk dlq show ID` shows one\n",
+        "{}{end}; `uk dlq retry ID` sends one again, `uk dlq drop ID` forgets it\n",
         table(&rows, screen)
     )
+}
+
+fn row(letter: &Value) -> Vec<(Tone, String)> {
+    let body = letter.get("message").map(ToString::to_string);
+    let debug = || {
+        let debug = letter.get("debug").and_then(Value::as_str);
+        debug.map(str::to_owned)
+    };
+    let body = body.or_else(debug);
+    let mut why = match letter.get("exit") {
+        Some(exit) if text(letter, "reason") == "poison" => format!("poison: {}", reason(exit)),
+        Some(exit) => reason(exit),
+        None => text(letter, "reason").to_owned(),
+    };
+    if letter.get("retry").is_some() {
+        why = "its retry was cut off".to_owned();
+    }
+    vec![
+        (Tone::Bold, number(letter, "id").to_string()),
+        (Tone::Plain, ago(number(letter, "ago_ms"))),
+        (Tone::Plain, text(letter, "path").to_owned()),
+        (Tone::Warn, crate::screen::cut(&why, 24)),
+        (
+            Tone::Plain,
+            body.unwrap_or_else(|| text(letter, "name").to_owned()),
+        ),
+    ]
 }

@@ -279,6 +279,10 @@ fn mailbox(node: &Value) -> (Tone, String) {
     if depth > 0 {
         said.push(format!("{depth} wait"));
     }
+    let letters = number(mailbox, "dead_letters");
+    if letters > 0 {
+        said.push(count(letters, "dead letter"));
+    }
     let ladder = node.get("ladder").unwrap_or(&Value::Null);
     if ladder.get("swap").is_some() {
         let (taken, steps) = (number(ladder, "taken"), number(ladder, "steps"));

@@ -53,7 +53,7 @@ use self::subscriber::is_making;
 pub use self::subscriber::{Place, Refused, Subscriber};
 pub use self::topic::{InvalidTopic, Pattern, TOPIC_LEN_MAX, Topic};
 pub use self::waiting::{WaitError, WaitFor};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::path::ActorPath;
 use crate::priority::Priority;
 use crate::stream::{Deliver, Durability, StreamError, StreamName, StreamStore};
@@ -348,6 +348,13 @@ impl Bus {
     /// An id that no event has.
     pub(crate) fn next_id(&self) -> EventId {
         self.ids.next(self.clock.wall())
+    }
+
+    /// The id of an event that tells of something which this kernel numbers, and which may have to be written twice: the same for
+    /// the same number, and no other event has it.
+    #[must_use]
+    pub fn id_of_number(&self, at: Timestamp, number: u64) -> EventId {
+        self.ids.of_number(at, number)
     }
 
     fn topic(&self, topic: &Topic) -> Arc<TopicRoute> {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
@@ -65,6 +66,22 @@ pub enum DeadReason {
 }
 
 impl DeadReason {
+    /// All words in JSON.
+    pub const WORDS: &'static [&'static str] = &[
+        "crashed",
+        "poison",
+        "expired",
+        "asker_gone",
+        "dropped_oldest",
+        "dropped_newest",
+        "dropped_at_restart",
+        "shed",
+        "stopped",
+        "quarantined",
+        "deleted",
+        "gave_up",
+    ];
+
     /// The word in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -126,6 +143,7 @@ pub struct DeadLetters {
     clock: Clock,
     kept: Mutex<Kept>,
     next: AtomicU64,
+    more: Notify,
     /// What is shed for want of memory. Here because each mailbox has a way to its kernel's dead letters.
     pub(crate) shed: Shed,
 }
@@ -137,6 +155,11 @@ struct Kept {
 }
 
 impl Kept {
+    /// Where the letter with this id is, or would be.
+    fn place(&self, id: u64) -> Result<usize, usize> {
+        self.letters.binary_search_by_key(&id, |letter| letter.id)
+    }
+
     fn push(&mut self, letter: DeadLetter) {
         self.bytes += letter.len();
         self.letters.push_back(Arc::new(letter));
@@ -155,6 +178,7 @@ impl DeadLetters {
             clock,
             kept: Mutex::default(),
             next: AtomicU64::new(1),
+            more: Notify::new(),
             shed: Shed::default(),
         })
     }
@@ -174,12 +198,42 @@ impl DeadLetters {
     /// The one with this id, if it is kept.
     #[must_use]
     pub fn get(&self, id: u64) -> Option<Arc<DeadLetter>> {
-        self.kept
-            .lock()
-            .letters
-            .iter()
-            .find(|letter| letter.id == id)
-            .cloned()
+        let kept = self.kept.lock();
+        kept.letters.get(kept.place(id).ok()?).cloned()
+    }
+
+    /// At most `limit` of those that follow the one with the id `after`, oldest first; waits until there is one.
+    pub async fn after(&self, after: u64, limit: usize) -> Vec<Arc<DeadLetter>> {
+        loop {
+            let more = self.more.notified();
+            {
+                let kept = self.kept.lock();
+                let place = kept.place(after + 1).unwrap_or_else(|place| place);
+                if place < kept.letters.len() {
+                    let ahead = kept.letters.iter().skip(place);
+                    return ahead.take(limit).cloned().collect();
+                }
+            }
+            more.await;
+        }
+    }
+
+    /// Takes the one with this id off the list: it is settled.
+    pub fn take(&self, id: u64) -> Option<Arc<DeadLetter>> {
+        let mut kept = self.kept.lock();
+        let place = kept.place(id).ok()?;
+        let letter = kept.letters.remove(place)?;
+        kept.bytes = kept.bytes.saturating_sub(letter.len());
+        Some(letter)
+    }
+
+    /// Puts one back that was taken: it is not settled after all.
+    pub fn put_back(&self, letter: Arc<DeadLetter>) {
+        let mut kept = self.kept.lock();
+        if let Err(place) = kept.place(letter.id) {
+            kept.bytes += letter.len();
+            kept.letters.insert(place, letter);
+        }
     }
 }
 
@@ -249,13 +303,13 @@ impl DeadLetterBox {
     ) {
         let inner = &*self.0;
         inner.count.fetch_add(1, Ordering::Relaxed);
-        let id = inner.all.next.fetch_add(1, Ordering::Relaxed);
         if !inner.is_kept() {
+            inner.all.next.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let (message, debug) = body();
-        let letter = DeadLetter {
-            id,
+        let mut letter = DeadLetter {
+            id: 0,
             at: inner.all.clock.wall(),
             path: path.clone(),
             reason,
@@ -264,7 +318,13 @@ impl DeadLetterBox {
             message,
             debug,
         };
-        inner.all.kept.lock().push(letter);
+        {
+            let mut kept = inner.all.kept.lock();
+            // Under the lock, so that they are in the order of their ids.
+            letter.id = inner.all.next.fetch_add(1, Ordering::Relaxed);
+            kept.push(letter);
+        }
+        inner.all.more.notify_waiters();
     }
 }
 
@@ -358,6 +418,35 @@ mod tests {
             (900, Some(900))
         );
         assert!(kept.iter().all(|letter| letter.message.is_some()));
+    }
+
+    #[tokio::test]
+    async fn they_are_read_on_and_taken_off_and_put_back_in_their_order() {
+        let letters = DeadLetters::new(Clock::real());
+        bury(&letters, 3, &Large("x".into()));
+
+        let first = letters.take(1).unwrap();
+        let second = letters.take(2).unwrap();
+        assert!(letters.take(2).is_none());
+        letters.put_back(second);
+        letters.put_back(first);
+
+        let read = letters.after(1, 9).await;
+        let ids: Vec<u64> = read.iter().map(|letter| letter.id).collect();
+        assert_eq!(ids, [2, 3]);
+        assert_eq!(letters.list().len(), 3);
+        let more = letters.after(3, 9);
+        bury(&letters, 1, &Large("y".into()));
+        assert_eq!(more.await.first().map(|letter| letter.id), Some(4));
+    }
+
+    #[test]
+    fn the_words_of_all_reasons_are_those_that_are_printed() {
+        let last = DeadReason::GaveUp;
+        let printed = serde_json::to_value(last).unwrap();
+        assert_eq!(printed, last.as_str());
+        assert_eq!(DeadReason::WORDS.len(), last as usize + 1);
+        assert_eq!(DeadReason::WORDS.last(), Some(&last.as_str()));
     }
 
     #[tokio::test]

@@ -148,12 +148,18 @@ fn every_command_works_and_says_what_it_did() {
         json!({"crash": "ouch"})
     );
     assert!(rig.uk(&["dlq", "list"]).out.contains("error: ouch"));
+    let said = rig.uk(&["dlq", "retry", &id, "--to", "/a", "--message", "count"]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (0, "sent 1 dead letter again\n")
+    );
+    assert!(rig.uk(&["dlq", "drop", "--all"]).out.contains("dropped "));
     let said = rig.uk(&["shutdown"]);
     assert_eq!(
         (said.code, said.out.as_str()),
         (0, "kernel `rig` has stopped\n")
     );
-    seen.extend(["dlq list", "dlq show", "shutdown"].map(str::to_owned));
+    seen.extend(["dlq list", "dlq show", "dlq retry", "dlq drop", "shutdown"].map(str::to_owned));
 
     let all: BTreeSet<String> = TABLE.iter().map(|command| command.name()).collect();
     assert_eq!(seen, all, "a command is not tested here");

@@ -16,6 +16,12 @@ mod completions;
 mod config;
 mod console;
 mod control;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "what helps tests may fail as they do"
+)]
+mod dead_letters;
 mod diagnostics;
 mod exit_codes;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]

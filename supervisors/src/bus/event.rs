@@ -114,10 +114,19 @@ impl EventIds {
         Self { kernel, count }
     }
 
+    /// That of something that is numbered elsewhere; the same for the same number, and no other event has it.
+    pub(crate) fn of_number(&self, at: Timestamp, number: u64) -> EventId {
+        self.make(at, number | 1 << 47)
+    }
+
     /// The next one, at `now`.
     pub(crate) fn next(&self, now: Timestamp) -> EventId {
-        let count = self.count.fetch_add(1, Ordering::Relaxed) & ((1 << 48) - 1);
-        let ms = u128::from(now.unix_ms()) & ((1 << 48) - 1);
+        self.make(now, self.count.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn make(&self, at: Timestamp, count: u64) -> EventId {
+        let count = count & ((1 << 48) - 1);
+        let ms = u128::from(at.unix_ms()) & ((1 << 48) - 1);
         EventId(ms << 80 | u128::from(self.kernel) << 48 | u128::from(count))
     }
 }
