@@ -1,4 +1,4 @@
-//! When to look after something happened.
+//! When to look after something happened: [`Debounce`].
 
 use std::time::Duration;
 
@@ -9,25 +9,26 @@ const PATIENCE: u32 = 10;
 
 /// Waits until nothing has happened for a while, but not for ever.
 #[derive(Debug, Default)]
-pub(super) struct Debounce {
+pub struct Debounce {
     first: Option<Instant>,
     due: Option<Instant>,
 }
 
 impl Debounce {
     /// Something happened; it is looked at after `quiet`, unless more follows.
-    pub(super) fn event(&mut self, now: Instant, quiet: Duration) {
+    pub fn event(&mut self, now: Instant, quiet: Duration) {
         let first = *self.first.get_or_insert(now);
         self.due = Some((now + quiet).min(first + quiet * PATIENCE));
     }
 
     /// When it is time to look, if anything happened.
-    pub(super) fn due(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
     /// It was looked at.
-    pub(super) fn done(&mut self) {
+    pub fn done(&mut self) {
         *self = Self::default();
     }
 }

@@ -4,9 +4,11 @@
 
 pub mod bus;
 pub mod dead_letters;
+pub mod debounce;
 pub mod duration;
 pub mod log;
 pub mod memory;
+pub mod notices;
 pub mod probe;
 pub mod process;
 pub mod sensors;

@@ -14,7 +14,6 @@
 //! What else was possible: acting on events alone, which loses what an overflow, a mount or a race swallows; looking alone,
 //! which is late, or costly where it is not.
 
-mod debounce;
 mod files;
 mod notices;
 mod spots;
@@ -30,8 +29,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
+use unity_actors::debounce::Debounce;
 
-use self::debounce::Debounce;
 use self::files::{FileSystem, Stamp, State};
 use self::notices::RealFiles;
 use self::spots::Spots;

@@ -1,14 +1,13 @@
 //! The real file system: files are read through [`files`](super::files), and the system tells of changes through `notify`.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
-use notify::{ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{EventKind, ModifyKind};
+use notify::{ErrorKind, Event};
 use parking_lot::Mutex;
+use unity_actors::notices::{self, SafeWatcher, may_change};
 
 use super::Shared;
 use super::files::{self, Armed, Entry, FileSystem, FolderId, Stamp, State};
@@ -49,7 +48,10 @@ impl RealFiles {
     fn listen(&mut self, wanted: BTreeMap<PathBuf, FolderId>) -> Result<Heard, notify::Error> {
         let watcher = match &mut self.watcher {
             Some(watcher) => watcher,
-            none => none.insert(SafeWatcher::new(&self.ear)?),
+            none => {
+                let ear = Arc::clone(&self.ear);
+                none.insert(SafeWatcher::new(move |event| ear.hear(event))?)
+            }
         };
         let before = self.ear.listened.lock().folders.clone();
         for (folder, id) in &before {
@@ -65,7 +67,7 @@ impl RealFiles {
             }
             // Noted before, so that it is forgotten again should the folder go at once.
             self.ear.listened.lock().folders.insert(folder.clone(), id);
-            match watcher.watch(&folder) {
+            match watcher.watch(&folder, false) {
                 Ok(()) => heard.is_new = true,
                 Err(error) if matches!(error.kind, ErrorKind::Generic(_)) => return Err(error),
                 Err(error) => {
@@ -158,116 +160,22 @@ impl Ear {
     }
 }
 
-/// Whether an event can mean that something is another than before. That a file was opened or read does not, or each look
-/// would be followed by one more.
-fn may_change(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-        EventKind::Access(_) => false,
-        _ => true,
-    }
-}
-
 /// Why changes are found late, and what helps.
 fn trouble(error: &notify::Error) -> String {
-    let (why, help) = match &error.kind {
-        ErrorKind::MaxFilesWatch => (
-            "this user has no inotify watches left".to_owned(),
-            "; `sysctl fs.inotify.max_user_watches` is the limit",
-        ),
-        ErrorKind::Io(error) if is_out_of_instances(error) => (
-            error.to_string(),
-            "; `sysctl fs.inotify.max_user_instances` and `ulimit -n` are the limits",
-        ),
-        ErrorKind::Io(error) => (error.to_string(), ""),
-        _ => (error.to_string(), ""),
-    };
+    let (why, help) = notices::why(error);
     let place = error.paths.first();
     let place = place.map_or_else(String::new, |path| format!(" in {}", path.display()));
     format!("changes of files{place} are found late, by a slow look only: {why}{help}")
 }
 
-fn is_out_of_instances(error: &io::Error) -> bool {
-    let limits = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
-    let errno = rustix::io::Errno::from_io_error(error);
-    errno.is_some_and(|errno| limits.contains(&errno))
-}
-
-/// A watcher of `notify`, which panics, also when it is dropped, once its thread has ended or if it never came to be.
-struct SafeWatcher(Option<RecommendedWatcher>);
-
-impl SafeWatcher {
-    fn new(ear: &Arc<Ear>) -> Result<Self, notify::Error> {
-        let ear = Arc::clone(ear);
-        notify::recommended_watcher(move |event| ear.hear(event)).map(|watcher| Self(Some(watcher)))
-    }
-
-    fn watch(&mut self, folder: &Path) -> Result<(), notify::Error> {
-        self.caught(|watcher| watcher.watch(folder, RecursiveMode::NonRecursive))
-    }
-
-    fn unwatch(&mut self, folder: &Path) -> Result<(), notify::Error> {
-        match self.caught(|watcher| watcher.unwatch(folder)) {
-            Err(error) if matches!(error.kind, ErrorKind::WatchNotFound) => Ok(()),
-            done => done,
-        }
-    }
-
-    fn caught(
-        &mut self,
-        act: impl FnOnce(&mut RecommendedWatcher) -> Result<(), notify::Error>,
-    ) -> Result<(), notify::Error> {
-        let ended = || Err(notify::Error::generic("the thread that listens has ended"));
-        let Some(watcher) = &mut self.0 else {
-            return ended();
-        };
-        catch_unwind(AssertUnwindSafe(|| act(watcher))).unwrap_or_else(|_| ended())
-    }
-}
-
-impl Drop for SafeWatcher {
-    fn drop(&mut self) {
-        let watcher = self.0.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(watcher))).is_err() {
-            tracing::debug!("the thread that listens for changes of files had ended before");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use notify::event::{CreateKind, DataChange, MetadataKind};
-
     use super::*;
-
-    #[test]
-    fn a_look_is_not_followed_by_a_look_at_what_it_opened() {
-        for (kind, expected) in [
-            (EventKind::Access(AccessKind::Open(AccessMode::Any)), false),
-            (
-                EventKind::Access(AccessKind::Close(AccessMode::Read)),
-                false,
-            ),
-            (
-                EventKind::Access(AccessKind::Close(AccessMode::Write)),
-                true,
-            ),
-            (EventKind::Create(CreateKind::File), true),
-            (EventKind::Modify(ModifyKind::Data(DataChange::Any)), true),
-            (
-                EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)),
-                true,
-            ),
-            (EventKind::Any, true),
-        ] {
-            assert_eq!(may_change(kind), expected, "{kind:?}");
-        }
-    }
 
     #[test]
     fn trouble_says_what_is_late_why_and_what_helps() {
         let full = notify::Error::new(ErrorKind::MaxFilesWatch).add_path("/etc/uk".into());
-        let files = notify::Error::io(io::Error::from_raw_os_error(24));
+        let files = notify::Error::io(std::io::Error::from_raw_os_error(24));
 
         let (full, files) = (trouble(&full), trouble(&files));
 
@@ -276,24 +184,5 @@ mod tests {
             files.contains("max_user_instances") && files.contains("ulimit -n"),
             "{files}"
         );
-    }
-
-    #[test]
-    fn a_watcher_whose_thread_has_ended_is_an_error_and_no_panic() {
-        let ear = Arc::new(Ear {
-            shared: Arc::default(),
-            listened: Mutex::default(),
-        });
-        let mut watcher = SafeWatcher::new(&ear).unwrap();
-        // Its thread ends with what it cannot hear.
-        watcher.0 = Some(notify::recommended_watcher(|_| panic!("deaf")).unwrap());
-        watcher.watch(&std::env::temp_dir()).unwrap();
-        let folder = std::env::temp_dir().join(format!("uk-deaf-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-
-        while watcher.watch(&folder).is_ok() {}
-
-        std::fs::remove_dir(&folder).unwrap();
-        assert!(watcher.unwatch(&folder).is_err());
     }
 }
