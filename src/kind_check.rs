@@ -61,6 +61,7 @@ fn all_faults(
 ) -> Vec<SettingsFault> {
     let mut rest = settings.clone();
     let mut removed: Vec<String> = Vec::new();
+    let mut lacks_known = false;
     let mut faults: Vec<SettingsFault> = Vec::new();
     while faults.len() < FAULTS_MAX
         && let Err(error) = check(&rest)
@@ -75,6 +76,12 @@ fn all_faults(
             _ => None,
         };
         let unknown = quoted(&error.what, "unknown field ");
+        let is_of_all = first.is_none() && unknown.is_none() && missing.is_none();
+        if is_of_all && lacks_known {
+            // It may be at fault only for what was taken out.
+            break;
+        }
+        lacks_known |= first.is_some();
         let offender = [first, unknown]
             .into_iter()
             .flatten()
@@ -136,6 +143,18 @@ mod tests {
             [&key("comand"), &key("command"), &key("stop_signal")],
             "{faults:?}"
         );
+    }
+
+    #[test]
+    fn what_is_at_fault_for_another_fault_alone_is_not_told() {
+        let kinds = unity_actors::kinds();
+        let check = |settings| {
+            let faults = KnownKinds(&kinds).check("sensor.frames", &settings);
+            faults.unwrap_err().len()
+        };
+
+        assert_eq!(check(serde_json::json!({ "audio": { "rate": 1 } })), 1);
+        assert_eq!(check(serde_json::json!({ "fps": 30 })), 2);
     }
 
     #[test]

@@ -257,6 +257,12 @@ impl Kernel {
         self.0.config.clock
     }
 
+    /// What its chance began with.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.0.config.seed
+    }
+
     /// Its kinds.
     #[must_use]
     pub fn kinds(&self) -> &Kinds {

@@ -401,8 +401,8 @@ fn what_is_typed_wrongly_is_refused_with_what_to_do() {
         ("config set /host every", 2, "write every=500ms"),
         (
             "config set /host every=1ms",
-            1,
-            "`every` is 100ms to 1h, not 1ms",
+            3,
+            "1ms is not from 100ms to 1h",
         ),
         ("config set /group every=2s", 2, "has no settings"),
         (

@@ -1,4 +1,4 @@
-//! `sensor.host`: this machine's real load, measured each `every`.
+//! `sensor.host`: this machine's real load, measured each `every` and published as `sensor.host.load`.
 
 use std::io;
 use std::time::Duration;
@@ -7,28 +7,26 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
-use tokio::time::sleep;
+use unity_supervisors::bus::{Draft, Topic};
 use unity_supervisors::{Actor, Apply, Context, Exit, Message, Next, Reply, Start};
 
+use super::{Outlet, beats};
+use crate::bounds;
 use crate::duration::DurationText;
+
+/// What it publishes.
+pub const TOPIC: &str = "sensor.host.load";
 
 /// Settings of `sensor.host`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HostSettings {
     /// Time between two measurements, 100 ms to 1 h.
-    #[serde(default = "every")]
+    #[serde(
+        default = "every",
+        deserialize_with = "bounds::duration::<_, 100, 3_600_000>"
+    )]
     pub every: DurationText,
-}
-
-impl HostSettings {
-    fn check(&self) -> Result<(), String> {
-        if (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&self.every.0) {
-            Ok(())
-        } else {
-            Err(format!("`every` is 100ms to 1h, not {}", self.every))
-        }
-    }
 }
 
 fn every() -> DurationText {
@@ -49,6 +47,7 @@ pub enum HostMessage {
 #[derive(Debug)]
 pub struct HostSensor {
     system: System,
+    outlet: Outlet,
     measured: u64,
     last: Value,
 }
@@ -67,6 +66,11 @@ impl HostSensor {
             "measured": self.measured,
         });
         Ok(())
+    }
+
+    async fn say(&mut self) {
+        let draft = Draft::new(&self.outlet.topic, self.last.clone());
+        self.outlet.say(draft, false).await;
     }
 }
 
@@ -88,7 +92,7 @@ pub(crate) fn resident_bytes() -> io::Result<u64> {
         })
 }
 
-fn round(share: f64) -> f64 {
+pub(super) fn round(share: f64) -> f64 {
     (share * 1_000.0).round() / 1_000.0
 }
 
@@ -96,43 +100,36 @@ impl Actor for HostSensor {
     type Message = HostMessage;
     type Settings = HostSettings;
 
-    async fn start(settings: &HostSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
-        settings.check().map_err(Exit::error)?;
-        let (mut settings, myself) = (ctx.settings(), ctx.myself());
-        ctx.spawn(async move {
-            loop {
-                let every = settings.get().every.0;
-                tokio::select! {
-                    _another = settings.changed() => {}
-                    // A beat for which there is no room is skipped: the next one says the same.
-                    () = sleep(every) => drop(myself.try_tell(HostMessage::Measure)),
-                }
-            }
-        });
+    async fn start(_: &HostSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
+        beats(ctx, |settings| settings.every.0, || HostMessage::Measure);
         let mut sensor = Self {
             system: System::new()?,
+            outlet: Outlet::new(ctx, Topic::new(TOPIC)?),
             measured: 0,
             last: Value::Null,
         };
         sensor.measure()?;
+        sensor.say().await;
         Ok(Start::Running(sensor))
     }
 
     async fn handle(
         &mut self,
         message: &mut HostMessage,
-        _ctx: &mut Context<Self>,
+        _: &mut Context<Self>,
     ) -> Result<Next, Exit> {
         match message {
-            HostMessage::Measure => self.measure()?,
+            HostMessage::Measure => {
+                self.measure()?;
+                self.say().await;
+            }
             HostMessage::Read(reply) => reply.send(self.last.clone()),
         }
         Ok(Next::Continue)
     }
 
-    async fn apply(&mut self, new: &HostSettings, _: &mut Context<Self>) -> Apply {
-        new.check()
-            .map_or_else(Apply::Rejected, |()| Apply::Applied)
+    async fn apply(&mut self, _: &HostSettings, _: &mut Context<Self>) -> Apply {
+        Apply::Applied
     }
 
     fn observe(&self) -> Value {
