@@ -83,6 +83,7 @@ pub static TABLE: &[Command] = &[
     console::COMMAND,
     completions::COMMAND,
     schema::TREE,
+    schema::EVENTS,
     config::GET,
     config::EXPLAIN,
     config::SCHEMA,

@@ -14,7 +14,7 @@
 //! | [`settings`] | where secrets come from |
 //! | [`screen`], [`output`] | drawing for people, and the one place that prints |
 //! | [`settings`] | settings of the tree, which change while it runs, and those of the kernel itself |
-//! | [`tree_file`], [`nearest`] | reading trees, and guessing what somebody meant |
+//! | [`tree_file`], [`event_file`], [`nearest`] | reading trees and catalogs of events, and guessing what somebody meant |
 //!
 //! # Invariants
 //!
@@ -34,6 +34,7 @@ pub mod complete;
 pub mod console;
 mod disk;
 pub mod error;
+pub mod event_file;
 pub mod guard;
 mod hangup;
 pub mod http;

@@ -31,7 +31,7 @@ pub mod diagnostic;
 mod document;
 pub(crate) mod effective;
 pub mod explain;
-mod fields;
+pub(crate) mod fields;
 mod include;
 mod json;
 mod keys;
@@ -41,14 +41,14 @@ mod locate;
 mod mapping;
 pub mod mend;
 mod needs;
-mod node;
+pub(crate) mod node;
 pub(crate) mod plain;
-mod reader;
+pub(crate) mod reader;
 mod render;
 mod scalar;
 mod schema;
 mod secrets;
-mod settings;
+pub(crate) mod settings;
 mod slips;
 pub mod source;
 mod stall;
@@ -212,12 +212,7 @@ pub fn load(path: &Path, sources: &Sources<'_>) -> Checked {
     let tree = reader
         .open(path, None)
         .and_then(|root| reader.document(&root));
-    let (tree, diagnostics, files) = reader.finish(tree);
-    Checked {
-        tree,
-        diagnostics,
-        files,
-    }
+    reader.checked(tree)
 }
 
 /// Reads a tree file from `text`; `name` is shown, and includes are relative to it.
@@ -227,12 +222,7 @@ pub fn load_text(name: &str, text: &str, sources: &Sources<'_>) -> Checked {
     let tree = reader
         .text(Path::new(name), text)
         .and_then(|root| reader.document(&root));
-    let (tree, diagnostics, files) = reader.finish(tree);
-    Checked {
-        tree,
-        diagnostics,
-        files,
-    }
+    reader.checked(tree)
 }
 
 /// Reads a file for [`Sources::read`], no more than `max` bytes of it.

@@ -10,16 +10,17 @@ use super::Command;
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::cli::Caller;
 use crate::error::{Code, CommandError, EXIT_DIFFERENCE};
+use crate::event_file;
 use crate::kind_check::KnownKinds;
 use crate::output;
 use crate::screen::{Screen, Tone, printable};
 use crate::settings::secrets::Places;
-use crate::settings::system::{Loaded, check_file, is_system_file};
+use crate::settings::system::{check_file, is_system_file};
 use crate::tree_file::mend::{Edited, Mended, mend, mend_read};
 use crate::tree_file::{Checked, Limits, Sources, load, load_text, read_file, to_json, to_yaml};
 
 pub(super) const COMMAND: Command = Command {
-    about: "Check a tree file, or a system.yaml, and show every fault at once",
+    about: "Check a tree file, a system.yaml or an events.yaml, and show every fault at once",
     help: "Exits 0 if there are only warnings (9 with --strict), 3 if there are faults. Starts nothing.\n\n\
            With --fix, what can be meant in one way only is mended in the file and in what it includes: \
            a misspelt key or word with one near neighbour, `yes` for `true`, `5 sec` for `5s`. Comments and \
@@ -28,14 +29,18 @@ pub(super) const COMMAND: Command = Command {
            filled in, defaults too. Secrets are shown as `${secret:NAME}`.\n\n\
            A secret that is missing is a warning here, for the tree may be meant for another machine; `uk run` \
            refuses it.\n\n\
-           A file called `system.yaml`, or in a folder `system.d`, has the kernel's own settings and is checked as such; any \
-           other is a tree.\n\n\
+           A file called `system.yaml`, or in a folder `system.d`, has the kernel's own settings and is checked as such. One called \
+           `events.yaml`, or with a key `events` and none `tree`, is a catalog of events. Any other is a tree.\n\n\
            In --json each place has `line` and `column` from 1 in characters, `bytes` from 0, and `range` \
            as the language server protocol has it: from 0, in UTF-16.\n\n\
            Example: uk check robot.yaml --fix --dry-run\n\
            Example: uk check robot.yaml --effective",
     args: &[
-        Arg::required("file", ArgKind::File, "a tree file or a system.yaml"),
+        Arg::required(
+            "file",
+            ArgKind::File,
+            "a tree file, a system.yaml or an events.yaml",
+        ),
         Arg::option("strict", ArgKind::Flag, "exit 9 if there are warnings"),
         Arg::option(
             "fix",
@@ -72,7 +77,23 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     let path = Path::new(file);
     if is_system_file(path) {
         let mended = mend_read(path, &sources(&known), &check_file);
-        return check_system(caller, args, mended);
+        let what = "has the kernel's own settings";
+        return check_other(
+            caller,
+            args,
+            mended,
+            (what, "`uk config get system` prints those in force"),
+        );
+    }
+    if event_file::is_event_file(path, &sources(&known)) {
+        let mended = mend_read(path, &sources(&known), &event_file::check_file);
+        let what = "is a catalog of events";
+        return check_other(
+            caller,
+            args,
+            mended,
+            (what, "`uk events list` shows what is in force"),
+        );
     }
     let checked = match mode(args)? {
         Mode::Fix { dry } => fix(caller, file, dry, mend(path, &sources(&known)))?,
@@ -94,8 +115,13 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     Ok(exit(&checked, args))
 }
 
-/// The same for a file of the kernel's own settings.
-fn check_system(caller: &Caller, args: &Args, mended: Mended<Loaded>) -> Result<u8, CommandError> {
+/// The same for a file that is no tree; `what` it is, and where to look for what is in force of it.
+fn check_other<T>(
+    caller: &Caller,
+    args: &Args,
+    mended: Mended<T>,
+    (what, instead): (&str, &str),
+) -> Result<u8, CommandError> {
     let file = args.text("file").unwrap_or_default();
     let checked = match mode(args)? {
         Mode::Fix { dry } => fix(caller, file, dry, mended)?,
@@ -104,10 +130,8 @@ fn check_system(caller: &Caller, args: &Args, mended: Mended<Loaded>) -> Result<
             mended.before
         }
         Mode::Effective => {
-            let error = CommandError::usage(
-                "--effective is for trees, this file has the kernel's own settings",
-            );
-            return Err(error.hint("`uk config get system` prints those in force"));
+            let error = CommandError::usage(format!("--effective is for trees, this file {what}"));
+            return Err(error.hint(instead));
         }
     };
     Ok(exit(&checked, args))

@@ -4,6 +4,7 @@ use super::Command;
 use crate::arguments::Args;
 use crate::cli::Caller;
 use crate::error::CommandError;
+use crate::event_file;
 use crate::kind_check::KnownKinds;
 use crate::output;
 use crate::tree_file;
@@ -14,6 +15,16 @@ pub(super) const TREE: Command = Command {
            if the first line of a tree file is `# yaml-language-server: $schema=tree.schema.json`.\n\n\
            Example: uk schema tree > tree.schema.json",
     ..Command::local(&["schema", "tree"], run)
+};
+
+pub(super) const EVENTS: Command = Command {
+    about: "Print the JSON Schema of catalogs of events, for editors",
+    help: "For the first line of an events.yaml: `# yaml-language-server: $schema=events.schema.json`.\n\n\
+           Example: uk schema events > events.schema.json",
+    ..Command::local(&["schema", "events"], |_, _| {
+        output::out(&format!("{:#}\n", event_file::schema()))?;
+        Ok(0)
+    })
 };
 
 fn run(_: &Caller, _: &Args) -> Result<u8, CommandError> {

@@ -1,7 +1,8 @@
 //! Every code that the reader of tree files can raise, each with its meaning in one line.
 //!
 //! `UK01xx` is the file and its syntax, `UK02xx` its content, `UK03xx` warnings, `UK04xx` parts of
-//! the kernel that are not built yet, `UK05xx` the kernel's own settings, from `UK0511` on warnings. A code is never given a second meaning: people search for it.
+//! the kernel that are not built yet, `UK05xx` the kernel's own settings, from `UK0511` on warnings, `UK06xx` the catalog of
+//! events, from `UK0651` on warnings. A code is never given a second meaning: people search for it.
 
 macro_rules! codes {
     ($($name:ident $code:literal $meaning:literal)+) => {
@@ -119,13 +120,28 @@ codes! {
     ConfigFolder "UK0508" "a folder of settings cannot be read"
     VariableNotUtf8 "UK0509" "a variable that sets something is not UTF-8"
     UnknownVariable "UK0511" "a variable that begins with `UK_` means nothing"
+
+    UnknownEventKey "UK0601" "a key of the catalog of events is not known"
+    EventValueType "UK0602" "a value of the catalog of events has the wrong type"
+    EventKeyMissing "UK0603" "a required key of the catalog of events is missing"
+    EventVersion "UK0604" "the version of the format of the catalog of events is not 1"
+    BadTopic "UK0605" "a text is neither a topic nor a pattern"
+    BadSchema "UK0606" "the schema of a type of events is none"
+    EventDuration "UK0607" "a value of the catalog of events is not a duration"
+    EventSize "UK0608" "a value of the catalog of events is not a size"
+    EventRange "UK0609" "a value of the catalog of events is out of its range"
+    EventWord "UK0610" "a value of the catalog of events is not one of the words that are allowed"
+    BadStreamName "UK0611" "a text cannot be the name of a stream"
+    RetentionDiffers "UK0612" "two types of events keep one stream differently"
+    BadPublisher "UK0613" "a publisher of events is not a path"
+    StreamUnbounded "UK0651" "nothing bounds a stream"
 }
 
 impl Code {
     /// Whether it is a warning: the tree can run all the same.
     #[must_use]
     pub fn is_warning(self) -> bool {
-        ["UK03", "UK051"]
+        ["UK03", "UK051", "UK065"]
             .iter()
             .any(|lead| self.as_str().starts_with(lead))
     }

@@ -53,7 +53,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A diagnostic without a place.
-    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -66,7 +66,7 @@ impl Diagnostic {
     }
 
     /// Puts the caret at `span`.
-    pub(super) fn at(mut self, span: Span, text: impl Into<String>) -> Self {
+    pub(crate) fn at(mut self, span: Span, text: impl Into<String>) -> Self {
         self.primary = Some(Label {
             span,
             text: text.into(),
@@ -75,7 +75,7 @@ impl Diagnostic {
     }
 
     /// Points at another place.
-    pub(super) fn related(mut self, span: Span, text: impl Into<String>) -> Self {
+    pub(crate) fn related(mut self, span: Span, text: impl Into<String>) -> Self {
         self.related.push(Label {
             span,
             text: text.into(),
@@ -90,13 +90,13 @@ impl Diagnostic {
     }
 
     /// Says what to do next.
-    pub(super) fn help(mut self, text: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self
     }
 
     /// Says how it is mended without asking, if it can be.
-    pub(super) fn fix(mut self, fix: Option<Fix>) -> Self {
+    pub(crate) fn fix(mut self, fix: Option<Fix>) -> Self {
         self.fix = fix;
         self
     }

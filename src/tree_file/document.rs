@@ -30,7 +30,7 @@ impl Reader<'_> {
         for entry in fields.entries {
             self.top_key(entry, fields.entries);
         }
-        self.version(fields);
+        self.version(fields, &keys::names(keys::FILE), "a tree file");
         let name = match self.word(fields.get("name")).zip(fields.get("name")) {
             Some((name, entry)) => self.id(name, entry.node.span, "the name of a node"),
             None => None,
@@ -58,14 +58,15 @@ impl Reader<'_> {
         );
     }
 
-    fn version(&mut self, fields: Fields<'_>) {
+    /// Checks the version of `what`: `a tree file`.
+    pub(crate) fn version(&mut self, fields: Fields<'_>, known: &[&str], what: &str) {
         let Some(entry) = fields.get("version") else {
-            if self.has_misspelt(fields, "version", &keys::names(keys::FILE)) {
+            if self.has_misspelt(fields, "version", known) {
                 return;
             }
             self.report(
                 Diagnostic::new(Code::MissingKey, "`version` is missing")
-                    .at(fields.head, "a tree file begins with its version")
+                    .at(fields.head, format!("{what} begins with its version"))
                     .help("write `version: 1` in the first line"),
             );
             return;

@@ -6,12 +6,13 @@
 
 use super::codes::Code;
 
-const TEXTS: [&str; 5] = [
+const TEXTS: [&str; 6] = [
     include_str!("explain/file.md"),
     include_str!("explain/content.md"),
     include_str!("explain/warnings.md"),
     include_str!("explain/unbuilt.md"),
     include_str!("explain/system.md"),
+    include_str!("explain/events.md"),
 ];
 
 /// The name of an example's main file.
@@ -19,6 +20,9 @@ pub const MAIN: &str = "tree.yaml";
 
 /// The same of an example with the kernel's own settings.
 pub const SYSTEM: &str = "system.yaml";
+
+/// The same of an example with a catalog of events.
+pub const EVENTS: &str = "events.yaml";
 
 /// A part of what is said about a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub enum Part {
 pub struct Example {
     /// Whether it raises the code, or is that file mended.
     pub is_wrong: bool,
-    /// Its name: [`MAIN`] or what that includes, or [`SYSTEM`].
+    /// Its name: [`MAIN`] or what that includes, [`SYSTEM`] or [`EVENTS`].
     pub file: &'static str,
     /// Its text.
     pub text: &'static str,

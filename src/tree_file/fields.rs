@@ -18,24 +18,24 @@ use super::source::Span;
 
 /// The entries of a mapping and where to point for what is missing.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'n> {
-    pub(super) entries: &'n [Entry],
-    pub(super) head: Span,
+pub(crate) struct Fields<'n> {
+    pub(crate) entries: &'n [Entry],
+    pub(crate) head: Span,
 }
 
 impl<'n> Fields<'n> {
-    pub(super) fn get(&self, key: &str) -> Option<&'n Entry> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'n Entry> {
         self.entries.iter().find(|entry| &*entry.key.text == key)
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 }
 
 impl Reader<'_> {
     /// The entries of a mapping; `what` names it: `a tree file`.
-    pub(super) fn fields<'n>(&mut self, node: &'n Node, what: &str) -> Option<Fields<'n>> {
+    pub(crate) fn fields<'n>(&mut self, node: &'n Node, what: &str) -> Option<Fields<'n>> {
         match &node.value {
             Value::Map(entries) => Some(Fields {
                 entries,
@@ -58,7 +58,7 @@ impl Reader<'_> {
     }
 
     /// Reports a value of the wrong type.
-    pub(super) fn wrong_type(&mut self, entry: &Entry, expected: &str, help: Option<String>) {
+    pub(crate) fn wrong_type(&mut self, entry: &Entry, expected: &str, help: Option<String>) {
         self.wrong_type_but(entry, expected, help, None);
     }
 
@@ -112,7 +112,7 @@ impl Reader<'_> {
     }
 
     /// A text.
-    pub(super) fn word<'n>(&mut self, entry: Option<&'n Entry>) -> Option<&'n str> {
+    pub(crate) fn word<'n>(&mut self, entry: Option<&'n Entry>) -> Option<&'n str> {
         let entry = entry?;
         if let Some(text) = entry.node.as_text() {
             return Some(text);
@@ -136,7 +136,7 @@ impl Reader<'_> {
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&mut self, entry: Option<&Entry>) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, entry: Option<&Entry>) -> Option<bool> {
         let entry = entry?;
         if let Value::Bool(value) = &entry.node.value {
             return Some(*value);
@@ -159,7 +159,7 @@ impl Reader<'_> {
     }
 
     /// An integer of a range.
-    pub(super) fn integer(
+    pub(crate) fn integer(
         &mut self,
         entry: Option<&Entry>,
         range: RangeInclusive<u32>,
@@ -223,7 +223,7 @@ impl Reader<'_> {
     }
 
     /// A duration above zero.
-    pub(super) fn positive(&mut self, entry: Option<&Entry>) -> Option<Duration> {
+    pub(crate) fn positive(&mut self, entry: Option<&Entry>) -> Option<Duration> {
         self.positive_or(entry, "")
     }
 
@@ -283,7 +283,7 @@ impl Reader<'_> {
     }
 
     /// One of some words.
-    pub(super) fn choice<T: Copy>(
+    pub(crate) fn choice<T: Copy>(
         &mut self,
         entry: Option<&Entry>,
         words: &[(&str, T)],

@@ -10,16 +10,16 @@ use super::source::Span;
 
 /// A value and its place.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Where it stands. Of a block that goes over several lines, where it begins.
-    pub(super) span: Span,
+    pub(crate) span: Span,
     /// What it is.
-    pub(super) value: Value,
+    pub(crate) value: Value,
 }
 
 /// What a node is.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// `null`, `~` or nothing at all.
     Null,
     /// `true` or `false`, and no other word.
@@ -47,22 +47,22 @@ pub(super) enum Value {
 
 /// A key and its value.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The key.
-    pub(super) key: Key,
+    pub(crate) key: Key,
     /// The value.
-    pub(super) node: Node,
+    pub(crate) node: Node,
 }
 
 /// A key and its place.
 #[derive(Debug, Clone)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// Where it stands.
-    pub(super) span: Span,
+    pub(crate) span: Span,
     /// The key itself.
-    pub(super) text: Rc<str>,
+    pub(crate) text: Rc<str>,
     /// Whether it is `<<` without quotes.
-    pub(super) merges: bool,
+    pub(crate) merges: bool,
 }
 
 impl Node {
@@ -75,7 +75,7 @@ impl Node {
     }
 
     /// The text, if it is one.
-    pub(super) fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.value {
             Value::Text { text, .. } => Some(text),
             _ => None,
@@ -83,7 +83,7 @@ impl Node {
     }
 
     /// The value of `key`, if this is a mapping that has it.
-    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|entry| &*entry.key.text == key),
             _ => None,
@@ -91,7 +91,7 @@ impl Node {
     }
 
     /// Where to put a caret: the first key of a mapping, else where it stands.
-    pub(super) fn caret(&self) -> Span {
+    pub(crate) fn caret(&self) -> Span {
         match &self.value {
             Value::Map(entries) => entries.first().map_or(self.span, |entry| entry.key.span),
             _ => self.span,
@@ -99,7 +99,7 @@ impl Node {
     }
 
     /// What it is, in words: `the integer 5`.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match &self.value {
             Value::Null => "nothing".to_owned(),
             Value::Bool(value) => format!("the boolean `{value}`"),
@@ -116,7 +116,7 @@ impl Node {
 }
 
 /// A text that somebody wrote, short and harmless enough for a message.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 40;
     let mut chars = harmless(text);
     let mut short: String = chars.by_ref().take(CHARS_MAX).collect();

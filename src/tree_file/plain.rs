@@ -248,12 +248,7 @@ impl<'a> PlainReader<'a> {
 
     /// Ends the reading; `made` counts only if there is no fault.
     pub(crate) fn finish<T>(self, made: T) -> Checked<T> {
-        let (tree, diagnostics, files) = self.reader.finish(Some(made));
-        Checked {
-            tree,
-            diagnostics,
-            files,
-        }
+        self.reader.checked(Some(made))
     }
 }
 

@@ -8,14 +8,14 @@ use super::codes::Code;
 use super::diagnostic::{Diagnostic, Fix};
 use super::node::{Node, Value, harmless};
 use super::source::{FileId, SourceFiles, Span};
-use super::{Sources, yaml};
+use super::{Checked, Sources, yaml};
 use crate::nearest::{Near, near};
 
 /// After this many diagnostics nobody reads suggestions, and looking for them takes time.
 const SUGGESTIONS_MAX: usize = 200;
 
 /// The state of one reading.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     pub(super) sources: &'a Sources<'a>,
     /// The names of all kinds.
     pub(super) kinds: Vec<String>,
@@ -36,7 +36,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(sources: &'a Sources<'a>, trusted: bool) -> Self {
+    pub(crate) fn new(sources: &'a Sources<'a>, trusted: bool) -> Self {
         Self {
             sources,
             kinds: sources.kinds.names(),
@@ -52,18 +52,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         self.faults += usize::from(!diagnostic.code.is_warning());
         self.diagnostics.push(diagnostic);
     }
 
     /// How much was told so far, for [`retell`](Self::retell).
-    pub(super) fn told(&self) -> usize {
+    pub(crate) fn told(&self) -> usize {
         self.diagnostics.len()
     }
 
     /// Tells what was told since then in other words; what `keep` refuses was never told.
-    pub(super) fn retell(&mut self, since: usize, mut keep: impl FnMut(&mut Diagnostic) -> bool) {
+    pub(crate) fn retell(&mut self, since: usize, mut keep: impl FnMut(&mut Diagnostic) -> bool) {
         let mut later = self.diagnostics.split_off(since);
         self.faults -= later.iter().filter(|told| !told.code.is_warning()).count();
         later.retain_mut(&mut keep);
@@ -143,8 +143,18 @@ impl<'a> Reader<'a> {
         (tree.filter(|_| self.faults == 0), diagnostics, self.files)
     }
 
+    /// Ends the reading of what has no more to say than its faults.
+    pub(crate) fn checked<T>(self, tree: Option<T>) -> Checked<T> {
+        let (tree, diagnostics, files) = self.finish(tree);
+        Checked {
+            tree,
+            diagnostics,
+            files,
+        }
+    }
+
     /// Reads and parses a file; `from` is the include that names it.
-    pub(super) fn open(&mut self, path: &Path, from: Option<Span>) -> Option<Node> {
+    pub(crate) fn open(&mut self, path: &Path, from: Option<Span>) -> Option<Node> {
         if !self.may_open(path, from) {
             return None;
         }
@@ -158,7 +168,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Parses a text that was read elsewhere.
-    pub(super) fn text(&mut self, path: &Path, text: &str) -> Option<Node> {
+    pub(crate) fn text(&mut self, path: &Path, text: &str) -> Option<Node> {
         let limit = self.sources.limits.file_bytes;
         if text.len() > limit {
             self.report(too_large(path, limit));

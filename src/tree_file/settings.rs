@@ -150,7 +150,7 @@ impl Reader<'_> {
     }
 
     /// A node as JSON; `None` if a part of it is at fault, which is reported.
-    pub(super) fn json(&mut self, node: &Node) -> Option<Json> {
+    pub(crate) fn json(&mut self, node: &Node) -> Option<Json> {
         Some(match &node.value {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
@@ -337,7 +337,7 @@ fn unknown(fault: &SettingsFault) -> Option<Unknown> {
 
 /// Where a fault belongs: the key that is not known, else the value, else what should have it, and
 /// then it is not there.
-fn place(node: Option<&Node>, named: Span, fault: &SettingsFault) -> (Span, bool) {
+pub(crate) fn place(node: Option<&Node>, named: Span, fault: &SettingsFault) -> (Span, bool) {
     let mut named = named;
     let mut node = node;
     let mut key_itself = false;

@@ -16,7 +16,7 @@ struct Slip<'k> {
 
 impl Reader<'_> {
     /// Reports the keys that are not among `known`.
-    pub(super) fn only_keys(&mut self, fields: Fields<'_>, known: &[&str], what: &str) {
+    pub(crate) fn only_keys(&mut self, fields: Fields<'_>, known: &[&str], what: &str) {
         for entry in fields.entries {
             if !known.contains(&&*entry.key.text) {
                 self.unknown_key(entry, fields.entries, known, what);
@@ -25,7 +25,7 @@ impl Reader<'_> {
     }
 
     /// Whether a key that is missing is there with a slip in it, which is reported as such.
-    pub(super) fn has_misspelt(&self, fields: Fields<'_>, missing: &str, known: &[&str]) -> bool {
+    pub(crate) fn has_misspelt(&self, fields: Fields<'_>, missing: &str, known: &[&str]) -> bool {
         let unknown = fields
             .entries
             .iter()

@@ -180,8 +180,8 @@ pub(super) fn load_within(main: &str, files: &[(&str, &[u8])], limits: Limits) -
     )
 }
 
-/// A reading of the kernel's own settings as if it were one of a tree.
-pub(super) fn of_system<T>(checked: Checked<T>) -> Checked {
+/// A reading of something else as if it were one of a tree.
+pub(super) fn of_another<T>(checked: Checked<T>) -> Checked {
     Checked {
         tree: checked.tree.map(|_| super::effective::default_tree()),
         diagnostics: checked.diagnostics,

@@ -92,6 +92,11 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     ),
     ("schema tree", &["schema", "tree"], "tree file"),
     (
+        "schema events",
+        &["schema", "events"],
+        "UnityKernel events.yaml",
+    ),
+    (
         "config get",
         &["config", "get", "system", "history.keep"],
         "100",

@@ -35,10 +35,7 @@ impl SystemFiles {
     /// The folder that was named, or is usual.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
-        match &self.folder {
-            FolderFrom::Named(folder) | FolderFrom::Usual(folder) => Some(folder),
-            FolderFrom::Nowhere => None,
-        }
+        self.folder.path()
     }
 
     /// What is wrong with them, if something is.

@@ -120,6 +120,17 @@ pub enum FolderFrom {
     Nowhere,
 }
 
+impl FolderFrom {
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Named(folder) | Self::Usual(folder) => Some(folder),
+            Self::Nowhere => None,
+        }
+    }
+}
+
 /// The folder of settings: the one that a flag or the environment names, else `config/` beside the tree file.
 #[must_use]
 pub fn folder_of(flag: Option<&Path>, tree: Option<&Path>) -> FolderFrom {

@@ -109,7 +109,7 @@ impl Reader<'_> {
         })
     }
 
-    fn size(&mut self, entry: &Entry) -> Option<String> {
+    pub(crate) fn size(&mut self, entry: &Entry) -> Option<String> {
         let text = match &entry.node.value {
             Value::Text { text, .. } => text.to_string(),
             Value::Int(value) => value.to_string(),

@@ -3,12 +3,13 @@
 use super::*;
 
 mod content;
+mod events;
 mod files;
 mod ladder;
 mod rest;
 mod system;
 
-use Text::{Children, Files, Including, Made, Supervisor, System, Variable, Whole, Worker};
+use Text::{Children, Events, Files, Including, Made, Supervisor, System, Variable, Whole, Worker};
 
 /// A code, the text, `line:column token` of the caret, and what is said.
 pub(super) type Row = (Code, Text, &'static str, &'static [&'static str]);
@@ -33,6 +34,8 @@ pub(super) enum Text {
     Made(fn() -> Owned),
     /// A file of the kernel's own settings.
     System(&'static str),
+    /// A catalog of events.
+    Events(&'static str),
     /// A variable of the environment and its value.
     Variable(&'static str, &'static [u8]),
 }
@@ -42,6 +45,7 @@ impl Text {
         let files = self.files();
         match self {
             System(_) => return system::load(&files),
+            Events(text) => return events::load(text),
             Variable(name, value) => return system::load_variable(name, value),
             _ => {}
         }
@@ -74,6 +78,7 @@ impl Text {
                 .collect(),
             Made(make) => make(),
             System(text) => vec![("system.yaml".to_owned(), text.as_bytes().to_vec())],
+            Events(text) => vec![("events.yaml".to_owned(), text.as_bytes().to_vec())],
             Variable(..) => Vec::new(),
         }
     }
@@ -93,6 +98,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
         rest::WARNINGS,
         rest::UNBUILT,
         system::ROWS,
+        events::ROWS,
     ];
     tables.into_iter().flatten()
 }

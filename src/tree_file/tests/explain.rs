@@ -3,9 +3,10 @@
 use unity_supervisors::Secrets;
 
 use super::*;
+use crate::event_file;
 use crate::kind_check::KnownKinds;
 use crate::settings::system::check_file;
-use crate::tree_file::explain::{Example, MAIN, Part, SYSTEM, explain};
+use crate::tree_file::explain::{EVENTS, Example, MAIN, Part, SYSTEM, explain};
 
 /// What is wrong with these files does not show in a text that is short or is one at all.
 const WITHOUT_EXAMPLE: [Code; 5] = [
@@ -34,7 +35,8 @@ fn load_example(files: &[Example]) -> Checked {
         limits: Limits::default(),
     };
     match files.first() {
-        Some((SYSTEM, _)) => of_system(check_file(Path::new(SYSTEM), &sources)),
+        Some((SYSTEM, _)) => of_another(check_file(Path::new(SYSTEM), &sources)),
+        Some((EVENTS, _)) => of_another(event_file::check_file(Path::new(EVENTS), &sources)),
         _ => load(Path::new(MAIN), &sources),
     }
 }
@@ -72,7 +74,7 @@ fn every_code_has_a_text_and_examples_that_do_what_they_say() {
 
 #[test]
 fn every_section_is_of_a_code_and_in_their_order() {
-    let files = ["file", "content", "warnings", "unbuilt", "system"].map(|name| {
+    let files = ["file", "content", "warnings", "unbuilt", "system", "events"].map(|name| {
         let path = format!("src/tree_file/explain/{name}.md");
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
     });

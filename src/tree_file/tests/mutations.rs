@@ -16,7 +16,7 @@ use unity_supervisors::Secrets;
 
 use super::*;
 use crate::kind_check::KnownKinds;
-use crate::tree_file::explain::{Part, SYSTEM, explain};
+use crate::tree_file::explain::{EVENTS, Part, SYSTEM, explain};
 
 /// The words that have a meaning as values.
 const WORDS: &[&str] = &[
@@ -156,7 +156,9 @@ fn shipped() -> Vec<(String, String)> {
     trees.push(("RICH".to_owned(), RICH.to_owned()));
     for code in Code::ALL {
         let files = explain(*code).into_iter().filter_map(|part| match part {
-            Part::File(example) if !example.is_wrong && example.file != SYSTEM => {
+            Part::File(example)
+                if !example.is_wrong && ![SYSTEM, EVENTS].contains(&example.file) =>
+            {
                 Some(example.text.to_owned())
             }
             _ => None,

@@ -94,8 +94,9 @@ fn the_smallest_file_of_each_code_is_refused_or_beyond_a_schema() {
     let schema = schema(&Kinds);
     let (tree, included) = (validator(&schema), validator(&of_included(&schema)));
 
-    // The kernel's own settings have a schema of their own.
-    for (code, text, ..) in rows().filter(|(code, ..)| !code.as_str().starts_with("UK05")) {
+    // The kernel's own settings and the catalog of events have schemas of their own.
+    let of_trees = rows().filter(|(code, ..)| code.as_str() < "UK05");
+    for (code, text, ..) in of_trees {
         let files = text.files();
         let texts = files.iter().map(|(_, text)| str::from_utf8(text).ok());
         let mut raws = texts.map(|text| text.and_then(raw));

@@ -16,17 +16,17 @@ pub(super) fn load(files: &Owned) -> Checked {
         kinds: &KnownKinds(&kinds),
         limits: Limits::default(),
     };
-    of_system(system::check_file(Path::new("system.yaml"), &sources))
+    of_another(system::check_file(Path::new("system.yaml"), &sources))
 }
 
 pub(super) fn load_variable(name: &str, value: &[u8]) -> Checked {
     if name == "UK_CONFIG_DIR" {
         let folder = FolderFrom::Named(str::from_utf8(value).unwrap().into());
-        return of_system(system::load(&folder, std::iter::empty(), &Flags::default()));
+        return of_another(system::load(&folder, std::iter::empty(), &Flags::default()));
     }
     let variable = (OsString::from(name), OsString::from_vec(value.to_vec()));
     let variables = std::iter::once(variable);
-    of_system(system::load(
+    of_another(system::load(
         &FolderFrom::Nowhere,
         variables,
         &Flags::default(),
