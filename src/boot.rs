@@ -14,11 +14,14 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use unity_actors::{bus, dead_letters, memory};
+use unity_supervisors::bus::Catalog;
 use unity_supervisors::kernel::{BuildError, Observer};
 use unity_supervisors::report::Fact;
 use unity_supervisors::spec::{ChildSpec, TreeSpec};
+use unity_supervisors::stream::StreamStore;
 use unity_supervisors::{Kernel, KernelConfig, Kinds, Mode, Runtimes, WorkThreads};
 
+use crate::event_file::{self, EventFiles};
 use crate::guard::Guarded;
 use crate::http;
 use crate::recorder::{Origin, Recorder};
@@ -55,6 +58,12 @@ pub struct BootOptions {
     pub system: SystemSettings,
     /// Where those come from, to be watched.
     pub system_files: Option<SystemFiles>,
+    /// Which events there are, if not those of the `events.yaml` in this program.
+    pub events: Option<Catalog>,
+    /// Where that was read, to be watched.
+    pub event_files: Option<EventFiles>,
+    /// Where events are kept that the catalog says are.
+    pub streams: Option<Arc<dyn StreamStore>>,
     /// Changes the filter of the log, if that is the kernel's own.
     pub log: Option<LogSwitch>,
     /// The control socket, if not the usual place of that name.
@@ -88,6 +97,9 @@ impl BootOptions {
             kinds: unity_actors::kinds(),
             system: SystemSettings::default(),
             system_files: None,
+            events: None,
+            event_files: None,
+            streams: None,
             log: None,
             socket: None,
             data_dir: None,
@@ -166,6 +178,9 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         kinds,
         system,
         system_files,
+        events,
+        event_files,
+        streams,
         log,
         socket,
         data_dir,
@@ -191,25 +206,22 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let (keeper, mut tree) = Keeper::open(origin, &data_dir, Keep::of(&system), &kinds);
     tree.name = name;
     let known_good = keeper.known_good();
-    let room = Arc::new(Room::new(keeper, system_files));
+    let room = Arc::new(Room::new(keeper, system_files, event_files));
     let (began, listening) = watch::channel(false);
     let runtimes = Runtimes {
         control: control.handle().clone(),
         work: work.handle().clone(),
         threads: Some(Arc::clone(&threads)),
     };
-    let recorder = Arc::new(Recorder::new(Origin {
-        data_dir: data_dir.display().to_string(),
-        seed,
-        exit_on_give_up: system.exit_on_give_up,
-        guarded,
-    }));
+    let recorder = recorder(&data_dir, seed, &system, guarded);
     let config = KernelConfig {
         service_kinds: service_kinds(),
         services: services(&socket, systemd.as_ref(), &system),
         observer: Some(watching(began, &recorder, &room, observer)),
         safe,
         states: states.clone(),
+        streams,
+        catalog: events.unwrap_or_else(event_file::shipped),
         known_good,
         ..KernelConfig::new(runtimes, kinds, seed)
     };
@@ -230,6 +242,20 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         recorder,
     }
     .listening(listening, &tell, since)
+}
+
+fn recorder(
+    data_dir: &Path,
+    seed: u64,
+    system: &SystemSettings,
+    guarded: Option<Guarded>,
+) -> Arc<Recorder> {
+    Arc::new(Recorder::new(Origin {
+        data_dir: data_dir.display().to_string(),
+        seed,
+        exit_on_give_up: system.exit_on_give_up,
+        guarded,
+    }))
 }
 
 /// What the children of `/system` are made of.

@@ -21,11 +21,13 @@ use crate::tree_file::reader::Reader;
 use crate::tree_file::{Checked, Sources};
 
 mod data;
+mod files;
 mod lower;
 mod schema;
 #[cfg(test)]
 mod tests;
 
+pub use self::files::EventFiles;
 pub use self::schema::schema;
 
 /// The text of `config/events.yaml`, which is in this program.

@@ -24,12 +24,14 @@ use crate::boot::{BootError, BootOptions, RunningKernel, boot};
 use crate::bundle;
 use crate::cli::Caller;
 use crate::error::{Code, CommandError};
+use crate::event_file::EventFiles;
 use crate::guard::{self, Guarded};
 use crate::output;
 use crate::screen::{Screen, Tone, count};
-use crate::settings::system::{Flags, SystemFiles};
+use crate::settings::system::{Flags, Loaded, SystemFiles};
 use crate::socket::{self, SocketError};
 use crate::systemd::SystemdSettings;
+use crate::tree_file::Checked;
 
 mod log;
 
@@ -46,7 +48,8 @@ pub(super) const COMMAND: Command = Command {
            order; a second signal kills it at once. SIGHUP looks at its files again and applies them; it stops the kernel if \
            the terminal is gone that it was started in. UK_LOG sets what is logged, as in UK_LOG=debug.\n\n\
            The kernel's own settings are in `system.yaml` in --config-dir, else in `config/` beside the tree file; \
-           `uk config explain system` lists them.\n\n\
+           `uk config explain system` lists them. So is `events.yaml`, the catalog of events; without one, that in this \
+           program counts.\n\n\
            With --guard a small parent process starts the kernel again when its process dies, after \
            pauses that double from 100ms to 10s and begin anew after a minute of life. After three deaths within 60s it \
            starts it in safe mode. An exit code is no death, but 101: the guard ends with the same, also with the 1 of \
@@ -96,11 +99,7 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     };
     let settings = config::load(args, file, &flags);
     if args.flag("guard") {
-        // What is wrong with the settings is told by the kernel, which then does not start.
-        let settings = settings.tree.map(|loaded| loaded.settings);
-        let exit_on_give_up =
-            settings.map_or(flags.exit_on_give_up, |system| system.exit_on_give_up);
-        return guard::run(caller, exit_on_give_up, args.flag("safe"));
+        return guard(caller, args, settings, &flags);
     }
     let guarded = args.get("guarded").map(Guarded::obey).transpose()?;
     let screen = Screen {
@@ -115,21 +114,24 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         name: flags.name.as_deref(),
         kinds: &kinds,
     };
-    let Some((origin, system)) = asked.read(caller, settings, screen)? else {
+    let folder = config::folder(args, file);
+    let (event_files, events) = EventFiles::open(folder.clone());
+    let Some((origin, system, events)) = asked.read(caller, settings, events, screen)? else {
         return Ok(Code::Invalid.exit());
     };
     let log = Log::start(screen, &system.log, secrets);
     let loud = log.lines.clone();
     // What is refused has done nothing, so nothing is ticked off before it is known.
-    let steps = Rc::new(RefCell::new(Vec::new()));
     let name = file.unwrap_or("the default tree");
     let configured = step(screen, "configuration", name, since.elapsed());
-    steps.borrow_mut().push(configured);
+    let steps = Rc::new(RefCell::new(vec![configured]));
     let told = Rc::clone(&steps);
     let tree = origin.1.tree.clone();
     let options = BootOptions {
         source: Some(origin),
-        system_files: Some(SystemFiles::new(config::folder(args, file), flags)),
+        system_files: Some(SystemFiles::new(folder, flags)),
+        events: Some(events),
+        event_files: Some(event_files),
         kinds,
         system,
         log: log.switch.clone(),
@@ -160,6 +162,19 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         }
         code
     })
+}
+
+/// Stays with the processes of the kernel, one after the other.
+fn guard(
+    caller: &Caller,
+    args: &Args,
+    settings: Checked<Loaded>,
+    flags: &Flags,
+) -> Result<u8, CommandError> {
+    // What is wrong with the settings is told by the kernel, which then does not start.
+    let settings = settings.tree.map(|loaded| loaded.settings);
+    let exit_on_give_up = settings.map_or(flags.exit_on_give_up, |system| system.exit_on_give_up);
+    guard::run(caller, exit_on_give_up, args.flag("safe"))
 }
 
 fn safe_reason(guarded: Option<&Guarded>) -> String {

@@ -30,6 +30,7 @@ use super::rollbacks::{Rollback, rollbacks};
 use super::system::{InForce, SystemFiles, SystemSettings};
 use super::watch::{Pace, Watch, WatchHandle, WatchSet};
 use crate::error::{Code, CommandError};
+use crate::event_file::EventFiles;
 
 /// Where the service lives.
 pub const PATH: &str = "/system/settings";
@@ -49,6 +50,7 @@ pub struct Room {
     status: Mutex<Status>,
     watch: Mutex<Option<WatchHandle>>,
     system: Mutex<Option<SystemFiles>>,
+    events: Mutex<Option<EventFiles>>,
 }
 
 /// How the settings are, for whoever does not want to wait for a change under way.
@@ -82,12 +84,13 @@ impl fmt::Debug for Room {
 impl Room {
     /// One for a kernel that is about to start.
     #[must_use]
-    pub fn new(keeper: Keeper, system: Option<SystemFiles>) -> Self {
+    pub fn new(keeper: Keeper, system: Option<SystemFiles>, events: Option<EventFiles>) -> Self {
         let status = status(&keeper);
         Self {
             keeper: tokio::sync::Mutex::new(Some(keeper)),
             status: Mutex::new(status),
             system: Mutex::new(system),
+            events: Mutex::new(events),
             ..Self::default()
         }
     }
@@ -120,6 +123,9 @@ impl Room {
         let of_system = |system: &SystemFiles| system.trouble().cloned();
         let system = self.system.lock().as_ref().and_then(of_system);
         status.troubles.extend(system);
+        let of_events = |events: &EventFiles| events.trouble().cloned();
+        let events = self.events.lock().as_ref().and_then(of_events);
+        status.troubles.extend(events);
         let watch = self.watch.lock().as_ref().and_then(WatchHandle::trouble);
         status.troubles.extend(watch.map(|what| Trouble {
             shown: what.clone(),
@@ -154,13 +160,23 @@ impl Room {
         if let Some(system) = &*self.system.lock() {
             system.watch(&mut set);
         }
+        if let Some(events) = &*self.events.lock() {
+            events.watch(&mut set);
+        }
         set
     }
 
-    /// Reads the kernel's own settings again.
-    fn look_at_system(&self, kernel: &Kernel) {
-        if let Some(system) = &mut *self.system.lock() {
+    /// Reads the kernel's own settings and the catalog of events again; only what is among `paths`, if those are said.
+    fn look_beside(&self, kernel: &Kernel, paths: Option<&BTreeSet<PathBuf>>) {
+        if let Some(system) = &mut *self.system.lock()
+            && paths.is_none_or(|paths| system.concern(paths))
+        {
             system.look(kernel);
+        }
+        if let Some(events) = &mut *self.events.lock()
+            && paths.is_none_or(|paths| events.concern(paths))
+        {
+            events.look(kernel);
         }
     }
 
@@ -317,14 +333,11 @@ impl Actor for Settings {
         let room = kernel.shared::<Room>();
         match message {
             SettingsMessage::Look(paths) => {
-                let is_of_system = |system: &SystemFiles| system.concern(paths);
-                if room.system.lock().as_ref().is_some_and(is_of_system) {
-                    room.look_at_system(&kernel);
-                }
+                room.look_beside(&kernel, Some(paths));
                 look(&room, &kernel, "").await;
             }
             SettingsMessage::Apply => {
-                room.look_at_system(&kernel);
+                room.look_beside(&kernel, None);
                 look(&room, &kernel, "SIGHUP").await;
             }
             SettingsMessage::Keep => {
@@ -338,7 +351,7 @@ impl Actor for Settings {
             }
             SettingsMessage::Do(ask, reply) => {
                 if matches!(ask.act, Act::Apply { .. }) && !ask.dry_run {
-                    room.look_at_system(&kernel);
+                    room.look_beside(&kernel, None);
                 }
                 let done = room
                     .write(async |keeper| keeper.act(&kernel, ask).await)
@@ -425,7 +438,7 @@ mod tests {
         let nowhere = PathBuf::from("/dev/null/data");
         let keep = Keep::of(&SystemSettings::default());
         let (keeper, _) = Keeper::open(origin, &nowhere, keep, &Kinds::new());
-        let room = Room::new(keeper, None);
+        let room = Room::new(keeper, None, None);
         let (_watch, handle) = Watch::new(WatchSet::default(), Pace::default());
         *room.watch.lock() = Some(handle);
 

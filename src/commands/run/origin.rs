@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use unity_supervisors::Kinds;
+use unity_supervisors::bus::Catalog;
 
 use super::DEFAULT_TREE;
 use crate::cli::Caller;
 use crate::error::CommandError;
+use crate::event_file;
 use crate::output;
 use crate::screen::Screen;
 use crate::settings::keeper::Keeper;
@@ -28,14 +30,18 @@ pub(super) struct Asked<'a> {
     pub(super) kinds: &'a Kinds,
 }
 
+/// What is run, what the kernel's own settings are, and which events there are.
+pub(super) type Found = (Origin, SystemSettings, Catalog);
+
 impl Asked<'_> {
-    /// Reads the tree, and says what is wrong with it and with the settings.
+    /// Reads the tree, and says what is wrong with it, with the settings and with the catalog of events.
     pub(super) fn read(
         &self,
         caller: &Caller,
         settings: Checked<Loaded>,
+        events: Checked<Catalog>,
         screen: Screen,
-    ) -> Result<Option<(Origin, SystemSettings)>, CommandError> {
+    ) -> Result<Option<Found>, CommandError> {
         let source = match self.file {
             Some(file) => Source::File(file.into()),
             None => Source::Embedded {
@@ -49,6 +55,9 @@ impl Asked<'_> {
         };
         // With --json there is one document.
         if settings.tree.is_some() || !caller.json {
+            self.say_faults(caller, &events, "the catalog of events", screen)?;
+        }
+        if (settings.tree.is_some() && events.tree.is_some()) || !caller.json {
             let name = self.file.unwrap_or("the default tree");
             self.say_faults(caller, &reading.checked, name, screen)?;
         }
@@ -58,8 +67,12 @@ impl Asked<'_> {
             None if self.last_good => self.last_version(caller, &source, &reading.checked),
             base => base,
         };
+        let events = events
+            .tree
+            .or_else(|| self.last_good.then(event_file::shipped));
         let origin = base.map(|base| (source, base, reading.tried));
-        Ok(origin.zip(system))
+        let found = origin.zip(system).zip(events);
+        Ok(found.map(|((origin, system), events)| (origin, system, events)))
     }
 
     fn say_faults<T>(
