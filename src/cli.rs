@@ -18,7 +18,7 @@ use crate::error::{Code, CommandError};
 use crate::output;
 use crate::screen::Screen;
 use crate::socket::{self, Holder};
-use crate::watch::Interrupts;
+use crate::watch::{self, Interrupts};
 
 const ABOUT: &str =
     "Keeps AI and robot systems running while their parts crash, hang or are replaced";
@@ -343,6 +343,7 @@ impl Caller {
     pub fn dispatch(&self, command: &Command, args: &Args) -> Result<u8, CommandError> {
         match (command.run, command.attend) {
             (Run::Local(run), _) => run(self, args),
+            (Run::Stream(_), _) => block_on(self.follow(command, args))?,
             (Run::Kernel(_), Some(attend)) => attend(self, args),
             (Run::Kernel(_), None) => {
                 let client = self.kernel()?;
@@ -352,17 +353,32 @@ impl Caller {
         }
     }
 
+    /// Prints the documents of a command as they come, until Ctrl-C or until nobody reads them any more.
+    async fn follow(&self, command: &Command, args: &Args) -> Result<u8, CommandError> {
+        let client = self.kernel()?;
+        let show = |document: &Value| output::frame(&self.drawn(command, document));
+        tokio::select! {
+            biased;
+            ended = watch::until_interrupted(self.interrupts.as_deref()) => ended?,
+            done = client.follow(command, args, show) => done?,
+        }
+        Ok(0)
+    }
+
+    fn drawn(&self, command: &Command, document: &Value) -> String {
+        if self.json {
+            format!("{document}\n")
+        } else {
+            (command.show)(document, &self.screen)
+        }
+    }
+
     /// Prints a command's document; returns the exit code that it stands for.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn print(&self, command: &Command, document: &Value) -> Result<u8, CommandError> {
-        let text = if self.json {
-            format!("{document}\n")
-        } else {
-            (command.show)(document, &self.screen)
-        };
-        output::out(&text)?;
+        output::out(&self.drawn(command, document))?;
         Ok((command.exit)(document))
     }
 

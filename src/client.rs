@@ -77,19 +77,68 @@ impl Client {
         }?;
         match timeout(within, self.exchange(request)).await {
             Ok(answered) => answered,
-            Err(_elapsed) => Err(CommandError::new(
-                Code::TimedOut,
-                format!(
-                    "the kernel did not answer within {}",
-                    duration_text(milliseconds(within))
-                ),
-            )
-            .hint(if command.words == ["health"] {
-                "it is there but does not come to answer: its log says more, SIGTERM stops it in order"
-            } else {
-                "`uk health` says how it is"
-            })),
+            Err(_elapsed) => Err(too_late(command, within)),
         }
+    }
+
+    /// Runs a command in the kernel that answers with many documents; each is given to `show` as it comes, until that says
+    /// `false`.
+    ///
+    /// # Errors
+    /// What the kernel or `show` says, or that the kernel cannot be reached, or has gone.
+    pub async fn follow(
+        &self,
+        command: &Command,
+        args: &Args,
+        mut show: impl FnMut(&Value) -> Result<bool, CommandError>,
+    ) -> Result<(), CommandError> {
+        let uri = with_query(&command.http_path(), &args.to_wire(command.args));
+        let request = self.request(Method::GET, &uri, Bytes::new())?;
+        let stream = self.connect().await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.lost(&error))?;
+        let follow = async move {
+            let answer = timeout(READS_WITHIN, sender.send_request(request)).await;
+            let response = answer.map_err(|_elapsed| too_late(command, READS_WITHIN))?;
+            let response = response.map_err(|error| self.lost(&error))?;
+            let status = response.status();
+            let mut body = response.into_body();
+            if !status.is_success() {
+                let body = Limited::new(body, ANSWER_LEN_MAX).collect().await;
+                let body = body.map_err(|error| self.lost(&error))?;
+                return read_answer(status, &body.to_bytes()).map(drop);
+            }
+            let mut rest = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| self.lost(&error))?;
+                rest.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+                while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = rest.drain(..=end).collect();
+                    let document = read_answer(status, &line)?;
+                    if let Some(error) = CommandError::from_json(&document) {
+                        return Err(error);
+                    }
+                    if !show(&document)? {
+                        return Ok(());
+                    }
+                }
+                if rest.len() > ANSWER_LEN_MAX {
+                    return Err(self.lost(&"a line of its answer has no end"));
+                }
+            }
+            Ok(())
+        };
+        drive(connection, follow).await
+    }
+
+    /// The kernel was there, and is no more.
+    fn lost(&self, why: &dyn std::fmt::Display) -> CommandError {
+        CommandError::new(
+            Code::Unreachable,
+            format!("lost the kernel at {}: {why}", self.socket.display()),
+        )
+        .hint("it has stopped, or was killed; `uk run` starts one")
     }
 
     fn request(
@@ -109,16 +158,9 @@ impl Client {
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Value, CommandError> {
         let stream = self.connect().await?;
-        let lost = |error: &dyn std::fmt::Display| {
-            CommandError::new(
-                Code::Unreachable,
-                format!("lost the kernel at {}: {error}", self.socket.display()),
-            )
-            .hint("it has stopped, or was killed; `uk run` starts one")
-        };
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| lost(&error))?;
+            .map_err(|error| self.lost(&error))?;
         let exchange = async move {
             let response = sender.send_request(request).await?;
             let status = response.status();
@@ -129,8 +171,8 @@ impl Client {
         };
         let (status, body) = drive(connection, exchange)
             .await
-            .map_err(|error| lost(&error))?;
-        let body = body.map_err(|error| lost(&error))?;
+            .map_err(|error| self.lost(&error))?;
+        let body = body.map_err(|error| self.lost(&error))?;
         read_answer(status, &body)
     }
 
@@ -177,6 +219,16 @@ async fn drive<T>(connection: impl Future, exchange: impl Future<Output = T>) ->
         done = &mut exchange => done,
         _ended = connection => exchange.await,
     }
+}
+
+fn too_late(command: &Command, within: Duration) -> CommandError {
+    let within = duration_text(milliseconds(within));
+    let message = format!("the kernel did not answer within {within}");
+    CommandError::new(Code::TimedOut, message).hint(if command.words == ["health"] {
+        "it is there but does not come to answer: its log says more, SIGTERM stops it in order"
+    } else {
+        "`uk health` says how it is"
+    })
 }
 
 fn read_answer(status: StatusCode, body: &[u8]) -> Result<Value, CommandError> {

@@ -1,7 +1,7 @@
 //! The one table of commands. Parser, help, HTTP routes and console derive from it.
 //!
 //! A command that runs in the kernel makes a JSON document there ([`Run::Kernel`]) and draws it where it
-//! is shown ([`Command::show`]); one that runs where it was typed ([`Run::Local`]) does both itself. A new
+//! is shown ([`Command::show`]), or many of them one after the other ([`Run::Stream`]); one that runs where it was typed ([`Run::Local`]) does both itself. A new
 //! command is one file here and one line in [`TABLE`].
 
 use std::fmt;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use serde_json::Value;
 use unity_supervisors::slot::Slot;
 use unity_supervisors::spec::Strategy;
@@ -31,6 +32,7 @@ mod count;
 mod delete;
 mod dlq;
 mod doctor;
+mod events;
 mod explain;
 mod health;
 mod kill;
@@ -45,6 +47,7 @@ mod stall;
 mod start;
 mod state;
 mod stop;
+mod streams;
 mod suspend;
 mod tell;
 pub(crate) mod tree;
@@ -75,6 +78,18 @@ pub static TABLE: &[Command] = &[
     delete::COMMAND,
     tell::COMMAND,
     ask::COMMAND,
+    events::LIST,
+    events::SHOW,
+    events::PUBLISH,
+    events::TAIL,
+    events::STATS,
+    streams::LIST,
+    streams::SHOW,
+    streams::READ,
+    streams::PENDING,
+    streams::ACK,
+    streams::CLAIM,
+    streams::TRIM,
     dlq::LIST,
     dlq::SHOW,
     dlq::settle::RETRY,
@@ -104,6 +119,11 @@ pub static GROUPS: &[(&str, &str)] = &[
         "config",
         "Settings: what is in force and why, change it, undo it",
     ),
+    (
+        "events",
+        "Events: which there are, publish one, see them come by",
+    ),
+    ("streams", "What is kept of events, and who has read it"),
     ("dlq", "Dead letters: messages that nobody will handle"),
     (
         "chaos",
@@ -122,6 +142,10 @@ pub enum Access {
 
 /// What a command in the kernel is.
 pub type KernelRun = fn(Kernel, Args) -> BoxFuture<'static, Result<Value, CommandError>>;
+/// The documents of a command that has many, as they come. Who does not read them holds up nobody.
+pub type Documents = BoxStream<'static, Result<Value, CommandError>>;
+/// What a command in the kernel is that answers with many documents.
+pub type StreamRun = fn(Kernel, Args) -> BoxFuture<'static, Result<Documents, CommandError>>;
 /// What a command where it was typed is; it returns its exit code.
 pub type LocalRun = fn(&Caller, &Args) -> Result<u8, CommandError>;
 
@@ -130,6 +154,8 @@ pub type LocalRun = fn(&Caller, &Args) -> Result<u8, CommandError>;
 pub enum Run {
     /// In the kernel; the document is shown by the client.
     Kernel(KernelRun),
+    /// In the kernel; each document is shown by the client as it comes, until there is no more.
+    Stream(StreamRun),
     /// In the process of whoever typed it.
     Local(LocalRun),
 }
@@ -163,19 +189,23 @@ impl fmt::Debug for Command {
 }
 
 impl Command {
-    /// What most commands are: no arguments, read in the kernel, exit code 0.
-    const fn reading(words: &'static [&'static str], run: KernelRun) -> Self {
+    /// One without arguments, that reads and has exit code 0.
+    const fn new(words: &'static [&'static str], run: Run) -> Self {
         Self {
             words,
             about: "",
             help: "",
             args: &[],
             access: Access::Read,
-            run: Run::Kernel(run),
+            run,
             show: |document, _| format!("{document:#}\n"),
             exit: |_| 0,
             attend: None,
         }
+    }
+
+    const fn reading(words: &'static [&'static str], run: KernelRun) -> Self {
+        Self::new(words, Run::Kernel(run))
     }
 
     const fn changing(words: &'static [&'static str], run: KernelRun) -> Self {
@@ -185,18 +215,12 @@ impl Command {
         }
     }
 
+    const fn streaming(words: &'static [&'static str], run: StreamRun) -> Self {
+        Self::new(words, Run::Stream(run))
+    }
+
     const fn local(words: &'static [&'static str], run: LocalRun) -> Self {
-        Self {
-            words,
-            about: "",
-            help: "",
-            args: &[],
-            access: Access::Read,
-            run: Run::Local(run),
-            show: |document, _| format!("{document:#}\n"),
-            exit: |_| 0,
-            attend: None,
-        }
+        Self::new(words, Run::Local(run))
     }
 
     /// Its words, with blanks.

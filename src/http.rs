@@ -12,12 +12,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -28,7 +30,7 @@ use unity_supervisors::{
 };
 
 use crate::arguments::Args;
-use crate::commands::{Access, Command, KernelRun, Run, TABLE};
+use crate::commands::{Access, Command, KernelRun, Run, StreamRun, TABLE};
 use crate::error::{Code, CommandError};
 
 /// The largest body of a request, in bytes.
@@ -118,11 +120,19 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 pub fn router(kernel: &Kernel) -> Router {
     let mut router = Router::new();
     for command in TABLE {
-        let Run::Kernel(run) = command.run else {
-            continue;
-        };
         let path = command.http_path();
         let kernel = kernel.clone();
+        let run = match command.run {
+            Run::Kernel(run) => run,
+            Run::Stream(run) => {
+                let answer = move |query| async move {
+                    many(command, read(command, query), run, kernel).await
+                };
+                router = router.route(&path, get(answer));
+                continue;
+            }
+            Run::Local(_) => continue,
+        };
         router = match command.access {
             Access::Read => router.route(
                 &path,
@@ -189,6 +199,49 @@ async fn answer(
     };
     kernel.secrets().mask_json(&mut document);
     json_response(status, &document)
+}
+
+/// Answers with a line of JSON for each document, until there is no more. When the kernel ends before that, the answer
+/// breaks off, so that its reader knows.
+async fn many(
+    command: &Command,
+    args: Result<Args, CommandError>,
+    run: StreamRun,
+    kernel: Kernel,
+) -> Response {
+    let done = match args {
+        Ok(args) => run(kernel.clone(), args).await,
+        Err(error) => Err(error),
+    };
+    let documents = match done {
+        Ok(documents) => documents,
+        Err(error) => {
+            tracing::debug!(command = command.name(), %error, "command not done");
+            return failure(&error);
+        }
+    };
+    let ended = kernel.clone();
+    let ended = async move {
+        ended.ended().await;
+    };
+    let begin = Some((documents, ended.boxed(), kernel));
+    let lines = stream::unfold(begin, |state| async move {
+        let (mut documents, mut ended, kernel) = state?;
+        let document = tokio::select! {
+            biased;
+            document = documents.next() => document?,
+            () = &mut ended => return Some((Err(io::Error::other("the kernel has ended")), None)),
+        };
+        let (mut document, is_last) = match document {
+            Ok(document) => (document, false),
+            Err(error) => (error.to_json(), true),
+        };
+        kernel.secrets().mask_json(&mut document);
+        let rest = (!is_last).then_some((documents, ended, kernel));
+        Some((Ok(Bytes::from(format!("{document}\n"))), rest))
+    });
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    (kind, Body::from_stream(lines)).into_response()
 }
 
 fn failure(error: &CommandError) -> Response {

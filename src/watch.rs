@@ -55,6 +55,15 @@ impl Drop for Watching<'_> {
     }
 }
 
+/// Waits for Ctrl-C or SIGTERM; a console's go to whoever waits here until it is done or dropped.
+///
+/// # Errors
+/// If the system does not tell of signals.
+pub(crate) async fn until_interrupted(interrupts: Option<&Interrupts>) -> Result<(), CommandError> {
+    let _watching = interrupts.map(Interrupts::watching);
+    interrupted(interrupts).await
+}
+
 /// Waits for Ctrl-C or SIGTERM, from `interrupts` where the process hears of them there.
 async fn interrupted(interrupts: Option<&Interrupts>) -> Result<(), CommandError> {
     if let Some(interrupts) = interrupts {

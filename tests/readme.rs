@@ -74,6 +74,7 @@ fn every_command_that_is_shown_is_one() {
 fn every_tree_and_every_setting_that_is_shown_has_no_fault() {
     shown_without_fault("yaml", "robot.yaml");
     shown_without_fault("yaml system.yaml", "system.yaml");
+    shown_without_fault("yaml events.yaml", "events.yaml");
 }
 
 fn shown_without_fault(language: &str, name: &str) {

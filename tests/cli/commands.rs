@@ -90,6 +90,22 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         &["completions", "bash"],
         "complete -F _uk uk",
     ),
+    (
+        "events publish",
+        &["events", "publish", "quick.hello", r#"{"text": "hi"}"#],
+        "(nobody listens, not kept)",
+    ),
+    (
+        "events list",
+        &["events", "list", "--pattern", "quick.*"],
+        "quick.*  1 ",
+    ),
+    (
+        "events show",
+        &["events", "show", "quick.hello"],
+        "by the pattern quick.*",
+    ),
+    ("events stats", &["events", "stats"], "quick.hello"),
     ("schema tree", &["schema", "tree"], "tree file"),
     (
         "schema events",
@@ -165,6 +181,10 @@ fn every_command_works_and_says_what_it_did() {
         (0, "kernel `rig` has stopped\n")
     );
     seen.extend(["dlq list", "dlq show", "dlq retry", "dlq drop", "shutdown"].map(str::to_owned));
+    // These are tested in `events` and `streams`: one has no end, the others need a kernel with streams.
+    seen.insert("events tail".to_owned());
+    let of_streams = ["list", "show", "read", "pending", "ack", "claim", "trim"];
+    seen.extend(of_streams.map(|word| format!("streams {word}")));
 
     let all: BTreeSet<String> = TABLE.iter().map(|command| command.name()).collect();
     assert_eq!(seen, all, "a command is not tested here");

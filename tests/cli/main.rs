@@ -23,6 +23,8 @@ mod control;
 )]
 mod dead_letters;
 mod diagnostics;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod events;
 mod exit_codes;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod guard;
@@ -37,4 +39,10 @@ mod secrets;
 mod settings;
 mod stalls;
 mod state;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "what helps tests may fail as they do"
+)]
+mod streams;
 mod templates;

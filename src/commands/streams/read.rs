@@ -1,0 +1,141 @@
+//! `uk streams read`: what is in a stream, or what a group has not been handed yet.
+
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use unity_supervisors::Kernel;
+use unity_supervisors::clock::Timestamp;
+use unity_supervisors::stream::Position;
+
+use super::{Asked, LIMIT, STREAM, limit, position};
+use crate::arguments::{Arg, ArgKind, Args};
+use crate::commands::Command;
+use crate::error::CommandError;
+use crate::screen::{Screen, Tone, list, table, text};
+
+pub(in crate::commands) const COMMAND: Command = Command {
+    about: "Show what is in a stream, or hand out what a group has not read",
+    help: "Oldest first, or with --reverse newest first. With --group and --consumer it hands out what comes after the \
+           group's cursor, which moves on; `uk streams ack` says that it was handled. A group that is not there is made with \
+           --from.\n\n\
+           Example: uk streams read action_log --reverse --limit 10\n\
+           Example: uk streams read action_log --group audit --consumer anna --from start",
+    args: &[
+        STREAM,
+        Arg::option(
+            "from",
+            ArgKind::Text,
+            "with this position or time, or start; with --reverse before it",
+        ),
+        LIMIT,
+        Arg::option("reverse", ArgKind::Flag, "newest first"),
+        Arg::option("group", ArgKind::Text, "hand out to this group"),
+        Arg::option(
+            "consumer",
+            ArgKind::Text,
+            "who of the group it is handed to",
+        ),
+    ],
+    show,
+    // To hand out changes something.
+    ..Command::changing(&["streams", "read"], |kernel, args| {
+        async move { run(&kernel, &args).await }.boxed()
+    })
+};
+
+async fn run(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
+    let asked = Asked::of(kernel, args)?;
+    let from = args.text("from").map(from).transpose()?;
+    let mut made = false;
+    let entries = match (args.text("group"), args.text("consumer")) {
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(
+                CommandError::usage("--group and --consumer belong together")
+                    .hint("say both, or none to only look"),
+            );
+        }
+        (Some(group), Some(consumer)) => {
+            if args.flag("reverse") {
+                return Err(CommandError::usage("a group is handed events oldest first")
+                    .hint("leave out --reverse"));
+            }
+            // Otherwise a slip in a name would make a stream.
+            asked.info().await?;
+            if let Some(from) = from {
+                let done = asked.store.make_group(&asked.name, group, from.previous());
+                made = asked.told(done.await).await?;
+            }
+            let read = asked
+                .store
+                .read_group(&asked.name, group, consumer, limit(args));
+            let read = asked.told(read.await).await;
+            read.map_err(|error| match from {
+                None if error
+                    .hint
+                    .as_ref()
+                    .is_some_and(|hint| !hint.starts_with("did you")) =>
+                {
+                    error.hint("--from start, a position or a time makes it")
+                }
+                _ => error,
+            })?
+        }
+        (None, None) if args.flag("reverse") => {
+            let before = from.unwrap_or(Position::END);
+            let read = asked.store.read_back(&asked.name, before, limit(args));
+            asked.told(read.await).await?
+        }
+        (None, None) => {
+            let after = from.map_or(Position::START, Position::previous);
+            let read = asked
+                .store
+                .read(&asked.name, after, Position::END, limit(args));
+            asked.told(read.await).await?
+        }
+    };
+    if entries.is_empty() {
+        // One that is not there is empty as well.
+        asked.info().await?;
+    }
+    Ok(json!({ "version": 1, "stream": asked.name, "made_group": made, "entries": entries }))
+}
+
+/// A position, a time or `start`.
+fn from(text: &str) -> Result<Position, CommandError> {
+    if text == "start" {
+        return Ok(Position::START);
+    }
+    match text.parse::<Timestamp>() {
+        Ok(time) => Ok(Position {
+            ms: time.unix_ms(),
+            seq: 0,
+        }),
+        Err(_) => position(text).map_err(|_| {
+            CommandError::usage(format!("`from`: `{text}` is no place in a stream")).hint(
+                "write start, a position as in 1763675400123-0, or a time as in 2026-11-20T21:30:00Z",
+            )
+        }),
+    }
+}
+
+pub(super) fn rows(entries: &[Value]) -> Vec<Vec<(Tone, String)>> {
+    let row = |entry: &Value| {
+        let event = entry.get("event").unwrap_or(&Value::Null);
+        let data = event.get("data").unwrap_or(&Value::Null);
+        vec![
+            (Tone::Bold, text(entry, "position").to_owned()),
+            (Tone::Dim, text(event, "time").to_owned()),
+            (Tone::Plain, text(event, "topic").to_owned()),
+            (Tone::Dim, text(event, "source").to_owned()),
+            (Tone::Plain, data.to_string()),
+        ]
+    };
+    entries.iter().map(row).collect()
+}
+
+fn show(document: &Value, screen: &Screen) -> String {
+    let entries = list(document, "entries");
+    if entries.is_empty() {
+        return "nothing there\n".to_owned();
+    }
+    table(&rows(entries), screen)
+}
