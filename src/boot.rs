@@ -13,8 +13,10 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
+use unity_actors::streams::{self, EmbeddedStreams};
 use unity_actors::{bus, dead_letters, memory};
 use unity_supervisors::bus::Catalog;
+use unity_supervisors::clock::Clock;
 use unity_supervisors::kernel::{BuildError, Observer};
 use unity_supervisors::report::Fact;
 use unity_supervisors::spec::{ChildSpec, TreeSpec};
@@ -41,6 +43,8 @@ const CONTROL_THREADS: usize = 2;
 const LISTENS_WITHIN: Duration = Duration::from_secs(5);
 /// How long an answer that is being written may take when the kernel has ended.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
+/// How long the last events may take to be written.
+const CLOSES_WITHIN: Duration = Duration::from_secs(5);
 /// How long what is killed at the end may take.
 const DIES_WITHIN: Duration = Duration::from_millis(500);
 /// How often a lock that somebody looks at is tried for.
@@ -208,12 +212,12 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let known_good = keeper.known_good();
     let room = Arc::new(Room::new(keeper, system_files, event_files));
     let (began, listening) = watch::channel(false);
-    let runtimes = Runtimes {
-        control: control.handle().clone(),
-        work: work.handle().clone(),
-        threads: Some(Arc::clone(&threads)),
-    };
+    let runtimes = handles(&control, &work, &threads);
     let recorder = recorder(&data_dir, seed, &system, guarded);
+    let (streams, trouble) = match streams {
+        Some(streams) => (Some(streams), NoStreams::default()),
+        None => open_streams(&data_dir),
+    };
     let config = KernelConfig {
         service_kinds: service_kinds(),
         services: services(&socket, systemd.as_ref(), &system),
@@ -227,6 +231,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     };
     let config = with_settings(config, system, log)
         .with_shared(Arc::clone(&recorder))
+        .with_shared(Arc::new(trouble))
         .with_shared(room);
     let kernel = control.block_on(Kernel::start(config, tree))?;
     recorder.attach(&kernel);
@@ -256,6 +261,23 @@ fn recorder(
         exit_on_give_up: system.exit_on_give_up,
         guarded,
     }))
+}
+
+/// Why this kernel has no streams, if it has none.
+#[derive(Debug, Default)]
+pub(crate) struct NoStreams(pub(crate) Option<String>);
+
+/// The streams in the data folder. A kernel that cannot have them runs all the same, and says so: what is to be durable is
+/// refused then, and nothing else.
+fn open_streams(data_dir: &Path) -> (Option<Arc<dyn StreamStore>>, NoStreams) {
+    let folder = data_dir.join("streams");
+    match EmbeddedStreams::open(&folder, Clock::real(), streams::Options::default()) {
+        Ok(streams) => (Some(streams), NoStreams::default()),
+        Err(error) => {
+            tracing::error!(%error, "this kernel runs without streams");
+            (None, NoStreams(Some(error.to_string())))
+        }
+    }
 }
 
 /// What the children of `/system` are made of.
@@ -297,6 +319,14 @@ fn with_settings(
 
 fn max_abandoned(system: &SystemSettings) -> usize {
     usize::try_from(system.max_abandoned).unwrap_or(usize::MAX)
+}
+
+fn handles(control: &Runtime, work: &Runtime, threads: &Arc<WorkThreads>) -> Runtimes {
+    Runtimes {
+        control: control.handle().clone(),
+        work: work.handle().clone(),
+        threads: Some(Arc::clone(threads)),
+    }
 }
 
 /// The control runtime and the work runtime, with the threads of the latter.
@@ -459,6 +489,22 @@ impl RunningKernel {
     }
 }
 
+impl RunningKernel {
+    /// Waits until what was published is on disk, for as long as a disk may take.
+    fn close_streams(&self) {
+        let (Some(control), Some(streams)) = (&self.control, self.kernel.bus().store()) else {
+            return;
+        };
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return;
+        }
+        let closed = control.block_on(async { timeout(CLOSES_WITHIN, streams.close()).await });
+        if closed.is_err() {
+            tracing::error!("the streams could not be written to their end");
+        }
+    }
+}
+
 impl Drop for RunningKernel {
     fn drop(&mut self) {
         self.recorder.release();
@@ -471,6 +517,7 @@ impl Drop for RunningKernel {
                 tracing::warn!("some actors did not die in time");
             }
         }
+        self.close_streams();
         self.threads.release();
         // A thread that is stuck in a handler must not keep the process.
         if let Some(work) = self.work.take() {

@@ -11,6 +11,7 @@ use unity_supervisors::{ActorPath, Kernel, Mode, SlotState};
 
 use super::{Command, need_of, waits_for, waits_text};
 use crate::arguments::milliseconds;
+use crate::boot::NoStreams;
 use crate::error::EXIT_DIFFERENCE;
 use crate::screen::{Line, Screen, Tone, bytes, count, list, number, printable, rough, text};
 use crate::settings::service::Room;
@@ -73,7 +74,16 @@ fn read(kernel: &Kernel) -> Value {
     let memory = kernel.memory();
     let is_short = memory.is_some_and(|memory| memory.shedding != Shedding::Nothing);
     let settings = kernel.shared::<Room>().status();
-    let is_well = unwell.is_empty() && abandoned == 0 && !is_short && settings.troubles.is_empty();
+    let mut troubles = serde_json::to_value(&settings.troubles).unwrap_or_default();
+    let no_streams = kernel.shared::<NoStreams>().0.clone();
+    if let (Some(why), Some(troubles)) = (&no_streams, troubles.as_array_mut()) {
+        troubles.push(json!({ "what": format!("it has no streams: {why}") }));
+    }
+    let is_well = no_streams.is_none()
+        && unwell.is_empty()
+        && abandoned == 0
+        && !is_short
+        && settings.troubles.is_empty();
     let is_ok = kernel.mode() == Mode::Normal && is_well;
     json!({
         "version": 1,
@@ -88,7 +98,7 @@ fn read(kernel: &Kernel) -> Value {
         "abandoned": abandoned,
         "max_abandoned": most,
         "dead_letters": kernel.dead_letters().total(),
-        "settings": { "number": settings.number, "troubles": settings.troubles },
+        "settings": { "number": settings.number, "troubles": troubles },
         "memory": memory,
         "fullest": if is_short { fullest(kernel) } else { Value::Null },
     })

@@ -9,18 +9,10 @@ mod commands;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod completions;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
-#[expect(
-    clippy::indexing_slicing,
-    reason = "what helps tests may fail as they do"
-)]
 mod config;
 mod console;
 mod control;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
-#[expect(
-    clippy::indexing_slicing,
-    reason = "what helps tests may fail as they do"
-)]
 mod dead_letters;
 mod diagnostics;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
@@ -40,9 +32,5 @@ mod settings;
 mod stalls;
 mod state;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
-#[expect(
-    clippy::indexing_slicing,
-    reason = "what helps tests may fail as they do"
-)]
 mod streams;
 mod templates;

@@ -19,10 +19,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use unity_supervisors::Priority;
 use unity_supervisors::bus::{Blob, Event, EventId, Extras, Topic};
 use unity_supervisors::clock::Timestamp;
 use unity_supervisors::stream::Position;
+use unity_supervisors::{Priority, bus};
 
 /// The first byte is in no text, so that looking for it is quick.
 pub(super) const MARKER: [u8; 4] = [0xF5, b'U', b'K', b'R'];
@@ -238,8 +238,10 @@ pub(super) fn decode(body: &[u8], names: &mut Names) -> Option<Event> {
         id,
         time,
         priority: *Priority::ALL.get(usize::from(priority))?,
-        topic: names.topic(take_text(rest)?)?,
-        source: names.source(take_text(rest)?)?,
+        head: {
+            let topic = names.topic(take_text(rest)?)?;
+            bus::Head::new(&topic, &names.source(take_text(rest)?)?)
+        },
         data: serde_json::from_slice(take_bytes(rest)?).ok()?,
         extras: take_extras(rest, flags)?,
     };

@@ -129,7 +129,7 @@ fn of_publish(error: PublishError, catalog: &Catalog) -> CommandError {
             CommandError::new(Code::Failed, message).hint("the program that embeds it gave it none")
         }
         PublishError::Stream(error) => of_stream(error),
-        PublishError::Revoked => CommandError::new(Code::Failed, message),
+        PublishError::Revoked | PublishError::Nested => CommandError::new(Code::Failed, message),
     }
 }
 
