@@ -115,10 +115,10 @@ fn json_of(letter: Letter, kernel: &Kernel) -> Value {
 fn show_list(document: &Value, screen: &Screen) -> String {
     let letters = list(document, "letters");
     let (total, kept) = (number(document, "total"), number(document, "kept"));
-    let mut end = format!(
-        "{}, {total} since the kernel started",
-        count(kept, "dead letter")
-    );
+    let mut end = count(kept, "dead letter");
+    if total != kept {
+        end.push_str(&format!(" ({total} since the kernel started)"));
+    }
     let failed = number(document, "not_written");
     if failed > 0 {
         end.push_str(&format!("; {failed} could not be written: see the log"));

@@ -21,10 +21,7 @@ fn letters_are_listed_sent_again_and_dropped() {
     letters(&rig, 4);
 
     let none = rig.uk(&["dlq", "list", "--path", "/b"]).out;
-    assert!(
-        none.contains("4 dead letters, 4 since the kernel started; none to show"),
-        "{none}"
-    );
+    assert!(none.contains("4 dead letters; none to show"), "{none}");
     let none = rig.json(&["dlq", "list", "--reason", "expired"]);
     assert_eq!(none["letters"], json!([]));
     assert!(rig.uk(&["tree"]).out.contains("4 dead letters"));

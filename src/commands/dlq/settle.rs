@@ -68,7 +68,7 @@ pub(in crate::commands) const DROP: Command = Command {
         Arg::option(
             "before",
             ArgKind::Text,
-            "with --all: only those that died before this time, as in 2026-11-20T21:30:00Z, or longer ago than this, as in 2h",
+            "with --all: only those before this time, or older than 2h",
         ),
     ],
     show: |document, screen| {
