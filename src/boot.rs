@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use unity_actors::streams::{self, EmbeddedStreams};
-use unity_actors::{bus, dead_letters, memory};
+use unity_actors::{bus, dead_letters, memory, replay};
 use unity_supervisors::bus::Catalog;
 use unity_supervisors::clock::Clock;
 use unity_supervisors::kernel::{BuildError, Observer};
@@ -282,7 +282,7 @@ fn open_streams(data_dir: &Path) -> (Option<Arc<dyn StreamStore>>, NoStreams) {
 
 /// What the children of `/system` are made of.
 fn service_kinds() -> Kinds {
-    let kinds = dead_letters::with_kind(systemd::with_kind(http::kinds()));
+    let kinds = dead_letters::with_kind(replay::with_kind(systemd::with_kind(http::kinds())));
     service::with_kind(bus::with_kind(memory::with_kind(kinds)))
 }
 
@@ -292,7 +292,12 @@ fn services(
     systemd: Option<&SystemdSettings>,
     system: &SystemSettings,
 ) -> Vec<ChildSpec> {
-    let mut services = vec![http::child(socket), bus::child(), dead_letters::child()];
+    let mut services = vec![
+        http::child(socket),
+        bus::child(),
+        dead_letters::child(),
+        replay::child(),
+    ];
     services.extend(systemd.map(systemd::child));
     services.extend(system.memory_limit.map(|_| memory::child()));
     // Last: what others do at their start does not wait for files.

@@ -83,6 +83,7 @@ pub static TABLE: &[Command] = &[
     events::PUBLISH,
     events::TAIL,
     events::STATS,
+    events::replay::REPLAY,
     streams::LIST,
     streams::SHOW,
     streams::READ,

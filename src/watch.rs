@@ -65,7 +65,7 @@ pub(crate) async fn until_interrupted(interrupts: Option<&Interrupts>) -> Result
 }
 
 /// Waits for Ctrl-C or SIGTERM, from `interrupts` where the process hears of them there.
-async fn interrupted(interrupts: Option<&Interrupts>) -> Result<(), CommandError> {
+pub(crate) async fn interrupted(interrupts: Option<&Interrupts>) -> Result<(), CommandError> {
     if let Some(interrupts) = interrupts {
         interrupts.told.notified().await;
         return Ok(());

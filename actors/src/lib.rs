@@ -14,6 +14,7 @@ pub mod monitor;
 pub mod notices;
 pub mod probe;
 pub mod process;
+pub mod replay;
 pub mod sensors;
 pub mod size;
 pub mod streams;

@@ -12,6 +12,7 @@ use unity_supervisors::stream::StreamError;
 use unity_supervisors::{ActorPath, Kernel};
 
 use super::Command;
+use super::streams::of_stream;
 use crate::arguments::{Arg, ArgKind, Args, milliseconds};
 use crate::error::{Code, CommandError};
 use crate::screen::{Screen, Tone, ago, count, list, number, reason, table, text};
@@ -55,8 +56,7 @@ pub(super) const SHOW: Command = Command {
 };
 
 fn unreadable(error: &StreamError) -> CommandError {
-    CommandError::new(Code::Failed, error.to_string())
-        .hint("`uk health` says how the streams are; the kernel's log says more")
+    of_stream(error.clone())
 }
 
 fn no_such_letter(id: u64) -> CommandError {

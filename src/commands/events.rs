@@ -14,6 +14,7 @@ use crate::nearest::nearest;
 
 mod list;
 mod publish;
+pub(super) mod replay;
 mod show;
 mod stats;
 mod tail;

@@ -149,6 +149,11 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         "stop_takes none → 1ms",
     ),
     ("config apply", &["config", "apply"], "nothing changes"),
+    (
+        "events replay",
+        &["events", "replay", "--status"],
+        "nothing was replayed",
+    ),
     ("console", &["console"], ""),
 ];
 

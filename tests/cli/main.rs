@@ -25,6 +25,7 @@ mod hangup;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;
 mod last_good;
+mod replay;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod secrets;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]

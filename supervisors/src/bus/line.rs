@@ -31,10 +31,17 @@ pub fn to_line(event: &Event) -> (String, bool) {
 /// # Errors
 /// [`InvalidLine`].
 pub fn from_line(line: &str) -> Result<Draft, InvalidLine> {
-    let invalid = |error: &dyn std::fmt::Display| InvalidLine(error.to_string());
-    let json: Value = serde_json::from_str(line).map_err(|error| invalid(&error))?;
+    from_json(serde_json::from_str(line).map_err(|error| InvalidLine(error.to_string()))?)
+}
+
+/// The same of the JSON that a line holds.
+///
+/// # Errors
+/// [`InvalidLine`].
+pub fn from_json(json: Value) -> Result<Draft, InvalidLine> {
     let blob = json.get("blob").map(read_blob).transpose()?.flatten();
-    let mut draft: Draft = serde_json::from_value(json).map_err(|error| invalid(&error))?;
+    let draft = serde_json::from_value(json);
+    let mut draft: Draft = draft.map_err(|error| InvalidLine(error.to_string()))?;
     if let Some(blob) = blob {
         draft = draft.blob(blob);
     }
