@@ -71,7 +71,8 @@ fn show(document: &Value, screen: &Screen) -> String {
     if event_type.is_null() {
         fact("catalog", "it is not in the catalog");
     } else {
-        fact("about", text(event_type, "description"));
+        let about = text(event_type, "description");
+        fact("about", if about.is_empty() { "–" } else { about });
         if text(event_type, "topic") != text(document, "topic") {
             fact(
                 "catalog",
