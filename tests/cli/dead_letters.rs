@@ -45,6 +45,34 @@ fn letters_are_listed_sent_again_and_dropped() {
 }
 
 #[test]
+fn letters_and_what_became_of_them_outlive_the_kernel() {
+    let mut rig = Rig::boot();
+    letters(&rig, 3);
+    rig.json(&["dlq", "drop", "2"]);
+    rig.json(&["shutdown"]);
+    rig.wait();
+
+    rig.process = Rig::spawn(&rig.folder, &[]);
+    let rig = rig.until_booted();
+    rig.json(&["tell", "/b", r#"{"crash": "later"}"#]);
+    let listed = rig.until(&["dlq", "list"], |list| {
+        list["letters"].as_array().unwrap().len() == 3
+    });
+
+    let numbers: Vec<_> = listed["letters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|letter| (letter["id"].as_u64().unwrap(), letter["path"].clone()))
+        .collect();
+    let expected = [(4, json!("/b")), (3, json!("/a")), (1, json!("/a"))];
+    assert_eq!(numbers, expected);
+    assert_eq!((&listed["total"], &listed["kept"]), (&json!(1), &json!(3)));
+    let letter = rig.json(&["dlq", "show", "3"]);
+    assert_eq!(letter["letter"]["message"], json!({ "crash": "ouch 3" }));
+}
+
+#[test]
 fn what_cannot_be_sent_again_stays_and_says_why() {
     let rig = Rig::boot();
     letters(&rig, 2);

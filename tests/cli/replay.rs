@@ -47,6 +47,37 @@ fn a_file_is_told_on_the_bus_at_any_speed() {
 }
 
 #[test]
+fn what_a_stream_kept_is_told_to_an_actor_and_copied_to_a_file_and_told_from_there() {
+    let rig = Rig::boot_tree(
+        "{version: 1, name: rig, tree: {children: [{id: m, kind: monitor, settings: {pattern: none}}]}}",
+    );
+    // Until the first of them is there.
+    rig.until(&["events", "stats"], |stats| {
+        stats.to_string().contains("system.child")
+    });
+    let replay =
+        |more: &[&str]| rig.json(&[&["events", "replay", "system.child.*"], more].concat());
+
+    let copied = replay(&["--to-file", "kept.jsonl"]);
+    let count = copied["copied"].as_u64().unwrap();
+    assert_eq!(rig.folder.text("kept.jsonl").lines().count() as u64, count);
+    let told = replay(&["--from-file", "kept.jsonl", "--to", "/m", "--speed", "max"]);
+    assert_eq!(
+        (&told["replay"]["told"], &told["replay"]["state"]),
+        (&json!(count), &json!("done"))
+    );
+    let told = replay(&["--from", "1h", "--to", "/m", "--speed", "max"]);
+    assert!(told["replay"]["told"].as_u64() >= Some(count), "{told}");
+    let long_ago = replay(&["--until", "1h", "--to", "/m"]);
+    assert_eq!(long_ago["replay"]["told"], 0);
+    let nowhere = rig.uk(&["events", "replay", "--stream", "nope", "--to", "/m"]);
+    assert!(
+        nowhere.code == 4 && nowhere.err.contains("no stream `nope`"),
+        "{nowhere:?}"
+    );
+}
+
+#[test]
 fn one_that_runs_is_stopped_from_elsewhere() {
     let rig = Rig::boot();
     rig.folder.file("events.jsonl", lines(3_000));
