@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
+use unity_actors::alarms::{self, Alarms, RealMachine};
 use unity_actors::streams::{self, EmbeddedStreams};
 use unity_actors::{bus, dead_letters, memory, replay};
 use unity_supervisors::bus::Catalog;
@@ -229,7 +230,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         known_good,
         ..KernelConfig::new(runtimes, kinds, seed)
     };
-    let config = with_settings(config, system, log)
+    let config = with_settings(config, system, log, &data_dir)
         .with_shared(Arc::clone(&recorder))
         .with_shared(Arc::new(trouble))
         .with_shared(room);
@@ -283,7 +284,8 @@ fn open_streams(data_dir: &Path) -> (Option<Arc<dyn StreamStore>>, NoStreams) {
 /// What the children of `/system` are made of.
 fn service_kinds() -> Kinds {
     let kinds = dead_letters::with_kind(replay::with_kind(systemd::with_kind(http::kinds())));
-    service::with_kind(bus::with_kind(memory::with_kind(kinds)))
+    let kinds = alarms::with_kind(memory::with_kind(kinds));
+    service::with_kind(bus::with_kind(kinds))
 }
 
 /// The children of `/system`.
@@ -297,6 +299,7 @@ fn services(
         bus::child(),
         dead_letters::child(),
         replay::child(),
+        alarms::child(),
     ];
     services.extend(systemd.map(systemd::child));
     services.extend(system.memory_limit.map(|_| memory::child()));
@@ -310,6 +313,7 @@ fn with_settings(
     config: KernelConfig,
     system: SystemSettings,
     log: Option<LogSwitch>,
+    data_dir: &Path,
 ) -> KernelConfig {
     let config = KernelConfig {
         exit_on_give_up: system.exit_on_give_up,
@@ -319,7 +323,10 @@ fn with_settings(
         apply_timeout: system.apply_timeout.0,
         ..config
     };
-    config.with_shared(Arc::new(InForce::new(system, log)))
+    let alarms = Alarms::new(system.alarms.clone(), RealMachine::new(data_dir));
+    config
+        .with_shared(Arc::new(alarms))
+        .with_shared(Arc::new(InForce::new(system, log)))
 }
 
 fn max_abandoned(system: &SystemSettings) -> usize {

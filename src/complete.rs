@@ -488,7 +488,7 @@ mod tests {
             ("uk --name ", &["rig"]),
             ("uk --name=r", &["--name=rig"]),
             ("uk --nope=r", &[]),
-            ("uk spawn s", &["sensor.host"]),
+            ("uk spawn sensor.h", &["sensor.host"]),
             ("uk spawn probe --restart t", &["transient", "temporary"]),
             ("uk spawn probe --restart=te", &["--restart=temporary"]),
             ("uk spawn sensor.host --set ", &["every="]),

@@ -81,7 +81,7 @@ fn all_faults(
             // It may be at fault only for what was taken out.
             break;
         }
-        lacks_known |= first.is_some();
+        lacks_known |= first.is_some() && unknown.is_none();
         let offender = [first, unknown]
             .into_iter()
             .flatten()

@@ -2,6 +2,7 @@
 //!
 //! One file an actor: its settings, its messages, itself. A new one adds a line to [`kinds`].
 
+pub mod alarms;
 pub mod bounds;
 pub mod bus;
 pub mod dead_letters;

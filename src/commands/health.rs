@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use unity_actors::alarms::{Alarm, Alarms};
 use unity_supervisors::kernel::memory::Shedding;
 use unity_supervisors::view::StallView;
 use unity_supervisors::{ActorPath, Kernel, Mode, SlotState};
@@ -23,7 +25,8 @@ pub(super) const COMMAND: Command = Command {
     about: "Whether all is well; exit code 9 if not",
     help: "Degraded is: safe mode, a boot that is not over, a child that is in quarantine, being restarted or in \
            backoff, one that waits for another that is down, a life that holds its thread, or one that was cut off \
-           because it does, memory so short that messages are shed, or files of settings that could not be applied. A child \
+           because it does, memory so short that messages are shed, files of settings that could not be applied, or an alarm \
+           that stands: something is beyond its limit in `alarms` of system.yaml. A child \
            that somebody stopped is not.\n\n\
            Example: uk health --json",
     show,
@@ -74,6 +77,12 @@ fn read(kernel: &Kernel) -> Value {
     let memory = kernel.memory();
     let is_short = memory.is_some_and(|memory| memory.shedding != Shedding::Nothing);
     let settings = kernel.shared::<Room>().status();
+    let alarms: Vec<Value> = kernel
+        .shared::<Alarms>()
+        .standing()
+        .iter()
+        .map(alarm)
+        .collect();
     let mut troubles = serde_json::to_value(&settings.troubles).unwrap_or_default();
     let no_streams = kernel.shared::<NoStreams>().0.clone();
     if let (Some(why), Some(troubles)) = (&no_streams, troubles.as_array_mut()) {
@@ -83,7 +92,8 @@ fn read(kernel: &Kernel) -> Value {
         && unwell.is_empty()
         && abandoned == 0
         && !is_short
-        && settings.troubles.is_empty();
+        && settings.troubles.is_empty()
+        && alarms.is_empty();
     let is_ok = kernel.mode() == Mode::Normal && is_well;
     json!({
         "version": 1,
@@ -99,9 +109,23 @@ fn read(kernel: &Kernel) -> Value {
         "max_abandoned": most,
         "dead_letters": kernel.dead_letters().total(),
         "settings": { "number": settings.number, "troubles": troubles },
+        "alarms": alarms,
         "memory": memory,
         "fullest": if is_short { fullest(kernel) } else { Value::Null },
     })
+}
+
+/// An alarm, what it says, and what to do.
+fn alarm(alarm: &Alarm) -> Value {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        #[serde(flatten)]
+        alarm: &'a Alarm,
+        text: String,
+        hint: &'a str,
+    }
+    let (text, hint) = (alarm.text(), alarm.kind.hint());
+    json!(Told { alarm, text, hint })
 }
 
 /// The mailbox in which most messages wait; those of the kernel's own services never have many.
@@ -154,15 +178,7 @@ fn show(document: &Value, screen: &Screen) -> String {
     for child in list(document, "unwell").iter().take(SHOWN) {
         out.push_str(&unwell(child, screen));
     }
-    let more = list(document, "unwell").len().saturating_sub(SHOWN);
-    if more > 0 {
-        out.push_str(&fact(
-            screen,
-            Tone::Dim,
-            "…",
-            &format!("and {more} more; --json has them"),
-        ));
-    }
+    out.push_str(&more(screen, list(document, "unwell").len()));
     if let Some(memory) = document.get("memory").filter(|memory| memory.is_object()) {
         out.push_str(&memory_line(memory, screen));
     }
@@ -170,6 +186,7 @@ fn show(document: &Value, screen: &Screen) -> String {
     for trouble in troubles.and_then(Value::as_array).into_iter().flatten() {
         out.push_str(&settings_trouble(trouble, screen));
     }
+    out.push_str(&alarms(document, screen));
     let dead = number(document, "dead_letters");
     if dead > 0 {
         out.push_str(&fact(
@@ -186,6 +203,39 @@ fn show(document: &Value, screen: &Screen) -> String {
         out.push_str(&memory_hint(document));
     }
     out
+}
+
+/// The alarms that stand, and of each sort of them what to do.
+fn alarms(document: &Value, screen: &Screen) -> String {
+    let (mut out, alarms) = (String::new(), list(document, "alarms"));
+    for (at, alarm) in alarms.iter().take(SHOWN).enumerate() {
+        out.push_str(&fact(screen, Tone::Bad, "alarm", text(alarm, "text")));
+        let kind = text(alarm, "alarm");
+        let next = alarms.get(at + 1).map_or("", |next| text(next, "alarm"));
+        if next != kind || at + 1 == SHOWN {
+            out.push_str(&fact(
+                screen,
+                Tone::Dim,
+                "",
+                &format!("hint: {}", text(alarm, "hint")),
+            ));
+        }
+    }
+    out.push_str(&more(screen, alarms.len()));
+    out
+}
+
+/// Says that there are more than are drawn.
+fn more(screen: &Screen, count: usize) -> String {
+    match count.saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => fact(
+            screen,
+            Tone::Dim,
+            "…",
+            &format!("and {more} more; --json has them"),
+        ),
+    }
 }
 
 fn is_short(document: &Value) -> bool {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use unity_actors::alarms::AlarmSettings;
 use unity_actors::duration::DurationText;
 use unity_actors::size::SizeText;
 use unity_supervisors::kernel::{KILL_GRACE, MAX_ABANDONED};
@@ -56,6 +57,8 @@ pub struct SystemSettings {
     pub watch: WatchSettings,
     /// The versions of settings that are kept.
     pub history: HistorySettings,
+    /// From where on something is an alarm, as `uk health` and the event `system.alarm` tell it.
+    pub alarms: AlarmSettings,
     /// Whether a root that used up its budget ends the kernel with exit code 1 instead of entering safe mode.
     pub exit_on_give_up: bool,
     /// What people mark this node with: texts by name.
@@ -94,6 +97,7 @@ impl Default for SystemSettings {
             apply_timeout: DurationText(Duration::from_secs(5)),
             watch: WatchSettings::default(),
             history: HistorySettings::default(),
+            alarms: AlarmSettings::default(),
             exit_on_give_up: false,
             labels: BTreeMap::new(),
             name: None,

@@ -120,7 +120,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     (
         "config explain",
         &["config", "explain", "system"],
-        "history.keep     default  100",
+        "history.keep           default                 100",
     ),
     (
         "config schema",

@@ -86,6 +86,10 @@ impl Folder {
             .env("XDG_RUNTIME_DIR", &self.0)
             .env("XDG_STATE_HOME", &self.0)
             .env("NO_COLOR", "1")
+            // How this machine is must not make a kernel of a test degraded.
+            .env("UK_ALARMS__DISK", "off")
+            .env("UK_ALARMS__MEMORY", "off")
+            .env("UK_ALARMS__TEMPERATURE", "off")
             .env_remove("UK_SOCKET")
             .env_remove("UK_LOG")
             .env_remove("NOTIFY_SOCKET")

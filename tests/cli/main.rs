@@ -1,5 +1,7 @@
 //! The command line, end to end: the real binary, real sockets, folders of its own for each test.
 
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod alarms;
 mod bad_input;
 mod boot;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]

@@ -6,6 +6,7 @@
     reason = "a test that cannot be set up fails"
 )]
 
+mod alarms;
 mod bus;
 mod files;
 mod frames;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
+use unity_actors::alarms::Alarms;
 use unity_actors::memory;
 use unity_supervisors::Kernel;
 
@@ -111,6 +112,7 @@ impl InForce {
                 _ => {}
             }
         }
+        kernel.shared::<Alarms>().set(in_force.alarms.clone());
         if !changes.is_empty() {
             self.settings.send_replace(Arc::new(in_force));
         }

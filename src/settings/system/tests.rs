@@ -190,7 +190,8 @@ fn every_key_has_a_variable_and_every_variable_its_key() {
         let other = match key.value(&SystemSettings::default()) {
             Value::Bool(value) => (!value).to_string(),
             Value::Number(number) => (number.as_u64().unwrap() + 1).to_string(),
-            Value::String(text) if text.ends_with(['s', 'd']) => "7s".to_owned(),
+            Value::String(text) if text.ends_with('%') => "7%".to_owned(),
+            Value::String(text) if text.ends_with(['s', 'd', 'm']) => "7s".to_owned(),
             Value::String(_) => "debug".to_owned(),
             _ if key.name == "name" => "other".to_owned(),
             _ => "7MiB".to_owned(),
@@ -435,6 +436,18 @@ fn value_of(key: &'static str) -> impl Strategy<Value = Value> {
         "memory_limit" => {
             prop_oneof![Just(json!("1MiB")), Just(json!(null)), Just(json!("1"))].boxed()
         }
+        "alarms.mailbox_depth" | "alarms.disk" | "alarms.memory" => prop_oneof![
+            Just(json!("7%")),
+            Just(json!("off")),
+            Just(json!("0%")),
+            Just(json!(7))
+        ]
+        .boxed(),
+        "alarms.restarts" | "alarms.lag" | "alarms.temperature" => prop_oneof![
+            (0_u32..40).prop_map(|number| json!(number)),
+            Just(json!("off"))
+        ]
+        .boxed(),
         "max_abandoned" | "history.keep" => (0_u32..400).prop_map(|number| json!(number)).boxed(),
         "watch.enabled" | "exit_on_give_up" => prop_oneof![
             any::<bool>().prop_map(|value| json!(value)),

@@ -1,6 +1,7 @@
 //! What may stand after a key of plain settings: [`Form`]; how it is read, and what it is in a JSON Schema.
 
 use tracing_subscriber::EnvFilter;
+use unity_actors::alarms::{OFF, SHARE_PATTERN, parse_share};
 
 use super::*;
 use crate::socket::{self, NAME_LEN_MAX};
@@ -12,6 +13,10 @@ pub(crate) enum Form {
     Bool,
     /// An integer of at least and at most so much.
     Integer(u32, u32),
+    /// An integer of at least and at most so much, or `off`.
+    IntegerOrOff(u32, u32),
+    /// Whole percents, or `off`.
+    ShareOrOff,
     /// A duration.
     Duration,
     /// A duration above zero.
@@ -37,6 +42,10 @@ impl Form {
         let words = match self {
             Self::Bool => "`true` or `false`",
             Self::Integer(least, most) => return format!("an integer from {least} to {most}"),
+            Self::IntegerOrOff(least, most) => {
+                return format!("an integer from {least} to {most}, or `off`");
+            }
+            Self::ShareOrOff => "a share from `1%` to `100%`, or `off`",
             Self::Duration => "a duration, as in `50ms`",
             Self::DurationAboveZero => "a duration above zero, as in `5s`",
             Self::SizeOrNone => "a size, as in `512MiB`, or `null`",
@@ -53,9 +62,17 @@ impl Form {
         matches!(self, Self::SizeOrNone | Self::NameOrNone)
     }
 
+    /// Whether `off` says something: that there is no limit.
+    fn may_be_off(self) -> bool {
+        matches!(self, Self::IntegerOrOff(..) | Self::ShareOrOff)
+    }
+
     /// Whether `5` is a text here.
     pub(crate) fn is_text(self) -> bool {
-        !matches!(self, Self::Bool | Self::Integer(..))
+        !matches!(
+            self,
+            Self::Bool | Self::Integer(..) | Self::IntegerOrOff(..)
+        )
     }
 
     /// What an editor checks.
@@ -63,9 +80,10 @@ impl Form {
         let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
         let form = match self {
             Self::Bool => json!({ "type": "boolean" }),
-            Self::Integer(least, most) => {
+            Self::Integer(least, most) | Self::IntegerOrOff(least, most) => {
                 json!({ "type": "integer", "minimum": least, "maximum": most })
             }
+            Self::ShareOrOff => text(SHARE_PATTERN),
             Self::Duration => text(duration::PATTERN),
             Self::DurationAboveZero => text(&duration::PATTERN.replace("[0-9]+", "0*[1-9][0-9]*")),
             Self::SizeOrNone => text(size::PATTERN),
@@ -83,6 +101,9 @@ impl Form {
         if self.may_be_nothing() {
             forms.push(json!({ "type": "null" }));
         }
+        if self.may_be_off() {
+            forms.push(json!({ "const": OFF }));
+        }
         forms.push(json!({ "$ref": "#/$defs/variable" }));
         json!({ "anyOf": forms })
     }
@@ -95,9 +116,16 @@ impl Reader<'_> {
         if form.may_be_nothing() && matches!(entry.node.value, Value::Null) {
             return Some(Json::Null);
         }
+        let is_off = matches!(&entry.node.value, Value::Text { text, .. } if **text == *OFF);
+        if form.may_be_off() && is_off {
+            return Some(OFF.into());
+        }
         Some(match form {
             Form::Bool => self.boolean(written)?.into(),
-            Form::Integer(least, most) => self.integer(written, *least..=*most)?.into(),
+            Form::Integer(least, most) | Form::IntegerOrOff(least, most) => {
+                self.integer(written, *least..=*most)?.into()
+            }
+            Form::ShareOrOff => self.share(entry)?.into(),
             Form::Duration => duration::format_duration(self.duration(written)?).into(),
             Form::DurationAboveZero => duration::format_duration(self.positive(written)?).into(),
             Form::SizeOrNone => self.size(entry)?.into(),
@@ -129,6 +157,30 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn share(&mut self, entry: &Entry) -> Option<String> {
+        let text = match &entry.node.value {
+            Value::Text { text, .. } => text.to_string(),
+            _ => {
+                let help = "write a share, as in `80%`, or `off`".to_owned();
+                self.wrong_type(entry, "a share", Some(help));
+                return None;
+            }
+        };
+        let share = parse_share(&text);
+        if share.is_none() {
+            let what = format!("`{}` is no share", shown(&text));
+            let help = "write a share, as in `80%`, or `off`";
+            self.refuse(
+                entry,
+                Code::SystemRange,
+                &what,
+                "expected `1%` to `100%`",
+                help,
+            );
+        }
+        share.map(|share| format!("{share}%"))
     }
 
     fn log_filter(&mut self, entry: &Entry) -> Option<String> {

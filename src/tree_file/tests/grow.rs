@@ -140,7 +140,10 @@ fn worker(rng: &mut Rng) -> Value {
     let (kind, settings) = match rng.u8(0..4) {
         0 => ("log", json!({})),
         1 => ("probe", probe(rng)),
-        2 => ("sensor.host", json!({ "every": time(rng, 1) })),
+        2 => (
+            "sensor.host",
+            json!({ "every": format!("{}ms", rng.u32(100..30_000)) }),
+        ),
         _ => ("process", process(rng)),
     };
     let mut made = json!({ "kind": kind, "settings": settings });

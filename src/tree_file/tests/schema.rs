@@ -218,7 +218,8 @@ thread_local! {
     };
 }
 
-/// Whether all that is at fault are texts in settings whose rules no pattern tells, such as a signal's name.
+/// Whether all that is at fault are texts in settings whose rules no pattern tells, such as a signal's name, or how long
+/// a time may be.
 fn only_by_serde(checked: &Checked) -> bool {
     let mut seen = checked
         .faults()
@@ -231,6 +232,7 @@ fn only_by_serde(checked: &Checked) -> bool {
                 "the command is empty",
                 "no name of an environment",
                 "NUL",
+                "is not from",
             ]
             .iter()
             .any(|rule| what.contains(rule))
