@@ -16,8 +16,8 @@ mod context;
 mod delivery;
 mod durable;
 mod event;
-
 pub mod line;
+mod on_behalf;
 mod publisher;
 mod routes;
 mod stats;
@@ -45,12 +45,13 @@ pub use self::event::{
     BLOB_LEN_MAX, Blob, Draft, EVENT_LEN_MAX, Event, EventId, Extras, Head, InvalidEventId,
 };
 use self::event::{EventIds, Said};
+pub use self::on_behalf::OnBehalf;
 pub use self::publisher::Publisher;
 use self::routes::{Patterns, Receiver};
 use self::stats::Counts;
 pub use self::stats::TopicStats;
 use self::subscriber::is_making;
-pub use self::subscriber::{Place, Refused, Subscriber};
+pub use self::subscriber::{Place, Queue, Refused, Subscriber};
 pub use self::topic::{InvalidTopic, Pattern, TOPIC_LEN_MAX, Topic};
 pub use self::waiting::{WaitError, WaitFor};
 use crate::clock::{Clock, Timestamp};

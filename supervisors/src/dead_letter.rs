@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::bus::Event;
 use crate::clock::{Clock, Timestamp};
 use crate::exit::ExitReason;
 use crate::kernel::memory::Shed;
@@ -280,6 +281,25 @@ impl DeadLetterBox {
         exit: Option<&ExitReason>,
     ) {
         self.put(path, message.name(), || body(message), reason, exit);
+    }
+
+    /// Counts an event that was no message, and keeps it unless the slot is flooded.
+    pub(crate) fn add_event(
+        &self,
+        path: &ActorPath,
+        event: &Event,
+        reason: DeadReason,
+        exit: Option<&ExitReason>,
+    ) {
+        let body = || {
+            let raw = to_raw_value(event).ok();
+            let raw = raw.filter(|raw| raw.get().len() <= MESSAGE_LEN_MAX);
+            let debug = raw
+                .is_none()
+                .then(|| format!("{} {}", event.id, event.topic));
+            (raw, debug)
+        };
+        self.put(path, "Event", body, reason, exit);
     }
 
     /// Counts a message that a stuck thread still has, and keeps what is known of it: its name.

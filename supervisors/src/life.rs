@@ -23,7 +23,8 @@ use crate::settings::ApplyRequest;
 use crate::slot::Slot;
 
 pub(crate) use self::guard::{
-    Sender, current, guarded, guarded_call, guarded_task, is_dead, sender, set_cell,
+    Sender, current, guarded, guarded_call, guarded_on_behalf, guarded_task, is_dead, sender,
+    set_cell,
 };
 
 /// Set in [`Life::stays`] of a life that was cut off while a thread was stuck in it.

@@ -379,6 +379,11 @@ impl<M: Message> Mailbox<M> {
         }
     }
 
+    /// Where those of its messages go that nobody will handle.
+    pub(crate) fn letters(&self) -> &DeadLetterBox {
+        &self.rest.dead_letters
+    }
+
     /// Makes a dead letter of an event that is not to be tried again.
     pub(crate) fn bury_poison(&self, message: M) {
         self.bury(message, DeadReason::Poison, None);

@@ -8,15 +8,18 @@ use serde_json::Value;
 use super::batch::Fed;
 use super::delivery::Delivery;
 use super::durable::{Durable, Since};
+use super::on_behalf::OnBehalf;
 use super::publisher::Publisher;
 use super::routes::Receiver;
-use super::subscriber::{Behind, Subscriber, ToMailbox};
+use super::subscriber::{Behind, Queue, Subscriber, ToMailbox, ToQueue};
 use super::topic::{InvalidTopic, Pattern, Topic};
 use super::waiting::{WaitError, WaitFor};
 use super::{Bus, Draft, Event, EventId, PublishError};
 use crate::actor::Actor;
+use crate::bonds::Tell;
 use crate::context::Context;
-use crate::life::guarded_task;
+use crate::exit::ExitReason;
+use crate::monitor::Down;
 use crate::path::{ChildId, InvalidId};
 
 /// Why there is no subscription.
@@ -85,13 +88,31 @@ impl<A: Actor> Context<A> {
         pattern: &str,
         make: impl Fn(Delivery) -> A::Message + Send + Sync + 'static,
     ) -> Result<Subscription, SubscribeError> {
-        let pattern = Pattern::new(pattern)?;
+        let queue = Arc::new(self.to_mailbox(make));
+        let fed = Arc::clone(&queue) as Arc<dyn Fed>;
+        self.add(Pattern::new(pattern)?, queue, Some(fed))
+    }
+
+    /// The same for a queue of its own instead of its mailbox.
+    ///
+    /// # Errors
+    /// [`SubscribeError`].
+    pub fn subscribe_queue(
+        &self,
+        pattern: Pattern,
+        queue: impl Queue,
+    ) -> Result<Subscription, SubscribeError> {
+        self.add(pattern, Arc::new(queue), None)
+    }
+
+    fn add<Q: Queue>(
+        &self,
+        pattern: Pattern,
+        queue: Arc<Q>,
+        fed: Option<Arc<dyn Fed>>,
+    ) -> Result<Subscription, SubscribeError> {
         let bus = self.bus();
-        let to = self.to_mailbox(pattern.clone(), make);
-        let (subscriber, fed) = (
-            Arc::clone(&to) as Arc<dyn Subscriber>,
-            Some(to as Arc<dyn Fed>),
-        );
+        let subscriber: Arc<dyn Subscriber> = self.to_queue(pattern.clone(), queue);
         let number = bus.add(&pattern, Receiver { subscriber, fed });
         if self.life.bonds().subscribe(&self.life, bus, number) {
             return Ok(Subscription(number));
@@ -121,26 +142,56 @@ impl<A: Actor> Context<A> {
         since: Since,
         make: impl Fn(Delivery) -> A::Message + Send + Sync + 'static,
     ) -> Result<(), SubscribeError> {
-        let pattern = Pattern::new(pattern)?;
+        self.subscribe_queue_durable(name, Pattern::new(pattern)?, since, self.to_mailbox(make))
+    }
+
+    /// The same for a queue of its own instead of its mailbox. What is put there is handled once its
+    /// [`Receipt`](super::Receipt) has come back.
+    ///
+    /// # Errors
+    /// [`SubscribeError`].
+    pub fn subscribe_queue_durable(
+        &self,
+        name: &str,
+        pattern: Pattern,
+        since: Since,
+        queue: impl Queue,
+    ) -> Result<(), SubscribeError> {
         let name = ChildId::new(name)?;
         let Some(store) = self.bus().store().cloned() else {
             return Err(SubscribeError::NoStreams);
         };
+        let to = self.to_queue(pattern, Arc::new(queue));
         let durable = Durable {
-            to: self.to_mailbox(pattern, make),
+            to: Arc::clone(&to),
             bus: Arc::clone(self.bus()),
             store,
             group: name.as_str().to_owned(),
             consumer: self.path().as_str().to_owned(),
             since,
         };
-        let work = guarded_task(&self.life, Arc::new(durable).run());
-        let task = self.kernel().spawn_task(async move {
-            // Its only foreign code catches its own panics.
-            drop(work.await);
-        });
-        self.life.adopt(task);
+        to.run_beside(Arc::new(durable).run());
         Ok(())
+    }
+
+    /// Itself, for what is done in its name elsewhere.
+    #[must_use]
+    pub fn on_behalf(&self) -> OnBehalf {
+        OnBehalf::new(&self.life, self.mailbox.letters().clone())
+    }
+
+    /// Has `act` called when this life ends, before the next one begins; at once if it has ended.
+    pub fn when_over(&self, act: impl FnOnce(Down) + Send + 'static) {
+        let number = self.kernel().next_serial();
+        let tell: Tell = Box::new(act);
+        let life = &self.life;
+        if let Some(tell) = life.bonds().add_monitor(life, number, Some(tell)) {
+            tell(Down {
+                path: life.path().clone(),
+                incarnation: life.incarnation(),
+                reason: life.exit().unwrap_or_else(ExitReason::killed),
+            });
+        }
     }
 
     /// Waits for the first event from now on that fits `pattern` and `filter`.
@@ -198,14 +249,21 @@ impl<A: Actor> Context<A> {
 
     fn to_mailbox<F: Fn(Delivery) -> A::Message + Send + Sync + 'static>(
         &self,
-        pattern: Pattern,
         make: F,
-    ) -> Arc<ToMailbox<A::Message, F>> {
-        Arc::new_cyclic(|myself| ToMailbox {
+    ) -> ToMailbox<A::Message, F> {
+        ToMailbox {
             slot: Arc::downgrade(&self.slot),
             life: Arc::clone(&self.life),
             mailbox: Arc::clone(&self.mailbox),
             make,
+        }
+    }
+
+    fn to_queue<Q: Queue>(&self, pattern: Pattern, queue: Arc<Q>) -> Arc<ToQueue<Q>> {
+        Arc::new_cyclic(|myself| ToQueue {
+            slot: Arc::downgrade(&self.slot),
+            life: Arc::clone(&self.life),
+            queue,
             pattern,
             store: self.bus().store().cloned(),
             behind: Behind::default(),

@@ -76,19 +76,20 @@ impl Delivery {
     }
 
     /// It was handled.
-    pub(crate) fn acknowledge(&mut self) {
+    pub fn acknowledge(&mut self) {
         if let Some(receipt) = self.take_receipt() {
             receipt.acknowledge();
         }
     }
 
     /// Whether somebody waits for a receipt.
-    pub(crate) fn has_receipt(&self) -> bool {
+    #[must_use]
+    pub fn has_receipt(&self) -> bool {
         self.receipt.is_some()
     }
 
-    /// A handler crashed with it in hand; returns how often by now.
-    pub(crate) fn count_crash(&mut self) -> u32 {
+    /// A handler crashed with it in hand; returns how often by now. None are counted where nobody waits for a receipt.
+    pub fn count_crash(&mut self) -> u32 {
         let Some(receipt) = &mut self.receipt else {
             return 0;
         };

@@ -16,10 +16,8 @@ use tokio::sync::Notify;
 
 use super::Bus;
 use super::delivery::{Delivery, POISON_AFTER, Receipt, Settled};
-use super::subscriber::{BATCH, Refused, TRY_AGAIN, ToMailbox};
+use super::subscriber::{BATCH, Queue, Refused, TRY_AGAIN, ToQueue};
 use crate::clock::Timestamp;
-use crate::life::guarded_task;
-use crate::message::Message;
 use crate::stream::{Entry, Position, StreamError, StreamName, StreamStore};
 
 /// How often the oldest pending event may be handed out by kernels that ended before it was handled, before it is taken for
@@ -125,8 +123,8 @@ impl Bus {
 }
 
 /// A durable subscription of one life.
-pub(super) struct Durable<M: Message, F> {
-    pub(super) to: Arc<ToMailbox<M, F>>,
+pub(super) struct Durable<Q> {
+    pub(super) to: Arc<ToQueue<Q>>,
     pub(super) bus: Arc<Bus>,
     pub(super) store: Arc<dyn StreamStore>,
     pub(super) group: String,
@@ -153,7 +151,7 @@ impl std::convert::From<Refused> for Stop {
     }
 }
 
-impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Durable<M, F> {
+impl<Q: Queue> Durable<Q> {
     /// Reads all streams that its events may be in, also those that the catalog gets later.
     pub(super) async fn run(self: Arc<Self>) {
         let mut changed = self.bus.catalog_changed.subscribe();
@@ -172,16 +170,8 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Durable<M, F> {
     }
 
     fn begin(self: &Arc<Self>, stream: StreamName) {
-        let Some(slot) = self.to.slot.upgrade() else {
-            return;
-        };
         let reader = Arc::clone(self);
-        let work = guarded_task(&self.to.life, async move { reader.read(stream).await });
-        let task = slot.kernel().spawn_task(async move {
-            // Its only foreign code catches its own panics.
-            drop(work.await);
-        });
-        self.to.life.adopt(task);
+        self.to.run_beside(async move { reader.read(stream).await });
     }
 
     async fn read(&self, stream: StreamName) {
@@ -286,7 +276,7 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Durable<M, F> {
             for (position, (entry, deliveries)) in found {
                 let ends_kernels = Some(position) == oldest && deliveries > DELIVERIES_MAX;
                 if ends_kernels || handed.crashes(position) >= POISON_AFTER {
-                    self.condemn(&mut out, entry)?;
+                    self.condemn(&mut out, entry);
                 } else {
                     self.hand_out(&mut out, entry).await?;
                 }
@@ -310,16 +300,15 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Durable<M, F> {
             return Ok(());
         }
         let delivery = Delivery::with_receipt(entry.event, receipt);
-        Ok(self.to.put(delivery).await?)
+        Ok(self.to.queue.put_from_stream(delivery).await?)
     }
 
     /// Makes a dead letter of what kernels have ended of.
-    fn condemn(&self, out: &mut Out<'_>, entry: Entry) -> Result<(), Stop> {
+    fn condemn(&self, out: &mut Out<'_>, entry: Entry) {
         let receipt = out.receipt(&entry);
         let mut delivery = Delivery::with_receipt(entry.event, receipt);
         delivery.condemn();
-        self.to.mailbox.bury_poison(self.to.message(delivery)?);
-        Ok(())
+        self.to.queue.condemn(delivery);
     }
 }
 
@@ -333,8 +322,8 @@ struct Out<'a> {
 }
 
 impl<'a> Out<'a> {
-    fn new<M: Message, F>(
-        durable: &'a Durable<M, F>,
+    fn new<Q>(
+        durable: &'a Durable<Q>,
         stream: &'a StreamName,
         handed: &'a Arc<Handed>,
         positions: impl Iterator<Item = Position>,

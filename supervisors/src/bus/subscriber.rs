@@ -1,6 +1,7 @@
-//! Who receives events: [`Subscriber`], and the one that puts them into an actor's mailbox.
+//! Who receives events: [`Subscriber`], and the one that puts them into an actor's mailbox, or another [`Queue`] of its own.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -74,17 +75,46 @@ pub trait Subscriber: Send + Sync + 'static {
     fn name(&self) -> String;
 }
 
-/// Puts events into the mailbox of an actor, for as long as one life of it lasts.
-pub(super) struct ToMailbox<M: Message, F> {
+/// Where the events of a subscription wait for whoever handles them: a mailbox, or a queue of jobs.
+pub trait Queue: Send + Sync + 'static {
+    /// Puts an event in; never waits.
+    ///
+    /// # Errors
+    /// [`Refused`], which is counted.
+    fn put(&self, delivery: Delivery) -> Result<(), Refused>;
+
+    /// Puts an event in once there is room, for a publisher. Refuses where that would be waiting for oneself.
+    fn put_when_room(&self, delivery: Delivery)
+    -> impl Future<Output = Result<(), Refused>> + Send;
+
+    /// Puts an event of a stream in, where it is kept for however long that takes. `Err` if there is nobody left to take it.
+    fn put_from_stream(
+        &self,
+        delivery: Delivery,
+    ) -> impl Future<Output = Result<(), Refused>> + Send;
+
+    /// Makes a dead letter of an event that is handed out no more.
+    fn condemn(&self, delivery: Delivery);
+}
+
+/// Puts the events of one subscription into a queue, for as long as one life of its actor lasts.
+pub(super) struct ToQueue<Q> {
     pub(super) slot: Weak<Slot>,
     pub(super) life: Arc<Life>,
-    pub(super) mailbox: Arc<Mailbox<M>>,
-    pub(super) make: F,
+    pub(super) queue: Arc<Q>,
     pub(super) pattern: Pattern,
     pub(super) store: Option<Arc<dyn StreamStore>>,
     pub(super) behind: Behind,
     /// Itself, for the task that reads on.
     pub(super) myself: Weak<Self>,
+}
+
+/// The mailbox of an actor as a queue of events.
+pub(super) struct ToMailbox<M: Message, F> {
+    pub(super) slot: Weak<Slot>,
+    pub(super) life: Arc<Life>,
+    pub(super) mailbox: Arc<Mailbox<M>>,
+    pub(super) make: F,
 }
 
 /// The streams that it reads on its own, since it once had no room.
@@ -108,7 +138,7 @@ impl Behind {
 impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> ToMailbox<M, F> {
     /// The message that carries a delivery. That is code of the subscriber's author: a panic there ends the subscriber, not
     /// the publisher.
-    pub(super) fn message(&self, delivery: Delivery) -> Result<M, Refused> {
+    fn message(&self, delivery: Delivery) -> Result<M, Refused> {
         self.make(delivery).inspect_err(|_| self.break_off())
     }
 
@@ -117,9 +147,32 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> ToMailbox<M, F> {
         let made = catch_unwind(AssertUnwindSafe(|| (self.make)(delivery)));
         made.map_err(|_panic| Refused::Gone)
     }
+}
 
-    /// Puts a delivery into its lane once there is room. `Err` if there is nobody left to take it.
-    pub(super) async fn put(&self, delivery: Delivery) -> Result<(), Refused> {
+impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Queue for ToMailbox<M, F> {
+    #[inline]
+    fn put(&self, delivery: Delivery) -> Result<(), Refused> {
+        let lane = delivery.priority as usize;
+        let message = self.message(delivery)?;
+        self.mailbox.deliver(lane, message).map_err(|error| {
+            let why = refused(&error);
+            drop_in_name(&self.life, error.into_message());
+            why
+        })
+    }
+
+    async fn put_when_room(&self, delivery: Delivery) -> Result<(), Refused> {
+        if matches!(sender(self.mailbox.key()), Sender::Myself) {
+            // It would wait for itself.
+            return Err(Refused::Full);
+        }
+        let lane = delivery.priority as usize;
+        let message = self.message(delivery)?;
+        let put = self.mailbox.deliver_when_room(lane, message).await;
+        put.map_err(|error| refused(&error))
+    }
+
+    async fn put_from_stream(&self, delivery: Delivery) -> Result<(), Refused> {
         let lane = delivery.priority as usize;
         let mut message = self.message(delivery)?;
         loop {
@@ -133,24 +186,35 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> ToMailbox<M, F> {
         }
     }
 
+    fn condemn(&self, delivery: Delivery) {
+        if let Ok(message) = self.message(delivery) {
+            self.mailbox.bury_poison(message);
+        }
+    }
+}
+
+impl<Q: Queue> ToQueue<Q> {
     /// From `position` on this subscriber reads the stream, for as long as it lives.
     fn fall_behind(&self, place: &Place) {
         let (Some(store), Some(myself)) = (self.store.clone(), self.myself.upgrade()) else {
             return;
         };
+        self.behind.add(&place.stream);
+        let (stream, after) = (place.stream.clone(), place.position.previous());
+        self.run_beside(async move { myself.read_on(store, stream, after).await });
+    }
+
+    /// Runs `work` in the name of the life, as long as that lasts.
+    pub(super) fn run_beside(&self, work: impl Future<Output = ()> + Send + 'static) {
         let Some(slot) = self.slot.upgrade() else {
             return;
         };
-        self.behind.add(&place.stream);
-        let (stream, after) = (place.stream.clone(), place.position.previous());
-        let life = Arc::clone(&self.life);
-        let work = async move { myself.read_on(store, stream, after).await };
-        let guarded = guarded_task(&life, work);
+        let guarded = guarded_task(&self.life, work);
         let task = slot.kernel().spawn_task(async move {
             // Its only foreign code catches its own panics.
             drop(guarded.await);
         });
-        life.adopt(task);
+        self.life.adopt(task);
     }
 
     async fn read_on(
@@ -164,15 +228,16 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> ToMailbox<M, F> {
             let entries = match store.read(&stream, after, Position::END, BATCH).await {
                 Ok(entries) => entries,
                 Err(error) => {
-                    tracing::warn!(path = %self.mailbox.path(), %error, "a subscriber that is behind cannot read on");
+                    tracing::warn!(path = %self.life.path(), %error, "a subscriber that is behind cannot read on");
                     tokio::time::sleep(TRY_AGAIN).await;
                     continue;
                 }
             };
             for entry in entries {
                 after = entry.position;
-                if self.pattern.fits(entry.event.topic.as_str())
-                    && self.put(Delivery::new(entry.event)).await.is_err()
+                let delivery = Delivery::new(entry.event);
+                if self.pattern.fits(delivery.topic.as_str())
+                    && self.queue.put_from_stream(delivery).await.is_err()
                 {
                     return;
                 }
@@ -262,7 +327,7 @@ fn refused<M>(error: &SendError<M>) -> Refused {
     }
 }
 
-impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Subscriber for ToMailbox<M, F> {
+impl<Q: Queue> Subscriber for ToQueue<Q> {
     #[inline]
     fn deliver(&self, event: &Arc<Event>, place: Option<&Place>) -> Result<(), Refused> {
         if self.life.is_revoked() {
@@ -273,44 +338,26 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Subscriber for To
         {
             return Err(Refused::Behind);
         }
-        let message = self.message(Delivery::new(Arc::clone(event)))?;
-        match self.mailbox.deliver(event.priority as usize, message) {
-            Ok(()) => Ok(()),
-            Err(SendError::Full(message)) => {
-                drop_in_name(&self.life, message);
-                let Some(place) = place.filter(|_| self.store.is_some()) else {
-                    return Err(Refused::Full);
-                };
-                self.fall_behind(place);
-                Err(Refused::Behind)
-            }
-            Err(error) => {
-                let why = refused(&error);
-                drop_in_name(&self.life, error.into_message());
-                Err(why)
-            }
+        let taken = self.queue.put(Delivery::new(Arc::clone(event)));
+        if let (Err(Refused::Full), Some(place)) = (taken, place)
+            && self.store.is_some()
+        {
+            self.fall_behind(place);
+            return Err(Refused::Behind);
         }
+        taken
     }
 
     fn deliver_when_room<'a>(
         &'a self,
         event: &'a Arc<Event>,
     ) -> BoxFuture<'a, Result<(), Refused>> {
-        async move {
-            if matches!(sender(self.mailbox.key()), Sender::Myself) {
-                // It would wait for itself.
-                return Err(Refused::Full);
-            }
-            let message = self.message(Delivery::new(Arc::clone(event)))?;
-            let lane = event.priority as usize;
-            let put = self.mailbox.deliver_when_room(lane, message).await;
-            put.map_err(|error| refused(&error))
-        }
-        .boxed()
+        let delivery = Delivery::new(Arc::clone(event));
+        self.queue.put_when_room(delivery).boxed()
     }
 
     fn name(&self) -> String {
-        self.mailbox.path().as_str().to_owned()
+        self.life.path().as_str().to_owned()
     }
 }
 

@@ -33,6 +33,11 @@ impl Here {
     fn swap(&self, work: &mut Option<Work>) {
         let mut current = self.work.borrow_mut();
         std::mem::swap(&mut *current, work);
+        let lent = |work: &Option<Work>| work.as_ref().is_some_and(|work| work.is_lent);
+        if lent(&current) || lent(work) {
+            // The thread stays that of whoever lent it.
+            return;
+        }
         if let Some(cell) = &*self.cell.borrow() {
             cell.mark(current.as_ref().map(|work| (&*work.life, work.is_task)));
         }
@@ -49,6 +54,8 @@ struct Work {
     life: Arc<Life>,
     /// A task or timer of it, and not its handler.
     is_task: bool,
+    /// It works on a thread that another life lent it, which answers for it when it does not yield.
+    is_lent: bool,
 }
 
 /// What the thread knows of the life that it works for.
@@ -147,20 +154,26 @@ pub(crate) struct Guarded<F> {
 
 /// Guards the handlers of `life`.
 pub(crate) fn guarded<F: Future>(life: &Arc<Life>, future: F) -> Guarded<F> {
-    Guarded::new(life, future, false)
+    Guarded::new(life, future, false, false)
 }
 
 /// Guards a task or timer of `life`, which may wait for room in the life's own mailbox.
 pub(crate) fn guarded_task<F: Future>(life: &Arc<Life>, future: F) -> Guarded<F> {
-    Guarded::new(life, future, true)
+    Guarded::new(life, future, true, false)
+}
+
+/// Guards what another life does in the name of `life`: that other one answers for it when it does not yield.
+pub(crate) fn guarded_on_behalf<F: Future>(life: &Arc<Life>, future: F) -> Guarded<F> {
+    Guarded::new(life, future, true, true)
 }
 
 impl<F> Guarded<F> {
-    fn new(life: &Arc<Life>, future: F, is_task: bool) -> Self {
+    fn new(life: &Arc<Life>, future: F, is_task: bool, is_lent: bool) -> Self {
         install_panic_hook();
         let work = Work {
             life: Arc::clone(life),
             is_task,
+            is_lent,
         };
         Self {
             work: Some(work),
@@ -201,6 +214,7 @@ pub(crate) fn guarded_call<T>(life: &Arc<Life>, act: impl FnOnce() -> T) -> Resu
     let mut work = Some(Work {
         life: Arc::clone(life),
         is_task: false,
+        is_lent: false,
     });
     let _working = Working::begin(&mut work);
     catch_unwind(AssertUnwindSafe(act)).map_err(|payload| Panicked::new(payload.as_ref()))
