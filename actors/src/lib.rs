@@ -7,6 +7,7 @@ pub mod bounds;
 pub mod bus;
 pub mod dead_letters;
 pub mod debounce;
+pub mod dispatcher;
 pub mod duration;
 pub mod heartbeat;
 pub mod log;
