@@ -14,8 +14,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use unity_actors::alarms::{self, Alarms, RealMachine};
+use unity_actors::dispatcher::Dispatcher;
 use unity_actors::streams::{self, EmbeddedStreams};
-use unity_actors::{bus, dead_letters, memory, replay};
+use unity_actors::{bus, dead_letters, dispatcher, memory, replay};
 use unity_supervisors::bus::Catalog;
 use unity_supervisors::clock::Clock;
 use unity_supervisors::kernel::{BuildError, Observer};
@@ -283,7 +284,8 @@ fn open_streams(data_dir: &Path) -> (Option<Arc<dyn StreamStore>>, NoStreams) {
 
 /// What the children of `/system` are made of.
 fn service_kinds() -> Kinds {
-    let kinds = dead_letters::with_kind(replay::with_kind(systemd::with_kind(http::kinds())));
+    let kinds = replay::with_kind(systemd::with_kind(http::kinds()));
+    let kinds = dispatcher::with_kinds(dead_letters::with_kind(kinds));
     let kinds = alarms::with_kind(memory::with_kind(kinds));
     service::with_kind(bus::with_kind(kinds))
 }
@@ -300,6 +302,7 @@ fn services(
         dead_letters::child(),
         replay::child(),
         alarms::child(),
+        dispatcher::child(),
     ];
     services.extend(systemd.map(systemd::child));
     services.extend(system.memory_limit.map(|_| memory::child()));
@@ -326,6 +329,7 @@ fn with_settings(
     let alarms = Alarms::new(system.alarms.clone(), RealMachine::new(data_dir));
     config
         .with_shared(Arc::new(alarms))
+        .with_shared(Arc::new(Dispatcher::new(system.dispatcher.sizes())))
         .with_shared(Arc::new(InForce::new(system, log)))
 }
 

@@ -35,6 +35,7 @@ mod doctor;
 mod events;
 mod explain;
 mod health;
+mod jobs;
 mod kill;
 mod release;
 mod restart;
@@ -67,6 +68,7 @@ pub static TABLE: &[Command] = &[
     health::COMMAND,
     doctor::COMMAND,
     state::COMMAND,
+    jobs::COMMAND,
     kill::COMMAND,
     restart::COMMAND,
     stop::COMMAND,

@@ -12,9 +12,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use unity_actors::alarms::AlarmSettings;
+use unity_actors::dispatcher::SIZES;
 use unity_actors::duration::DurationText;
 use unity_actors::size::SizeText;
 use unity_supervisors::kernel::{KILL_GRACE, MAX_ABANDONED};
+use unity_supervisors::priority::LANES;
 
 mod files;
 mod keys;
@@ -59,6 +61,8 @@ pub struct SystemSettings {
     pub history: HistorySettings,
     /// From where on something is an alarm, as `uk health` and the event `system.alarm` tell it.
     pub alarms: AlarmSettings,
+    /// How many workers of the dispatcher do the jobs of each tier.
+    pub dispatcher: DispatcherSettings,
     /// Whether a root that used up its budget ends the kernel with exit code 1 instead of entering safe mode.
     pub exit_on_give_up: bool,
     /// What people mark this node with: texts by name.
@@ -87,6 +91,51 @@ pub struct HistorySettings {
     pub max_age: DurationText,
 }
 
+/// How many workers of the dispatcher do the jobs of each tier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DispatcherSettings {
+    /// For safety and health; each has a thread of its own.
+    pub critical: u32,
+    /// For sensors and commands.
+    pub high: u32,
+    /// For what has no reason to be anything else.
+    pub normal: u32,
+    /// For analytics.
+    pub low: u32,
+    /// For clean-up.
+    pub deferred: u32,
+}
+
+impl DispatcherSettings {
+    /// As the dispatcher is told, most urgent first.
+    #[must_use]
+    pub fn sizes(&self) -> [usize; LANES] {
+        let sizes = [
+            self.critical,
+            self.high,
+            self.normal,
+            self.low,
+            self.deferred,
+        ];
+        sizes.map(|size| usize::try_from(size).unwrap_or(usize::MAX))
+    }
+}
+
+impl Default for DispatcherSettings {
+    fn default() -> Self {
+        let sizes = SIZES.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+        let [critical, high, normal, low, deferred] = sizes;
+        Self {
+            critical,
+            high,
+            normal,
+            low,
+            deferred,
+        }
+    }
+}
+
 impl Default for SystemSettings {
     fn default() -> Self {
         Self {
@@ -98,6 +147,7 @@ impl Default for SystemSettings {
             watch: WatchSettings::default(),
             history: HistorySettings::default(),
             alarms: AlarmSettings::default(),
+            dispatcher: DispatcherSettings::default(),
             exit_on_give_up: false,
             labels: BTreeMap::new(),
             name: None,

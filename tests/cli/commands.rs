@@ -23,6 +23,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     ("why", &["why", "/a"], "no exits so far"),
     ("health", &["health"], "rig is ok"),
     ("state", &["state", "/a"], "stop_takes_ms"),
+    ("jobs", &["jobs"], "critical  4"),
     (
         "kill",
         &["kill", "/a", "--reason", "drill"],

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
 use unity_actors::alarms::Alarms;
+use unity_actors::dispatcher::Dispatcher;
 use unity_actors::memory;
 use unity_supervisors::Kernel;
 
@@ -95,6 +96,11 @@ impl InForce {
                 }
                 "kill_grace" => {
                     kernel.set_kill_grace(new.kill_grace.0);
+                    true
+                }
+                key if key.starts_with("dispatcher.") => {
+                    let sizes = new.dispatcher.sizes();
+                    kernel.shared::<Dispatcher>().set_sizes(sizes);
                     true
                 }
                 // Whoever goes by the others reads them here.

@@ -448,7 +448,13 @@ fn value_of(key: &'static str) -> impl Strategy<Value = Value> {
             Just(json!("off"))
         ]
         .boxed(),
-        "max_abandoned" | "history.keep" => (0_u32..400).prop_map(|number| json!(number)).boxed(),
+        "max_abandoned"
+        | "history.keep"
+        | "dispatcher.critical"
+        | "dispatcher.high"
+        | "dispatcher.normal"
+        | "dispatcher.low"
+        | "dispatcher.deferred" => (0_u32..400).prop_map(|number| json!(number)).boxed(),
         "watch.enabled" | "exit_on_give_up" => prop_oneof![
             any::<bool>().prop_map(|value| json!(value)),
             Just(json!("yes"))

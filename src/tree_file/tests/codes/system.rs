@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Row] = &[
         &[
             "not a key of system.yaml",
             "the keys of system.yaml are: log, memory_limit",
-            "watch, history, alarms, exit_on_give_up",
+            "watch, history, alarms, dispatcher",
         ],
     ),
     (
