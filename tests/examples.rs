@@ -99,6 +99,22 @@ fn a_python_script_comes_back_and_ends_in_order() {
 }
 
 #[test]
+fn programs_speak_by_lines_and_go_on_after_a_kill() {
+    let rig = boot("speaking_process");
+    // How often the arm has stopped, and the reflex has begun to watch, before each line is typed.
+    let seen = [(2, 1), (2, 2)];
+
+    session(&rig, "speaking_process", |rig, at| {
+        let (stops, lives) = seen[at];
+        until_logged(rig, "the arm stops: 9 cm", stops);
+        until_logged(rig, "watching", lives);
+    });
+
+    let stops = rig.log().matches("the arm stops: 9 cm").count();
+    until_logged(&rig, "the arm stops: 9 cm", stops + 1);
+}
+
+#[test]
 fn a_camera_that_gets_too_hot_drops_to_five_frames_until_it_is_released() {
     let rig = boot("camera");
     // What it says of its frames, and how often, before each line is typed.

@@ -4,7 +4,10 @@
 //! [`Keeper`] sees to it that no command outlives a kernel that was killed itself. [`probe()`] asks a
 //! command whether it is well. [`ProcessSettings`] is what all three are told.
 //!
-//! What is promised: a command never blocks because of its output; when it ends or is dropped nothing
+//! A command may take part in events: what it `publishes` are lines of JSON on its standard output, what it `subscribes` to
+//! comes as such lines on its standard input. The rest of what it prints is then published as well, as `system.log`.
+//!
+//! What is promised: a command never blocks because of its output, unless that is events that cannot be published yet; when it ends or is dropped nothing
 //! of its process group is left, and no zombie; the same when the kernel dies in whatever way.
 //!
 //! What is left out: processes that move to a process group of their own (`setsid`, daemons) are
@@ -14,12 +17,15 @@
 mod actor;
 mod child;
 mod command;
+mod hears;
+mod input;
 mod keeper;
 mod lines;
 mod nearest;
 mod probe;
 mod settings;
 mod signal;
+mod speech;
 mod target;
 mod unsafe_calls;
 
@@ -29,6 +35,7 @@ mod tests;
 pub use actor::{PROBE_EVERY, PROBE_FAILS, PROBE_TIMEOUT, Process, ProcessMessage};
 pub use child::{ProcessChild, ProcessExit, WaitError};
 pub use command::StartError;
+pub use hears::{Hears, TopicPattern};
 pub use keeper::{Keeper, KeeperError};
 pub use lines::{LINE_LEN_MAX, LINES_PER_SECOND_MAX, Stream};
 pub use probe::{ProbeError, probe};

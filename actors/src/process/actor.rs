@@ -1,20 +1,29 @@
 //! `process`: the actor around a command.
 //!
 //! Exit code 0 is an exit `normal`, any other, or a signal, an `error`; a command that fails its health probe
-//! [`PROBE_FAILS`] times in a row is `stalled`. Each line that it writes goes to the log.
+//! [`PROBE_FAILS`] times in a row is `stalled`. Each line that it writes goes to the log, and to the bus where it has to do
+//! with events.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use unity_supervisors::{Actor, Context, Exit, ExitKind, ExitReason, Message, Next, Reply, Start};
+use tokio::sync::mpsc;
+use unity_supervisors::{
+    Actor, ActorPath, Context, Exit, ExitKind, ExitReason, Message, Next, Reply, Start,
+};
 
-use super::{Keeper, ProcessChild, ProcessSettings, Stream, probe};
+use super::input::Input;
+use super::lines::Said;
+use super::speech::{AHEAD, Speaker};
+use super::{Keeper, ProcessChild, ProcessExit, ProcessSettings, Stream, WaitError, probe};
 
 /// Time between two probes of a command's health.
 pub const PROBE_EVERY: Duration = Duration::from_secs(10);
 /// How long a probe may take.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a command may live that hears nothing any more.
+const DEAF_FOR: Duration = Duration::from_secs(1);
 /// How many probes may fail in a row.
 pub const PROBE_FAILS: u32 = 3;
 
@@ -50,14 +59,29 @@ impl Actor for Process {
         let keeper = ctx.kernel().shared::<Keeper>();
         let path = ctx.path().clone();
         let child = Arc::new(ProcessChild::start(settings, &keeper, path.to_string())?);
+        let input = child.take_input().map(|pipe| Input::new(&child, pipe));
+        if let Some(input) = &input {
+            input.subscribe(settings, ctx)?;
+        }
+        let speaker = settings.speaks().then(|| Speaker {
+            kernel: ctx.kernel().clone(),
+            path: path.clone(),
+            pid: child.id(),
+            publishes: settings.publishes.clone(),
+        });
         let running = Arc::clone(&child);
         ctx.spawn(async move {
-            let exit = running
-                .run(|stream, line| match stream {
-                    Stream::Stdout => tracing::info!(%path, "{}", printable(line)),
-                    Stream::Stderr => tracing::warn!(%path, "{}", printable(line)),
-                })
-                .await?;
+            let ran = run(&running, &path, speaker);
+            let exit = match &input {
+                None => ran.await?,
+                Some(input) => tokio::select! {
+                    biased;
+                    exit = ran => exit?,
+                    () = is_deaf(input) => {
+                        return Err(Exit::error("it closed its standard input, where the events come that it subscribes to"));
+                    }
+                },
+            };
             match exit {
                 _ if running.is_stopping() => Ok(()),
                 exit if exit.is_success() => Err(Exit(ExitReason::with_text(
@@ -103,6 +127,41 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.child.kill();
     }
+}
+
+/// Passes on what it writes until its end: to the log, and to the bus where it speaks.
+async fn run(
+    child: &ProcessChild,
+    path: &ActorPath,
+    speaker: Option<Speaker>,
+) -> Result<ProcessExit, WaitError> {
+    let (said, hears) = mpsc::channel(AHEAD);
+    let said = speaker.is_some().then_some(said);
+    let listener = said.clone();
+    let running = child.run_speaking(
+        move |stream, line| {
+            match stream {
+                Stream::Stdout => tracing::info!(%path, "{}", printable(line)),
+                Stream::Stderr => tracing::warn!(%path, "{}", printable(line)),
+            }
+            if let Some(said) = &said {
+                // One that finds no room is in the log at least: what it prints does not hold a command up.
+                drop(said.try_send(Said::Line(stream, line.to_owned())));
+            }
+        },
+        listener,
+    );
+    match speaker {
+        None => running.await,
+        Some(speaker) => tokio::join!(running, speaker.run(hears)).0,
+    }
+}
+
+/// Completes when a command has closed its standard input and goes on.
+async fn is_deaf(input: &Input) {
+    input.closed.notified().await;
+    // One that ends closes it as well, and its end is seen soon.
+    tokio::time::sleep(DEAF_FOR).await;
 }
 
 /// Ends the life once the command has failed its probe too often.

@@ -22,13 +22,13 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
 };
 use tokio::io::unix::AsyncFd;
-use tokio::process::{Child, Command};
-use tokio::sync::OnceCell;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::{OnceCell, mpsc};
 use unity_supervisors::secret::VARIABLE_PREFIX;
 
 use super::command::{StartError, explain, find_program};
 use super::keeper::{Keeper, Kept};
-use super::lines::{LineReader, Stream};
+use super::lines::{LineReader, Said, Stream};
 use super::settings::ProcessSettings;
 use super::signal::signal_name;
 use super::unsafe_calls::{announce_before_exec, watched};
@@ -112,6 +112,7 @@ pub struct ProcessChild {
     pidfd: AsyncFd<OwnedFd>,
     group: Mutex<Group>,
     output: Mutex<Option<Output>>,
+    input: Mutex<Option<ChildStdin>>,
     exit: OnceCell<ProcessExit>,
 }
 
@@ -126,7 +127,7 @@ impl fmt::Debug for ProcessChild {
 }
 
 impl ProcessChild {
-    /// Starts the command of `settings`: its standard input is empty, its output goes to
+    /// Starts the command of `settings`: its standard input is empty unless it subscribes to events, its output goes to
     /// [`run`](Self::run), and it gets no other file descriptor. `label` stands in log events.
     ///
     /// Takes as long as a fork and an exec take, some milliseconds.
@@ -173,7 +174,11 @@ impl ProcessChild {
             .env_remove("WATCHDOG_USEC")
             .envs(&settings.env)
             .process_group(0)
-            .stdin(Stdio::null())
+            .stdin(if settings.subscribes.is_empty() {
+                Stdio::null()
+            } else {
+                Stdio::piped()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         if let Some(cwd) = &settings.cwd {
@@ -201,9 +206,16 @@ impl ProcessChild {
             keeper: keeper.clone(),
             pidfd: watched(pidfd).map_err(system)?,
             output: Mutex::new(Some(Output::of(&mut group.child).map_err(system)?)),
+            input: Mutex::new(group.child.stdin.take()),
             group: Mutex::new(group),
             exit: OnceCell::new(),
         })
+    }
+
+    /// The kernel's end of its standard input, for the first who asks, if it has one.
+    pub(super) fn take_input(&self) -> Option<ChildStdin> {
+        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        input.take()
     }
 
     /// Its process id, which is its process group's as well.
@@ -227,6 +239,15 @@ impl ProcessChild {
     /// # Errors
     /// [`WaitError`], as from [`wait`](Self::wait).
     pub async fn run(&self, on_line: impl Fn(Stream, &str)) -> Result<ProcessExit, WaitError> {
+        self.run_speaking(on_line, None).await
+    }
+
+    /// The same for a command that publishes: what may be its events goes to `listener`, which may hold it up.
+    pub(super) async fn run_speaking(
+        &self,
+        on_line: impl Fn(Stream, &str),
+        listener: Option<mpsc::Sender<Said>>,
+    ) -> Result<ProcessExit, WaitError> {
         let output = self
             .output
             .lock()
@@ -239,6 +260,9 @@ impl ProcessChild {
         else {
             return self.wait().await;
         };
+        if let Some(listener) = listener {
+            stdout.speak_to(listener);
+        }
         let exit = {
             let reading = async {
                 tokio::join!(stdout.read(&on_line), stderr.read(&on_line));
@@ -250,8 +274,8 @@ impl ProcessChild {
                 exit = reading => exit,
             }
         };
-        stdout.finish(&on_line);
-        stderr.finish(&on_line);
+        stdout.finish(&on_line).await;
+        stderr.finish(&on_line).await;
         exit
     }
 

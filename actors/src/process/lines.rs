@@ -1,10 +1,14 @@
 //! What a command writes, as lines, without ever holding it up.
 //!
+//! A command that publishes has the lines of its standard output that may be events passed on whole and without a limit to
+//! how many, in order; it is held up while they cannot be published, so that none is lost.
+//!
 //! The pipes are always read on, at full speed; what is limited is what is passed on. A line over
 //! [`LINE_LEN_MAX`] bytes is cut, bytes that are not UTF-8 are replaced, and of a flood
 //! [`LINES_PER_SECOND_MAX`] lines a second are passed on per stream and the rest is counted. Whatever was
 //! left out is said in the line, or in a line of its own in brackets.
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,8 +16,12 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
+use unity_supervisors::bus::EVENT_LEN_MAX;
 
 use super::unsafe_calls::watched;
 
@@ -59,6 +67,19 @@ pub(super) struct LineReader {
     chunk: Box<[u8]>,
     lines: Lines,
     open: bool,
+    /// Where lines go that may be events.
+    spoken_to: Option<mpsc::Sender<Said>>,
+}
+
+/// What a command that publishes has said.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// A line of JSON that may be an event.
+    Json(String),
+    /// Any other line.
+    Line(Stream, String),
+    /// One that began as JSON and is longer than an event may be.
+    TooLong,
 }
 
 impl LineReader {
@@ -71,12 +92,37 @@ impl LineReader {
             chunk,
             lines: Lines::new(stream),
             open: true,
+            spoken_to: None,
         })
+    }
+
+    /// Has lines that may be events passed on to `listener` from now on.
+    pub(super) fn speak_to(&mut self, listener: mpsc::Sender<Said>) {
+        self.lines.spoken = Some(VecDeque::new());
+        self.spoken_to = Some(listener);
+    }
+
+    /// Passes on what may be events, and waits until there is room. Can be dropped at any point.
+    async fn speak(&mut self) {
+        let (Some(spoken), Some(listener)) = (&mut self.lines.spoken, &self.spoken_to) else {
+            return;
+        };
+        while !spoken.is_empty() {
+            // Taken out only once it can be passed on.
+            let Ok(room) = listener.reserve().await else {
+                return spoken.clear();
+            };
+            if let Some(said) = spoken.pop_front() {
+                room.send(said);
+            }
+        }
     }
 
     /// Passes lines on until the other end is closed by all who have it. Can be dropped at any point and
     /// called again.
     pub(super) async fn read(&mut self, on_line: &impl Fn(Stream, &str)) {
+        // What a read that was dropped had left.
+        self.speak().await;
         while self.open {
             let summary_due = self.lines.limit.summary_due();
             let filled = tokio::select! {
@@ -96,6 +142,7 @@ impl LineReader {
                     false
                 }
             };
+            self.speak().await;
             if filled {
                 // There is probably more: let others have their turn first.
                 tokio::task::yield_now().await;
@@ -105,10 +152,11 @@ impl LineReader {
 
     /// Passes on what is in the pipe now, and no more: for after the end of the command, when others may
     /// still hold the pipe open.
-    pub(super) fn finish(&mut self, on_line: &impl Fn(Stream, &str)) {
+    pub(super) async fn finish(&mut self, on_line: &impl Fn(Stream, &str)) {
         let mut left = REST_LEN_MAX / CHUNK_LEN;
         while self.open && left > 0 {
             left -= 1;
+            self.speak().await;
             match read_chunk(self.pipe.get_ref(), &mut self.chunk) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 read => {
@@ -117,6 +165,7 @@ impl LineReader {
             }
         }
         self.close(on_line);
+        self.speak().await;
     }
 
     /// Splits what was read; says whether the chunk was full.
@@ -163,11 +212,14 @@ async fn until(due: Option<Instant>) {
 #[derive(Debug)]
 struct Lines {
     stream: Stream,
-    /// The beginning of a line whose end was not read yet; at most [`LINE_LEN_MAX`] bytes.
+    /// The beginning of a line whose end was not read yet; at most [`LINE_LEN_MAX`] bytes, or [`EVENT_LEN_MAX`] where it
+    /// may be an event.
     partial: Vec<u8>,
     /// Whether the line was passed on as cut, and its rest is skipped.
     cut: bool,
     limit: Limit,
+    /// Lines that may be events and were not passed on yet, where somebody wants them.
+    spoken: Option<VecDeque<Said>>,
 }
 
 impl Lines {
@@ -177,6 +229,7 @@ impl Lines {
             partial: Vec::new(),
             cut: false,
             limit: Limit::default(),
+            spoken: None,
         }
     }
 
@@ -204,12 +257,24 @@ impl Lines {
         if self.cut {
             return;
         }
-        let room = LINE_LEN_MAX - self.partial.len();
+        let first = self.partial.first().or(text.first());
+        let may_be_event = self.spoken.is_some() && first == Some(&b'{');
+        let len_max = if may_be_event {
+            EVENT_LEN_MAX
+        } else {
+            LINE_LEN_MAX
+        };
+        let room = len_max - self.partial.len();
         if let Some(fits) = text.get(..room)
             && text.len() > room
         {
             self.partial.extend_from_slice(fits);
             self.cut = true;
+            if let Some(spoken) = self.spoken.as_mut().filter(|_| may_be_event) {
+                spoken.push_back(Said::TooLong);
+                self.partial.clear();
+                return;
+            }
             self.pass_on(now, on_line);
         } else {
             self.partial.extend_from_slice(text);
@@ -222,6 +287,19 @@ impl Lines {
         }
         if self.partial.last() == Some(&b'\r') {
             self.partial.pop();
+        }
+        if let Some(spoken) = &mut self.spoken
+            && let Some(event) = as_event(&self.partial)
+        {
+            spoken.push_back(Said::Json(event.to_owned()));
+            return self.partial.clear();
+        }
+        if self.partial.len() > LINE_LEN_MAX {
+            self.partial.truncate(LINE_LEN_MAX);
+            self.cut = true;
+            self.pass_on(now, on_line);
+            self.cut = false;
+            return;
         }
         self.pass_on(now, on_line);
     }
@@ -257,6 +335,22 @@ impl Lines {
             );
         }
     }
+}
+
+/// A line of JSON that names a topic.
+fn as_event(line: &[u8]) -> Option<&str> {
+    /// Of the rest only the form is looked at.
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow, alias = "channel")]
+        topic: Option<&'a RawValue>,
+    }
+    if line.first() != Some(&b'{') {
+        return None;
+    }
+    let line = std::str::from_utf8(line).ok()?;
+    let head: Head<'_> = serde_json::from_str(line).ok()?;
+    head.topic.map(|_| line)
 }
 
 /// Leaves out a last character that is not complete.
@@ -300,6 +394,17 @@ impl Limit {
     fn summary_due(&self) -> Option<Instant> {
         let start = self.window_start?;
         (self.left_out > 0).then(|| start + SECOND)
+    }
+}
+
+/// Admits so many a second, and forgets the rest.
+#[derive(Debug, Default)]
+pub(super) struct Limiter(Limit);
+
+impl Limiter {
+    /// Whether one more is admitted now.
+    pub(super) fn admits(&mut self) -> bool {
+        self.0.admit(Instant::now()).is_some()
     }
 }
 

@@ -11,6 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::hears::{Hears, TopicPattern};
 use super::signal::StopSignal;
 use super::target::{HttpTarget, TcpTarget};
 
@@ -36,6 +37,13 @@ pub struct ProcessSettings {
     /// How to see whether it is well; not asked unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<ProbeSettings>,
+    /// What it may publish, as patterns such as `sensor.*`: each line of JSON on its standard output that has a `topic`. None
+    /// unless given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub publishes: Vec<TopicPattern>,
+    /// The events that it gets, each as a line of JSON on its standard input, which is empty unless there are some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscribes: Vec<Hears>,
 }
 
 impl ProcessSettings {
@@ -48,7 +56,15 @@ impl ProcessSettings {
             cwd: None,
             stop_signal: StopSignal::default(),
             health: None,
+            publishes: Vec::new(),
+            subscribes: Vec::new(),
         }
+    }
+
+    /// Whether it has to do with events.
+    #[must_use]
+    pub fn speaks(&self) -> bool {
+        !self.publishes.is_empty() || !self.subscribes.is_empty()
     }
 }
 
@@ -61,6 +77,8 @@ impl fmt::Debug for ProcessSettings {
             .field("cwd", &self.cwd)
             .field("stop_signal", &self.stop_signal)
             .field("health", &self.health)
+            .field("publishes", &self.publishes)
+            .field("subscribes", &self.subscribes)
             .finish()
     }
 }
@@ -220,6 +238,8 @@ mod tests {
             "cwd": "bridge",
             "stop_signal": "INT",
             "health": { "http": "http://127.0.0.1:9000/ok" },
+            "publishes": ["answer.*"],
+            "subscribes": ["sensor.*", { "pattern": "order.*", "durable": "orders", "since": "start" }],
         });
 
         let settings = read(value.clone()).unwrap();
@@ -275,6 +295,23 @@ mod tests {
                 json!({ "command": ["a"], "health": { "tcp": "a" } }),
                 "must end in a port",
             ),
+            (json!({ "command": ["a"], "publishes": ["a..b"] }), "`a..b`"),
+            (
+                json!({ "command": ["a"], "subscribes": [{ "pattern": "a", "durable": "b c" }] }),
+                "b c",
+            ),
+            (
+                json!({ "command": ["a"], "subscribes": [{ "pattern": "a", "since": "now" }] }),
+                "`since` is for a durable subscription: give it `durable: NAME` as well",
+            ),
+            (
+                json!({ "command": ["a"], "subscribes": [{ "pattern": "a", "durable": "b", "since": "soon" }] }),
+                "`soon` is no place to begin",
+            ),
+            (
+                json!({ "command": ["a"], "subscribes": [7] }),
+                "a pattern such as `sensor.*`, or `{pattern, durable, since}`",
+            ),
         ] {
             let error = read(value.clone()).unwrap_err();
             assert!(error.contains(text), "{value}: {error}");
@@ -295,7 +332,15 @@ mod tests {
 
         assert_eq!(schema["required"], json!(["command"]));
         assert_eq!(schema["additionalProperties"], json!(false));
-        for field in ["command", "env", "cwd", "stop_signal", "health"] {
+        for field in [
+            "command",
+            "env",
+            "cwd",
+            "stop_signal",
+            "health",
+            "publishes",
+            "subscribes",
+        ] {
             assert!(
                 schema["properties"][field].is_object(),
                 "{field} in {schema}"
