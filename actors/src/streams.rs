@@ -25,11 +25,16 @@
 
 mod bell;
 mod book;
+mod bug;
+#[cfg(test)]
+mod crash;
 mod disk;
 mod open;
 mod record;
 mod segment;
 mod shelf;
+#[cfg(test)]
+mod sim;
 mod state;
 mod store;
 mod stream;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use unity_supervisors::clock::Timestamp;
 use unity_supervisors::stream::{Group, Handed, Position};
 
+use super::bug::{Bug, is_planted};
 use super::segment::VERSION;
 
 pub(super) const BOOK: &str = "book";
@@ -135,6 +136,9 @@ impl Book {
                 };
                 for place in places {
                     group.restore(position(place), handed.clone());
+                    if is_planted(Bug::ForgetsPending) {
+                        group.ack(&[position(place)]);
+                    }
                 }
             }
             LineV1::Acked(group, places) => {

@@ -12,6 +12,7 @@ use tracing::warn;
 use unity_supervisors::stream::{IDS_REMEMBERED, Position, StreamName};
 
 use super::book::{BOOK, Book, BookRead};
+use super::bug::{Bug, is_planted};
 use super::disk::{self, Disk};
 use super::record::{self, HEAD_LEN};
 use super::segment::{self, Begins, Row, SegmentId, TableHead, VERSION};
@@ -66,6 +67,10 @@ impl<D: Disk> Opening<'_, D> {
             self.on_disk(self.env.disk.remove(&self.folder.join(name)))?;
         }
         let is_made = !ids.is_empty() || names.iter().any(|name| name == BOOK);
+        if is_made {
+            // What is decided by what is seen here is to be decided so after the next crash too.
+            self.on_disk(self.env.disk.sync_folder(&self.folder))?;
+        }
         self.stream(&ids, &begins, book, is_made)
     }
 
@@ -104,6 +109,8 @@ impl<D: Disk> Opening<'_, D> {
         }
         let disk = &self.env.disk;
         let file = self.on_disk(disk.open(&self.folder.join(BOOK)))?;
+        // What a process that was killed left in memory is to stay, as this one goes by it.
+        self.on_disk(disk.sync(&file))?;
         let bytes = self.on_disk(disk::read_all(disk, &file))?;
         match Book::read(&bytes) {
             BookRead::Version(version) => Err(self.newer(BOOK, version)),
@@ -127,7 +134,7 @@ impl<D: Disk> Opening<'_, D> {
         let mut found = self.find_all(ids, begins)?;
         let mut active = None;
         if let Some(newest) = found.back_mut() {
-            if !newest.is_clean {
+            if !newest.is_clean && !is_planted(Bug::TrustsMemory) {
                 self.copy(newest, number)?;
                 number += 1;
             }
@@ -137,12 +144,15 @@ impl<D: Disk> Opening<'_, D> {
         let newest = found_last.unwrap_or_default().max(book.floor);
         let names = ids.iter().map(|id| id.first).max().unwrap_or_default();
         let last = newest.max(book.last()).max(names);
+        // An earlier life may have given positions up to where this one begins, and lost what was there.
         let base = Position {
-            ms: match last {
-                Position::START => 0,
-                last => last.ms.max(self.env.clock.wall().unix_ms()),
-            },
-            seq: if last == Position::START { 0 } else { u64::MAX },
+            ms: last.ms.max(self.env.begun.unix_ms()),
+            seq: u64::MAX,
+        };
+        let base = if is_planted(Bug::ReusesPositions) {
+            Position::START
+        } else {
+            base
         };
         let segments = found.into_iter().map(|found| found.segment).collect();
         let mut state = State::new(Shelf::new(segments), newest, base);
@@ -186,14 +196,16 @@ impl<D: Disk> Opening<'_, D> {
                 _ => id.first.previous(),
             };
             let found = self.on_disk(self.find(*id, *begins, follows, limit, all.is_empty()))?;
-            limit = limit.min(follows);
-            match found {
-                Some(found) => all.push_front(found),
-                None => {
-                    self.on_disk(self.env.disk.remove(&self.folder.join(id.file_name())))?;
-                    self.on_disk(self.env.disk.remove(&self.folder.join(id.table_name())))?;
-                }
+            let Some(found) = found else {
+                // It never held anything for sure: so it makes nothing void, whether or not it is seen the next time.
+                self.on_disk(self.env.disk.remove(&self.folder.join(id.file_name())))?;
+                self.on_disk(self.env.disk.remove(&self.folder.join(id.table_name())))?;
+                continue;
+            };
+            if !is_planted(Bug::ForgetsWhatIsVoid) {
+                limit = limit.min(follows);
             }
+            all.push_front(found);
         }
         Ok(all)
     }
@@ -408,6 +420,9 @@ impl<D: Disk> Stream<D> {
             newest_first.extend(rows.iter().rev().map(|row| (row.id, row.position)));
         }
         newest_first.truncate(IDS_REMEMBERED);
+        if is_planted(Bug::ForgetsIds) {
+            return Ok(());
+        }
         let mut state = self.state.lock();
         for (id, position) in newest_first.into_iter().rev() {
             state.ids.put(id, position);

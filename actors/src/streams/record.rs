@@ -24,6 +24,8 @@ use unity_supervisors::clock::Timestamp;
 use unity_supervisors::stream::Position;
 use unity_supervisors::{Priority, bus};
 
+use super::bug::{Bug, is_planted};
+
 /// The first byte is in no text, so that looking for it is quick.
 pub(super) const MARKER: [u8; 4] = [0xF5, b'U', b'K', b'R'];
 /// The length of a head.
@@ -82,7 +84,8 @@ impl Head {
     /// The body behind this head, at the start of `bytes`, if it is whole.
     pub(super) fn body<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         let body = bytes.get(HEAD_LEN..)?.get(..self.body_len as usize)?;
-        (crc32fast::hash(body) == self.body_crc).then_some(body)
+        let is_whole = crc32fast::hash(body) == self.body_crc;
+        (is_whole || is_planted(Bug::TrustsRecords)).then_some(body)
     }
 }
 

@@ -13,6 +13,7 @@ use std::ops::Range;
 use unity_supervisors::bus::EventId;
 use unity_supervisors::stream::{Position, StreamName};
 
+use super::bug::{Bug, is_planted};
 use super::record::{self, HEAD_LEN, Head, MARKER};
 
 /// The version of the form of segments, tables and books.
@@ -154,7 +155,7 @@ pub(super) fn scan(
         let Range { start, end } = row.at as usize..(row.at + row.len) as usize;
         if start > at {
             scan.holes += 1;
-            if is_newest {
+            if is_newest && !is_planted(Bug::KeepsWhatFollowsHoles) {
                 doubtful.push((at, scan.rows.len()));
             }
         }

@@ -56,6 +56,7 @@ struct Recent {
 struct Held {
     position: Position,
     event: Arc<Event>,
+    len: u32,
     deliver: Option<Deliver>,
     must_sync: bool,
 }
@@ -108,6 +109,7 @@ pub(super) struct State<D: Disk> {
     pub(super) past: Position,
     /// Up to here they are gone.
     pub(super) floor: Position,
+    /// How many entries may be read, and how long they are.
     pub(super) length: u64,
     pub(super) bytes: u64,
     pub(super) retention: Retention,
@@ -230,8 +232,6 @@ impl<D: Disk> State<D> {
         });
         self.queue.bytes.extend(record);
         self.queue.must_sync |= must_sync;
-        self.length += 1;
-        self.bytes += u64::from(len);
         self.recent_bytes += len as usize;
         self.recent.push_back(Recent {
             position,
@@ -241,6 +241,7 @@ impl<D: Disk> State<D> {
         self.held.push_back(Held {
             position,
             event,
+            len,
             deliver,
             must_sync,
         });
@@ -259,6 +260,8 @@ impl<D: Disk> State<D> {
                 return;
             }
             self.visible = held.position;
+            self.length += 1;
+            self.bytes += u64::from(held.len);
             if let Some(held) = self.held.pop_front()
                 && let Some(deliver) = held.deliver
             {

@@ -36,6 +36,7 @@ impl<D: Disk> Store<D> {
         let env = Env {
             disk,
             folder: folder.to_owned(),
+            begun: clock.wall(),
             clock,
             options,
             bell: Bell::default(),

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
 use unity_supervisors::bus::{BLOB_LEN_MAX, EVENT_LEN_MAX, Event};
-use unity_supervisors::clock::Clock;
+use unity_supervisors::clock::{Clock, Timestamp};
 use unity_supervisors::stream::{
     Append, Deliver, Durability, Entry, Group, GroupInfo, Pending, Position, Retention,
     StreamError, StreamInfo, StreamName, checked_len,
@@ -32,6 +32,8 @@ pub(super) struct Env<D> {
     pub(super) disk: D,
     pub(super) folder: PathBuf,
     pub(super) clock: Clock,
+    /// When the store was opened.
+    pub(super) begun: Timestamp,
     pub(super) options: Options,
     pub(super) bell: Bell,
 }
@@ -368,9 +370,13 @@ impl<D: Disk> Stream<D> {
         self.is_made.store(true, Ordering::Release);
         let mut groups = self.groups.lock();
         if groups.book.groups.contains_key(name) {
+            // Whoever made it may still be waiting, or may have lost the disk before it was on it.
+            let written = Some(groups.wait());
+            drop(groups);
+            self.env.bell.ring();
             return Promised {
                 answer: false,
-                written: None,
+                written,
             };
         }
         let group = Group::after(cursor);

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use unity_supervisors::stream::Position;
 
 use super::book::{BOOK, BOOK_LEN, LineV1};
+use super::bug::{Bug, is_planted};
 use super::disk::Disk;
 use super::record;
 use super::segment::{self, SegmentId};
@@ -129,12 +130,15 @@ impl<D: Disk> Stream<D> {
         let book = self.write_book(&mut writer, syncs);
         let removed = self.remove_dead(&mut writer);
         match entries.and(book).and(removed) {
-            Ok(()) => self.went_well(&writer),
+            Ok(()) => self.went_well(&mut writer),
             Err(error) => self.went_wrong(&error),
         }
     }
 
-    fn went_well(&self, writer: &Writer<D>) -> Round {
+    fn went_well(&self, writer: &mut Writer<D>) -> Round {
+        if writer.batches.is_empty() && !writer.is_book_unsynced {
+            writer.unsynced_since = None;
+        }
         let mut state = self.state.lock();
         if let Some(trouble) = state.trouble.take() {
             info!(stream = %self.name, %trouble, "the stream is written again");
@@ -173,7 +177,9 @@ impl<D: Disk> Stream<D> {
         };
         warn!(stream = %self.name, error = %fault,
             "a segment cannot be trusted any more: what it does not hold for sure goes into a fresh one");
-        self.seal(writer);
+        if !is_planted(Bug::ReusesSealed) {
+            self.seal(writer);
+        }
         let again = self.try_entries(writer, true);
         again.map_err(|fault| {
             if let Fault::Lost(_) = fault {
@@ -284,7 +290,9 @@ impl<D: Disk> Stream<D> {
         if writer.written == 0 {
             return Ok(());
         }
-        self.env.disk.sync(&active.file).map_err(Fault::Lost)?;
+        if !is_planted(Bug::AcksBeforeSync) {
+            self.env.disk.sync(&active.file).map_err(Fault::Lost)?;
+        }
         active.synced_to = active.end;
         let mut rows = Vec::new();
         let done = std::mem::take(&mut writer.written);
@@ -295,8 +303,7 @@ impl<D: Disk> Stream<D> {
                 rows.extend(batch.rows);
             }
         }
-        let is_left = writer.is_book_unsynced || !writer.batches.is_empty();
-        writer.unsynced_since = is_left.then(Instant::now);
+        writer.unsynced_since = Some(Instant::now());
         let mut state = self.state.lock();
         state.on_disk(active.id, &rows, &self.env.options);
         self.seen.send_replace(state.visible);
@@ -366,7 +373,9 @@ impl<D: Disk> Stream<D> {
         let file = disk.create(path)?;
         disk.write_at(&file, content, 0)?;
         disk.sync(&file)?;
-        disk.sync_folder(&self.folder)?;
+        if !is_planted(Bug::ForgetsNames) {
+            disk.sync_folder(&self.folder)?;
+        }
         Ok(file)
     }
 
@@ -443,7 +452,9 @@ impl<D: Disk> Stream<D> {
         self.env.disk.write_at(file, lines, *len)?;
         *len += lines.len() as u64;
         if syncs {
-            self.env.disk.sync(file)?;
+            if !is_planted(Bug::PromisesBookEarly) {
+                self.env.disk.sync(file)?;
+            }
         } else {
             writer.unsynced_since.get_or_insert_with(Instant::now);
         }

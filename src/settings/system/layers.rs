@@ -41,14 +41,17 @@ const OTHER_VARIABLES: [&str; 4] = [
 /// What the variables of secrets begin with.
 const SECRET: &str = "UK_SECRET_";
 /// Variables that the build and the tests of this project set, `cargo run` among them.
-const BUILD_VARIABLES: [&str; 8] = [
+const BUILD_VARIABLES: [&str; 11] = [
     "UK_CASES",
     "UK_CRATES",
+    "UK_KILLS",
     "UK_RUSTC",
     "UK_SIM_FIRST",
     "UK_SIM_SEEDS",
     "UK_SNAPSHOTS",
     "UK_STORMS",
+    "UK_STREAM_SEED",
+    "UK_STREAM_SEEDS",
     "UK_TARGET",
 ];
 /// What the variables of labels begin with; the rest is the name in lower case.
