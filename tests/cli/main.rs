@@ -11,6 +11,10 @@ mod commands;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod completions;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "what helps tests may fail as they do"
+)]
 mod config;
 mod console;
 mod control;
