@@ -1,6 +1,5 @@
 //! The command line, end to end: the real binary, real sockets, folders of its own for each test.
 
-#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod alarms;
 mod bad_input;
 mod boot;
@@ -39,5 +38,9 @@ mod settings;
 mod stalls;
 mod state;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "what helps tests may fail as they do"
+)]
 mod streams;
 mod templates;
