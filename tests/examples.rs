@@ -28,6 +28,10 @@ mod chat_room;
 #[expect(dead_code, reason = "the example's `main` is not called here")]
 mod flaky_provider;
 
+#[path = "../examples/fusion/main.rs"]
+#[expect(dead_code, reason = "the example's `main` is not called here")]
+mod fusion;
+
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("examples")
@@ -52,6 +56,12 @@ async fn a_chat_room_says_who_comes_who_leaves_and_who_is_cut_off() {
 async fn a_flaky_provider_falls_back_and_returns_when_it_is_released() {
     let said = flaky_provider::answer().await.unwrap();
     assert_eq!(said, expected("flaky_provider"));
+}
+
+#[test]
+fn a_slow_fusion_that_is_killed_and_stopped_misses_nothing() {
+    let here = Folder::new();
+    assert_eq!(fusion::fuse(here.path()).unwrap(), expected("fusion"));
 }
 
 #[test]
