@@ -89,7 +89,7 @@ fn tree(kinds: &Kinds) -> Result<TreeSpec, Failure> {
         kinds: &KnownKinds(kinds),
         limits: Limits::default(),
     };
-    let checked = load_text("tree.yaml", include_str!("tree.yaml"), &sources);
+    let checked = load_text("fusion.yaml", include_str!("fusion.yaml"), &sources);
     let shown = checked.render(false);
     checked.tree.ok_or_else(|| shown.into())
 }

@@ -17,7 +17,7 @@ use unity_supervisors::{ExitKind, ExitReason, Kernel, Mode, SlotState};
 
 use self::log::{Log, Masked};
 use self::origin::Asked;
-use self::signals::Signals;
+use self::signals::{Early, Signals};
 use super::{Command, check, config, tree};
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::boot::{BootError, BootOptions, RunningKernel, boot};
@@ -149,12 +149,12 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         })),
         ..BootOptions::new(tree)
     };
-    let running = boot(options).map_err(of_boot)?;
+    let (early, running) = (Early::listen()?, boot(options).map_err(of_boot)?);
     output::err(&steps.take().concat());
     running.block_on(async {
         let code = tokio::select! {
             biased;
-            code = attend(&running, caller, screen) => code,
+            code = attend(&running, caller, screen, early) => code,
             never = keep_bundles(&running) => match never {},
         };
         if let Some(picture) = running.recorder().take() {
@@ -246,8 +246,9 @@ async fn attend(
     running: &RunningKernel,
     caller: &Caller,
     screen: Screen,
+    early: Early,
 ) -> Result<u8, CommandError> {
-    let mut signals = Signals::listen(running.reload_bell())?;
+    let mut signals = Signals::listen(running.reload_bell(), early)?;
     let kernel = running.kernel();
     let since = Instant::now();
     let booted = tokio::select! {
