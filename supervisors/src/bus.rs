@@ -1,6 +1,6 @@
 //! The event bus: what travels between actors that do not know each other.
 //!
-//! A publish finds the topic's [`Route`] (who receives it, and what the [`Catalog`] says of it), which is kept until a
+//! A publish finds the topic's route (who receives it, and what the [`Catalog`] says of it), which is kept until a
 //! subscription or the catalog changes, and puts one shared [`Event`] into the lane of its priority of each subscriber's
 //! mailbox. It never waits for a subscriber; [`Bus::publish_when_room`] does. What the catalog says is to be kept goes into
 //! its stream first, and is delivered in the order of the stream.
