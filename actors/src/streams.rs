@@ -250,10 +250,9 @@ impl<D: Disk> StreamStore for EmbeddedStreams<D> {
             return std::future::pending().boxed();
         };
         let mut seen = stream.seen.subscribe();
-        if stream.has_after(after) {
+        let Err(after) = stream.look_after(after) else {
             return ready(()).boxed();
-        }
-        let after = after.max(*seen.borrow());
+        };
         let wait = async move {
             if seen.wait_for(|seen| *seen > after).await.is_err() {
                 std::future::pending().await

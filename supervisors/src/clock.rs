@@ -143,7 +143,9 @@ impl Clock {
                     reason = "the one place that reads the machine's clock"
                 )]
                 let now = SystemTime::now();
-                Timestamp(jiff::Timestamp::try_from(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+                let now = jiff::Timestamp::try_from(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+                // What is written down has no more either, and reads back as the same.
+                Timestamp::from_unix_us(now.as_microsecond())
             }
             Source::Simulated(epoch, since) => {
                 let ahead = jiff::SignedDuration::try_from(since.elapsed()).unwrap_or_default();

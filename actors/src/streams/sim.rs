@@ -36,7 +36,8 @@ struct World {
     has_crashed: bool,
     /// Of a hundred syncs and writes, how many fail.
     failing: u8,
-    is_full: bool,
+    /// Of four steps that need room, how many find none.
+    full: u8,
     life: usize,
 }
 
@@ -139,7 +140,7 @@ impl SimDisk {
             steps: None,
             has_crashed: false,
             failing: 0,
-            is_full: false,
+            full: 0,
             life: 0,
         })))
     }
@@ -158,8 +159,14 @@ impl SimDisk {
         self.0.lock().failing = of_hundred;
     }
 
+    /// There is no room, or now and then.
     pub(super) fn fill(&self, is_full: bool) {
-        self.0.lock().is_full = is_full;
+        self.0.lock().full = if is_full { 3 } else { 0 };
+    }
+
+    /// There is no room at all.
+    pub(super) fn fill_up(&self) {
+        self.0.lock().full = 4;
     }
 
     /// The machine starts again, with what reached the disk.
@@ -205,7 +212,7 @@ impl World {
         self.has_crashed = false;
         self.steps = None;
         self.failing = 0;
-        self.is_full = false;
+        self.full = 0;
         self.life += 1;
     }
 
@@ -260,7 +267,7 @@ impl World {
     }
 
     fn room(&mut self) -> io::Result<()> {
-        if self.is_full && self.rng.u8(0..4) > 0 {
+        if self.rng.u8(0..4) < self.full {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())

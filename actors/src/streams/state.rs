@@ -45,6 +45,16 @@ pub(super) struct Batch {
     pub(super) must_sync: bool,
 }
 
+impl Batch {
+    /// An empty one, with the memory that this one has.
+    pub(super) fn emptied(mut self) -> Self {
+        self.bytes.clear();
+        self.rows.clear();
+        self.must_sync = false;
+        self
+    }
+}
+
 /// One of the last entries. All that is not known to be on disk is among them.
 struct Recent {
     position: Position,
@@ -73,6 +83,24 @@ struct Queued {
     incoming: Incoming,
     since: Instant,
     done: Done,
+}
+
+/// What a round leaves to be done once the lock is free: it takes longer than it should be held.
+#[derive(Default)]
+pub(super) struct Aftermath {
+    done: Vec<Waiter>,
+    past: Vec<Recent>,
+}
+
+impl Aftermath {
+    /// Tells those who wait, and frees what is not needed any more.
+    pub(super) fn settle(self) {
+        for waiter in self.done {
+            // Nobody may wait any more.
+            drop(waiter.done.send(Ok(waiter.position)));
+        }
+        drop(self.past);
+    }
 }
 
 /// The last ids of a stream.
@@ -276,9 +304,9 @@ impl<D: Disk> State<D> {
         (self.queue.rows.len(), self.queue.bytes.len(), is_urgent)
     }
 
-    /// What is to be written next; who waited for room comes in.
-    pub(super) fn take_queue(&mut self, now: Timestamp, options: &Options) -> Batch {
-        let batch = std::mem::take(&mut self.queue);
+    /// What is to be written next; who waited for room comes in. `spare` is empty, and filled from now on.
+    pub(super) fn take_queue(&mut self, now: Timestamp, options: &Options, spare: Batch) -> Batch {
+        let batch = std::mem::replace(&mut self.queue, spare);
         while let Some(queued) = self.room.front() {
             if !self.has_room(queued.incoming.record.len(), options) {
                 break;
@@ -297,7 +325,8 @@ impl<D: Disk> State<D> {
     }
 
     /// `rows` of the segment `id` are on disk, and all before them.
-    pub(super) fn on_disk(&mut self, id: SegmentId, rows: &[Row], options: &Options) {
+    #[must_use]
+    pub(super) fn on_disk(&mut self, id: SegmentId, rows: &[Row], options: &Options) -> Aftermath {
         if let Some(last) = rows.last() {
             self.synced = last.position;
             if let Some(segment) = self.shelf.get(id) {
@@ -311,21 +340,23 @@ impl<D: Disk> State<D> {
         }
         self.release();
         let synced = self.synced;
-        for waiter in self
-            .waiters
-            .extract_if(.., |waiter| waiter.position <= synced)
-        {
-            // Nobody may wait any more.
-            drop(waiter.done.send(Ok(waiter.position)));
-        }
+        let is_done = |waiter: &mut Waiter| waiter.position <= synced;
+        let mut aftermath = Aftermath {
+            done: self.waiters.extract_if(.., is_done).collect(),
+            past: Vec::new(),
+        };
         while self.recent_bytes > options.recent_bytes
-            && let Some(oldest) = self.recent.front()
-            && oldest.position <= synced
+            && self
+                .recent
+                .front()
+                .is_some_and(|oldest| oldest.position <= synced)
+            && let Some(oldest) = self.recent.pop_front()
         {
             self.past = oldest.position;
             self.recent_bytes -= oldest.len as usize;
-            self.recent.pop_front();
+            aftermath.past.push(oldest);
         }
+        aftermath
     }
 
     /// Tells those that they wait in vain who have waited since `before`, or all.

@@ -47,7 +47,7 @@ pub(super) struct Stream<D: Disk> {
     pub(super) writer: Mutex<Writer<D>>,
     pub(super) groups: Mutex<Groups>,
     pub(super) state: Mutex<State<D>>,
-    /// The newest that may be read, for those who wait.
+    /// The newest that may be read, for those who wait; not kept up while nobody does.
     pub(super) seen: watch::Sender<Position>,
     /// There is a folder for it, or will be.
     pub(super) is_made: AtomicBool,
@@ -108,19 +108,17 @@ impl<D: Disk> Stream<D> {
         let now = self.env.clock.wall();
         let options = &self.env.options;
         let mut state = self.state.lock();
-        let (before, _, _) = state.queued();
+        let (_, before, _) = state.queued();
         let append = state.append(incoming, &self.name, now, options);
-        let (count, bytes, is_urgent) = state.queued();
-        let visible = state.visible;
-        self.seen.send_if_modified(|seen| {
-            let is_new = *seen != visible;
-            *seen = visible;
-            is_new
-        });
+        let (_, bytes, is_urgent) = state.queued();
+        if self.seen.receiver_count() > 0 {
+            self.seen.send_replace(state.visible);
+        }
         drop(state);
-        if is_urgent || bytes >= options.write_at_once {
+        let is_much = before < options.write_at_once && bytes >= options.write_at_once;
+        if is_urgent || is_much {
             self.env.bell.ring();
-        } else if before == 0 && count > 0 {
+        } else if before == 0 && bytes > 0 {
             self.env.bell.ring_softly();
         }
         append
@@ -315,17 +313,23 @@ impl<D: Disk> Stream<D> {
         Ok(entries)
     }
 
-    /// Whether there is an entry after `after` that may be read.
-    pub(super) fn has_after(&self, after: Position) -> bool {
+    /// Whether there is an entry after `after` that may be read; if not, behind what the next one comes.
+    pub(super) fn look_after(&self, after: Position) -> Result<(), Position> {
         let Ok(state) = self.current() else {
-            return false;
+            return Err(after);
         };
         let after = after.max(state.floor);
-        if let Some(recent) = state.recent_after(after, Position::END, 1) {
-            return !recent.is_empty();
+        let is_there = match state.recent_after(after, Position::END, 1) {
+            Some(recent) => !recent.is_empty(),
+            None => {
+                let on_disk = state.shelf.after(after, Position::END, 1);
+                !matches!(on_disk, Found::Nothing) || state.visible > state.past
+            }
+        };
+        match is_there {
+            true => Ok(()),
+            false => Err(after.max(state.visible)),
         }
-        let on_disk = state.shelf.after(after, Position::END, 1);
-        !matches!(on_disk, Found::Nothing) || state.visible > state.past
     }
 
     pub(super) fn trim(&self, retention: Retention) -> Result<Promised<u64>, StreamError> {

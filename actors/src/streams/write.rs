@@ -19,14 +19,19 @@ use super::disk::Disk;
 use super::record;
 use super::segment::{self, SegmentId};
 use super::shelf::{Open, Segment};
-use super::state::Batch;
+use super::state::{Aftermath, Batch};
 use super::stream::Stream;
+
+/// A batch that had more than this is not kept for its memory.
+const SPARE_BYTES: usize = 4 << 20;
 
 /// What only the one who writes knows.
 pub(super) struct Writer<D: Disk> {
     pub(super) active: Option<Active<D>>,
     /// What is not known to be on disk, oldest first.
     pub(super) batches: VecDeque<Batch>,
+    /// An empty one, for its memory.
+    pub(super) spare: Batch,
     /// How many of them are in the active segment.
     pub(super) written: usize,
     /// The number of the next segment.
@@ -60,6 +65,7 @@ impl<D: Disk> Default for Writer<D> {
         Self {
             active: None,
             batches: VecDeque::new(),
+            spare: Batch::default(),
             written: 0,
             number: 0,
             unsynced_since: None,
@@ -200,13 +206,17 @@ impl<D: Disk> Stream<D> {
             if writer.written == writer.batches.len() {
                 let now = self.env.clock.wall();
                 let mut state = self.state.lock();
-                let batch = state.take_queue(now, &self.env.options);
+                let spare = std::mem::take(&mut writer.spare);
+                let batch = state.take_queue(now, &self.env.options, spare);
                 let must_sync = batch.must_sync;
                 if !batch.rows.is_empty() {
                     writer.batches.push_back(batch);
                     writer.unsynced_since.get_or_insert_with(Instant::now);
-                } else if must_sync && let Some(last) = writer.batches.back_mut() {
-                    last.must_sync = true;
+                } else {
+                    writer.spare = batch.emptied();
+                    if must_sync && let Some(last) = writer.batches.back_mut() {
+                        last.must_sync = true;
+                    }
                 }
                 drop(state);
             }
@@ -294,19 +304,21 @@ impl<D: Disk> Stream<D> {
             self.env.disk.sync(&active.file).map_err(Fault::Lost)?;
         }
         active.synced_to = active.end;
-        let mut rows = Vec::new();
         let done = std::mem::take(&mut writer.written);
+        let mut state = self.state.lock();
+        let mut aftermaths = Vec::new();
         for batch in writer.batches.drain(..done) {
-            if rows.is_empty() {
-                rows = batch.rows;
-            } else {
-                rows.extend(batch.rows);
+            aftermaths.push(state.on_disk(active.id, &batch.rows, &self.env.options));
+            if batch.bytes.capacity() <= SPARE_BYTES {
+                writer.spare = batch.emptied();
             }
         }
+        if self.seen.receiver_count() > 0 {
+            self.seen.send_replace(state.visible);
+        }
+        drop(state);
+        aftermaths.into_iter().for_each(Aftermath::settle);
         writer.unsynced_since = Some(Instant::now());
-        let mut state = self.state.lock();
-        state.on_disk(active.id, &rows, &self.env.options);
-        self.seen.send_replace(state.visible);
         Ok(())
     }
 
