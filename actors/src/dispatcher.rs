@@ -14,12 +14,15 @@
 //! Left out on purpose: an order between tiers of one subscription (what is more urgent overtakes), and aging between them:
 //! each tier has its own workers.
 //!
-//! Critical workers have a thread each: started by the operating system's scheduler, they do not wait for a thread that
-//! runs other jobs. Considered: one thread for all four, on which a handler that computes would hold up the others.
+//! Critical workers have a thread each, so that they do not wait for a thread that runs other jobs. A core is what they may
+//! still wait for, some milliseconds where the system lets whoever runs have its slice: so the workers of other tiers
+//! let it go between two jobs while a critical one waits. Considered: one thread for all four, on which a handler that
+//! computes would hold up the others; a higher priority of the thread, which takes rights that a person's program has not.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -103,6 +106,8 @@ pub struct Dispatcher {
     state: Mutex<State>,
     /// Wakes a worker of a tier.
     wakes: [Notify; LANES],
+    /// How many critical jobs wait, for who is about to take another.
+    critical: AtomicUsize,
     /// A tier has other workers, or is to have.
     crew_changed: Notify,
 }
@@ -250,6 +255,7 @@ impl Dispatcher {
         Self {
             state: Mutex::new(state),
             wakes: Default::default(),
+            critical: AtomicUsize::new(0),
             crew_changed: Notify::new(),
         }
     }
@@ -321,9 +327,8 @@ impl Dispatcher {
     /// letter where it is not.
     fn close(&self, line: u64, down: &Down) {
         let (subscription, jobs) = {
-            let mut state = self.state.lock();
-            let subscription = state.subscriptions.remove(&line);
-            (subscription, state.lines.close(line))
+            let subscription = self.state.lock().subscriptions.remove(&line);
+            (subscription, self.change(|lines| lines.close(line)))
         };
         if let Some(subscription) = subscription {
             subscription.room.notify_waiters();
@@ -344,9 +349,22 @@ impl Dispatcher {
 
     fn put(&self, line: u64, job: Job) -> Result<(), NoPlace<Job>> {
         let tier = job.tier as usize;
-        let woken = self.state.lock().lines.put(line, tier, job)?;
+        let woken = self.change(|lines| lines.put(line, tier, job))?;
         self.wake(woken);
         Ok(())
+    }
+
+    /// Changes what waits.
+    fn change<T>(&self, change: impl FnOnce(&mut Lines<Job>) -> T) -> T {
+        let mut state = self.state.lock();
+        let changed = change(&mut state.lines);
+        self.note_critical(&state.lines);
+        changed
+    }
+
+    fn note_critical(&self, lines: &Lines<Job>) {
+        let (waiting, _) = lines.counts(Priority::Critical as usize);
+        self.critical.store(waiting, Ordering::Relaxed);
     }
 
     fn wake(&self, tier: Option<usize>) {
@@ -372,7 +390,7 @@ impl Dispatcher {
     /// Has a job wait again, before all others of its line.
     fn put_back(&self, ticket: Ticket) {
         let change = |job: &mut Job| job.since = Instant::now();
-        let woken = self.state.lock().lines.put_back(ticket, change);
+        let woken = self.change(|lines| lines.put_back(ticket, change));
         self.wake(woken);
     }
 
@@ -416,6 +434,10 @@ impl Dispatcher {
         loop {
             let mut woken = std::pin::pin!(wake.notified());
             woken.as_mut().enable();
+            if tier != Priority::Critical && self.critical.load(Ordering::Relaxed) > 0 {
+                // The thread that is to do it may wait for this core.
+                std::thread::yield_now();
+            }
             match self.take(tier, worker) {
                 Taken::Job(job) => return Some(job),
                 Taken::Nothing => woken.await,
@@ -442,6 +464,7 @@ impl Dispatcher {
         };
         tier.waits.note(job.since);
         let in_hand = InHand::new(self, ticket, job);
+        self.note_critical(lines);
         drop(state);
         self.wake(more);
         in_hand.has_room();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,8 @@ use unity_supervisors::{
 
 use super::verdict::report;
 
-const SAMPLES: usize = 5_000;
+const ROUNDS: usize = 5;
+const SAMPLES: usize = 1_000;
 const EVERY: Duration = Duration::from_millis(1);
 /// How much processor time a low job takes.
 const LOW_TAKES: Duration = Duration::from_micros(100);
@@ -99,24 +100,31 @@ pub(super) fn run() -> Result<bool> {
     let running = boot(options)?;
     ensure!(running.booted() == Mode::Normal, "it did not boot");
     let kernel = running.kernel().clone();
-    let measured = running.block_on(measure(&kernel));
+    let rounds: Result<Vec<_>> = (0..ROUNDS)
+        .map(|_| running.block_on(measure(&kernel)))
+        .collect();
     running.shutdown();
     std::fs::remove_dir_all(&folder)?;
-    let mut took = measured?;
-    took.sort_unstable();
-    let at = |percent: usize| {
-        let rank = (took.len() * percent).div_ceil(100).max(1);
-        took.get(rank - 1).copied().unwrap_or(Duration::MAX)
-    };
-    let [p50, p99, worst] = [50, 99, 100].map(|percent| at(percent).as_secs_f64() * 1e3);
+    // The round in the middle: others use this machine as well.
+    let mut rounds = rounds?;
+    rounds.sort_by_key(|took| percentile(took, 99));
+    let took = rounds.get(ROUNDS / 2).context("there are rounds")?;
+    let [p50, p99, worst] =
+        [50, 99, 100].map(|percent| percentile(took, percent).as_secs_f64() * 1e3);
     let (low, limit) = (LOW_TAKES.as_micros(), P99_MAX.as_millis());
     report(&format!(
         "| critical job while low ones of {low} µs saturate | {p50:.3} ms | {p99:.3} ms | {worst:.3} ms | {limit} ms |"
     ));
-    Ok(at(99) <= P99_MAX)
+    Ok(percentile(took, 99) <= P99_MAX)
 }
 
-/// How long each critical job took from its publish to its start.
+/// The smallest time that so many of a hundred do not exceed.
+fn percentile(took: &[Duration], percent: usize) -> Duration {
+    let rank = (took.len() * percent).div_ceil(100).max(1);
+    took.get(rank - 1).copied().unwrap_or(Duration::MAX)
+}
+
+/// How long each critical job took from its publish to its start, smallest first.
 async fn measure(kernel: &Kernel) -> Result<Vec<Duration>> {
     let (low, critical) = (Topic::new("low")?, Topic::new("critical")?);
     let source: Arc<str> = "bench".into();
@@ -144,6 +152,9 @@ async fn measure(kernel: &Kernel) -> Result<Vec<Duration>> {
             kernel.bus().publish(&source, draft).await?;
         }
         let low = u128::from(low_done() - before) * 1_000 / since.elapsed().as_millis().max(1);
+        while clocked.took.lock().len() < SAMPLES {
+            beat.tick().await;
+        }
         anyhow::Ok(low)
     };
     let low_a_second = tokio::select! {
@@ -154,11 +165,8 @@ async fn measure(kernel: &Kernel) -> Result<Vec<Duration>> {
         low_a_second > BUSY,
         "only {low_a_second} low jobs a second: the cores were idle"
     );
-    let took = std::mem::take(&mut *clocked.took.lock());
-    ensure!(
-        took.len() + 10 >= SAMPLES,
-        "only {} jobs were timed",
-        took.len()
-    );
+    clocked.published.lock().clear();
+    let mut took = std::mem::take(&mut *clocked.took.lock());
+    took.sort_unstable();
     Ok(took)
 }
