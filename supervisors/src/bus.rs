@@ -38,6 +38,7 @@ use tokio::sync::watch;
 use self::batch::{Batch, Fed};
 pub use self::catalog::{Catalog, EventType, Misfit, Persist};
 pub use self::context::{SubscribeError, Subscription};
+pub(crate) use self::delivery::Bundle;
 pub use self::delivery::{Delivery, POISON_AFTER, Receipt};
 use self::durable::Handed;
 pub use self::durable::{InvalidSince, Since};
@@ -323,8 +324,8 @@ impl Bus {
         let id = event.id;
         if let Some(persist) = self.kept(route, &event.topic)? {
             self.append(topic, persist, event).await?;
-        } else if let Err(event) = topic.batch.offer(route, event) {
-            topic.deliver(route, &event, None);
+        } else if let Err(kept) = topic.batch.offer(route, event) {
+            topic.deliver(route, &kept.event, None);
         }
         Ok(id)
     }
@@ -340,7 +341,7 @@ impl Bus {
         let id = event.id;
         if let Some(persist) = self.kept(route, &event.topic)? {
             self.append(topic, persist, event).await?;
-        } else if let Err(event) = topic.batch.offer(route, event) {
+        } else if let Err(event) = topic.batch.offer_when_room(route, event).await {
             topic.deliver_when_room(route, &event).await;
         }
         Ok(id)

@@ -14,6 +14,7 @@
 //! sender once they collide (no faster than letting them take turns, and a message could then overtake one of
 //! another sender that had been sent before it).
 
+mod bundled;
 mod feeds;
 mod in_hand;
 mod inbox;
@@ -41,6 +42,8 @@ use spin::mutex::SpinMutex;
 use spin::relax::Yield;
 use tokio::time::Instant;
 
+pub(crate) use self::bundled::Make;
+use self::bundled::{Bundled, Item, Tries};
 pub(crate) use self::feeds::Feed;
 use self::feeds::Feeds;
 pub(crate) use self::in_hand::InHand;
@@ -49,7 +52,7 @@ use self::inbox::Inbox;
 use self::notice::Valid;
 use self::permits::Permits;
 use self::room::{Room, Waiting};
-use self::stage::{Popped, Stage};
+use self::stage::{Lent, Popped, Stage};
 use crate::bus::POISON_AFTER;
 use crate::dead_letter::{DeadLetterBox, DeadReason};
 use crate::exit::ExitReason;
@@ -132,8 +135,7 @@ impl<M> SendError<M> {
 struct Envelope<M> {
     message: M,
     valid: Valid,
-    /// How many times it was tried.
-    tries: u32,
+    tries: Tries,
 }
 
 /// Something on cache lines of its own.
@@ -246,7 +248,7 @@ impl<M: Message> Mailbox<M> {
     }
 
     pub(crate) fn handled(&self) -> u64 {
-        self.stage.lock().handled
+        self.stage.lock().handled()
     }
 
     pub(crate) fn dead_letter_count(&self) -> u64 {
@@ -256,8 +258,7 @@ impl<M: Message> Mailbox<M> {
     /// Messages that wait, in all lanes.
     pub(crate) fn depth(&self) -> usize {
         let stage = self.stage.lock();
-        let staged: usize = stage.lanes.iter().map(VecDeque::len).sum();
-        staged + self.inbox.len()
+        stage.len() + self.inbox.len()
     }
 
     /// Messages that may wait in a lane that has no capacity of its own.
@@ -275,8 +276,7 @@ impl<M: Message> Mailbox<M> {
         {
             let mut stage = self.stage.lock();
             for lane in 0..LANES {
-                let owed = stage.settle(lane);
-                self.inbox.permits().give(lane, owed);
+                stage.settle(lane, self.inbox.permits());
             }
             self.inbox.resize(spec.capacities());
         }
@@ -399,7 +399,7 @@ impl<M: Message> Mailbox<M> {
         let mut envelope = Envelope {
             message,
             valid: self.valid(),
-            tries: 0,
+            tries: Tries::NONE,
         };
         loop {
             match self.inbox.push(lane, envelope) {
@@ -416,7 +416,7 @@ impl<M: Message> Mailbox<M> {
                     envelope = Envelope {
                         message,
                         valid: self.valid(),
-                        tries: 0,
+                        tries: Tries::NONE,
                     };
                 }
                 Err(error) => return Err(error),
@@ -427,9 +427,7 @@ impl<M: Message> Mailbox<M> {
     /// Calls in the permits of `lane` that the stage owes; `false` if it is full indeed.
     #[cold]
     fn recall(&self, lane: usize) -> bool {
-        let owed = self.stage.lock().settle(lane);
-        self.inbox.permits().give(lane, owed);
-        owed > 0
+        self.stage.lock().settle(lane, self.inbox.permits())
     }
 
     fn valid(&self) -> Valid {
@@ -491,7 +489,7 @@ impl<M: Message> Mailbox<M> {
             Overflow::DropOldest => loop {
                 let oldest = self.stage.lock().pop_oldest(lane, &self.inbox);
                 if let Some(oldest) = oldest.or_else(|| self.inbox.pop_oldest(lane)) {
-                    self.bury(oldest.message, DeadReason::DroppedOldest, None);
+                    self.bury_item(oldest, DeadReason::DroppedOldest);
                 }
                 match self.push(lane, message) {
                     Err(SendError::Full(back)) => message = back,
@@ -504,9 +502,17 @@ impl<M: Message> Mailbox<M> {
     /// Takes the next message in `hand`, if there is one, and returns its lane. What has expired or is no longer asked
     /// for is buried.
     #[inline]
-    fn take(&self, life: &Life, hand: &mut Option<Envelope<M>>) -> Option<usize> {
+    fn take(
+        &self,
+        life: &Life,
+        lent: &mut Option<Lent<M>>,
+        hand: &mut Option<Envelope<M>>,
+    ) -> Option<usize> {
         loop {
-            let lane = self.pop(life, hand)?;
+            let lane = match self.take_lent(lent, hand) {
+                Some(lane) => lane,
+                None => self.pop(life, lent, hand)?,
+            };
             let wanted = self.rest.waiting.wanted();
             if wanted != 0 {
                 self.wake_senders(wanted);
@@ -530,21 +536,50 @@ impl<M: Message> Mailbox<M> {
         }
     }
 
+    /// Takes the next message of what is lent in `hand`, as long as that is what comes next: no other lane has something, and
+    /// nothing is gathered for one.
     #[inline]
-    fn pop(&self, life: &Life, hand: &mut Option<Envelope<M>>) -> Option<usize> {
+    fn take_lent(
+        &self,
+        lent: &mut Option<Lent<M>>,
+        hand: &mut Option<Envelope<M>>,
+    ) -> Option<usize> {
+        let Lent { lane, bundled } = lent.as_ref()?;
+        let others = (self.inbox.arrived() | self.rest.feeds.lanes()) & !(1 << lane);
+        if others == 0
+            && let Some(index) = bundled.take()
+        {
+            *hand = Some(bundled.envelope(index));
+            return Some(*lane);
+        }
+        *lent = None;
+        None
+    }
+
+    #[inline]
+    fn pop(
+        &self,
+        life: &Life,
+        lent: &mut Option<Lent<M>>,
+        hand: &mut Option<Envelope<M>>,
+    ) -> Option<usize> {
         let fairness = self.rest.rules.fairness.load(Ordering::Relaxed);
         // Lanes for which nothing is gathered.
         let mut skipped = 0;
         loop {
             let fed = self.rest.feeds.lanes() & !skipped;
             let mut stage = self.stage.lock();
-            if stage.reader != life.key() {
+            if !stage.is_read_by(life.key()) {
                 // It was cut off: what waits is its successor's.
                 return None;
             }
             match stage.pop(&self.inbox, fairness, fed, hand) {
-                Popped::From(lane) => {
-                    stage.handled += 1;
+                Popped::From(lane) => return Some(lane),
+                Popped::Event(event, index, is_lent) => {
+                    drop(stage);
+                    *hand = Some(event.bundled.envelope(index));
+                    let lane = event.lane;
+                    *lent = is_lent.then_some(event);
                     return Some(lane);
                 }
                 Popped::Nothing => return None,
@@ -588,7 +623,7 @@ impl<M: Message> Mailbox<M> {
 
     #[cold]
     fn bury_stale(&self, stale: Option<Envelope<M>>, reason: DeadReason) {
-        self.stage.lock().handled -= 1;
+        self.stage.lock().take_back_handled();
         if let Some(envelope) = stale {
             self.bury_envelope(envelope, reason);
         }
@@ -625,7 +660,7 @@ impl<M: Message> Mailbox<M> {
 
     /// Whether something waits.
     pub(crate) fn has_some(&self) -> bool {
-        self.inbox.arrived() != 0 || self.stage.lock().lanes.iter().any(|lane| !lane.is_empty())
+        self.inbox.arrived() != 0 || !self.stage.lock().is_empty()
     }
 
     pub(crate) fn suspend(&self, suspended: bool) {
@@ -651,7 +686,8 @@ impl<M: Message> Mailbox<M> {
 
     /// Makes ready for the next life: keeps what waits, or buries it, as the spec says.
     pub(crate) fn begin_life(&self, life: &Arc<Life>, is_restart: bool) {
-        self.stage.lock().reader = life.key();
+        let permits = self.inbox.permits();
+        self.stage.lock().read_by(life.key(), permits);
         #[cfg(test)]
         if self.rest.bug == Some(crate::bug::Bug::LosesWaiting) {
             drop(self.stage.lock().drain(&self.inbox, ALL_LANES));
@@ -672,8 +708,8 @@ impl<M: Message> Mailbox<M> {
     pub(crate) fn cut_off(&self, life: &Life, exit: &ExitReason) {
         {
             let mut stage = self.stage.lock();
-            if stage.reader == life.key() {
-                stage.reader = 0;
+            if stage.is_read_by(life.key()) {
+                stage.read_by(0, self.inbox.permits());
             }
         }
         let Some(variant) = life.hand() else { return };
@@ -698,12 +734,22 @@ impl<M: Message> Mailbox<M> {
     /// Buries what waits in `lanes`, a bit for each, and returns how many messages that were.
     fn bury_lanes(&self, lanes: u8, reason: DeadReason) -> usize {
         let waiting = self.stage.lock().drain(&self.inbox, lanes);
-        let count = waiting.len();
-        for envelope in waiting {
-            self.bury_envelope(envelope, reason);
+        let count = waiting.iter().map(Item::count).sum();
+        for item in waiting {
+            self.bury_item(item, reason);
         }
         self.rest.waiting.wake_all();
         count
+    }
+
+    /// Makes dead letters of what waited.
+    fn bury_item(&self, item: Item<M>, reason: DeadReason) {
+        match item {
+            Item::Sent(envelope) => self.bury_envelope(envelope, reason),
+            Item::Bundled(bundled) => bundled
+                .envelopes()
+                .for_each(|envelope| self.bury_envelope(envelope, reason)),
+        }
     }
 
     /// Makes a dead letter of what was sent; a notice is dropped.

@@ -7,16 +7,18 @@
 
 use std::sync::{Arc, Weak};
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::Route;
 use super::event::Event;
 use super::stats::Counts;
-use super::subscriber::Refused;
 use crate::mailbox::Feed;
 
 /// How many events are gathered at most.
 const GATHERED_MAX: u32 = 128;
+/// For fewer subscribers nothing is gathered: a mailbox takes in what it was sent as a whole anyway.
+const SUBSCRIBERS_MIN: usize = 3;
 
 /// A mailbox that a batch goes to.
 pub(super) trait Fed: Send + Sync {
@@ -24,18 +26,18 @@ pub(super) trait Fed: Send + Sync {
     fn is_asleep(&self) -> bool;
     /// Reserves at most `most` places, and no more than a part of those that are free; returns how many.
     fn reserve(&self, lane: usize, most: u32) -> u32;
+    /// Waits until it has places to reserve, or none for long.
+    fn room(&self, lane: usize) -> BoxFuture<'_, ()>;
     /// Gives places back.
     fn give_back(&self, lane: usize, count: u32);
     /// Puts events into reserved places.
-    fn put_all(&self, lane: usize, events: &Arc<[Arc<Event>]>) -> Result<(), Refused>;
+    fn put_all(&self, lane: usize, events: &Arc<[Arc<Event>]>);
     /// From now on calls the batch in when the lane runs empty, as the one with this index; wakes its reader.
     fn feed(&self, lane: usize, index: usize, feed: Arc<dyn Feed>);
     /// Does so no longer.
     fn unfeed(&self, lane: usize, feed: &Arc<dyn Feed>);
     /// Has all that is gathered for it, of any topic, put into its lanes.
     fn end_feeds(&self);
-    /// Ends the life whose messages cannot be made.
-    fn break_off(&self);
 }
 
 /// What is gathered of one topic.
@@ -64,16 +66,22 @@ struct Open {
     feed: Arc<dyn Feed>,
 }
 
-/// Whose messages could not be made. They are ended when no topic is held.
-#[derive(Default)]
-#[must_use]
-struct Broken(Vec<Arc<dyn Fed>>);
+/// An event that was not gathered.
+pub(super) struct Kept {
+    pub(super) event: Arc<Event>,
+    /// As a mailbox has no places to reserve.
+    is_short: bool,
+}
 
-impl Broken {
-    fn end(self) {
-        for fed in self.0 {
-            fed.break_off();
-        }
+impl Kept {
+    fn at_once(event: Arc<Event>) -> Self {
+        let is_short = false;
+        Self { event, is_short }
+    }
+
+    fn short(event: Arc<Event>) -> Self {
+        let is_short = true;
+        Self { event, is_short }
     }
 }
 
@@ -163,12 +171,37 @@ impl Batch {
         })
     }
 
+    /// The same as [`offer`](Self::offer), by one who waits where mailboxes have few places left.
+    #[inline]
+    pub(super) async fn offer_when_room(
+        &self,
+        route: &Arc<Route>,
+        event: Arc<Event>,
+    ) -> Result<(), Arc<Event>> {
+        match self.offer(route, event) {
+            Err(Kept { event, is_short }) if is_short => {
+                let lane = event.priority as usize;
+                for fed in &route.fed {
+                    fed.room(lane).await;
+                }
+                self.offer_as(route, event, true).map_err(|kept| kept.event)
+            }
+            done => done.map_err(|kept| kept.event),
+        }
+    }
+
     /// Gathers an event, if it may wait a little. Gives it back if it is to be delivered to each at once; all that was
     /// gathered before it is delivered then.
     #[inline]
-    pub(super) fn offer(&self, route: &Arc<Route>, event: Arc<Event>) -> Result<(), Arc<Event>> {
-        if route.fed.is_empty() {
-            return Err(event);
+    pub(super) fn offer(&self, route: &Arc<Route>, event: Arc<Event>) -> Result<(), Kept> {
+        self.offer_as(route, event, false)
+    }
+
+    /// The same; in a flood also where subscribers sleep, who then find more than one when they are awake.
+    #[inline]
+    fn offer_as(&self, route: &Arc<Route>, event: Arc<Event>, is_flood: bool) -> Result<(), Kept> {
+        if route.fed.len() < SUBSCRIBERS_MIN {
+            return Err(Kept::at_once(event));
         }
         let lane = event.priority as usize;
         {
@@ -179,7 +212,10 @@ impl Batch {
                     return Ok(());
                 }
                 Some(_) => {}
-                None => return self.open(&mut state, route, lane, event),
+                None if is_flood || !mostly_asleep(route) => {
+                    return self.open(&mut state, route, lane, event);
+                }
+                None => return Err(Kept::at_once(event)),
             }
         }
         self.make_room(route, lane, event)
@@ -187,15 +223,9 @@ impl Batch {
 
     /// Delivers what is gathered, then gathers the event if there is room for more.
     #[cold]
-    fn make_room(
-        &self,
-        route: &Arc<Route>,
-        lane: usize,
-        event: Arc<Event>,
-    ) -> Result<(), Arc<Event>> {
-        let mut broken = Broken::default();
+    fn make_room(&self, route: &Arc<Route>, lane: usize, event: Arc<Event>) -> Result<(), Kept> {
         let mut order = self.order.lock();
-        self.flush(&mut order, &mut broken);
+        self.flush(&mut order);
         let mut state = self.state.lock();
         let goes_on = state.as_mut().filter(|open| open.is_of(route, lane));
         let done = if let Some(open) = goes_on
@@ -204,34 +234,29 @@ impl Batch {
             open.gather(event);
             Ok(())
         } else {
-            Err(event)
+            Err(Kept::short(event))
         };
         let closed = state.take_if(|_| done.is_err());
         drop(state);
         if let Some(open) = closed {
             // Others may have gathered meanwhile.
-            self.finish(open, &mut order, &mut broken);
+            self.finish(open, &mut order);
         }
         drop(order);
-        broken.end();
         self.deliver_wanted();
         done
     }
 
-    /// Begins to gather, unless most of the subscribers have nothing to do: those are served at once.
+    /// Begins to gather.
     fn open(
         &self,
         state: &mut Option<Open>,
         route: &Arc<Route>,
         lane: usize,
         event: Arc<Event>,
-    ) -> Result<(), Arc<Event>> {
-        let asleep = route.fed.iter().filter(|fed| fed.is_asleep()).count();
-        if asleep * 2 > route.fed.len() {
-            return Err(event);
-        }
+    ) -> Result<(), Kept> {
         let Some(myself) = self.myself.upgrade() else {
-            return Err(event);
+            return Err(Kept::at_once(event));
         };
         let mut open = Open {
             route: Arc::clone(route),
@@ -249,7 +274,7 @@ impl Batch {
             return Ok(());
         }
         open.close();
-        Err(event)
+        Err(Kept::short(event))
     }
 
     /// Delivers what somebody wants. Called after each delivery, when `order` is free again; who does not get it leaves that
@@ -263,22 +288,20 @@ impl Batch {
             if !self.state.lock().as_mut().is_some_and(is_wanted) {
                 return;
             }
-            let mut broken = Broken::default();
-            self.flush(&mut order, &mut broken);
+            self.flush(&mut order);
             drop(order);
-            broken.end();
         }
     }
 
     /// Delivers the last of what was gathered.
-    fn finish(&self, mut open: Open, order: &mut Vec<Arc<Event>>, broken: &mut Broken) {
+    fn finish(&self, mut open: Open, order: &mut Vec<Arc<Event>>) {
         open.send_off(order, &self.counts);
-        deliver(&open.route, open.lane, order, broken);
+        deliver(&open.route, open.lane, order);
         open.close();
     }
 
     /// Puts what is gathered into all mailboxes. `false` if nothing is.
-    fn flush(&self, order: &mut Vec<Arc<Event>>, broken: &mut Broken) -> bool {
+    fn flush(&self, order: &mut Vec<Arc<Event>>) -> bool {
         let (route, lane) = {
             let mut state = self.state.lock();
             let Some(open) = state.as_mut().filter(|open| !open.gathered.is_empty()) else {
@@ -287,21 +310,25 @@ impl Batch {
             open.send_off(order, &self.counts);
             (Arc::clone(&open.route), open.lane)
         };
-        deliver(&route, lane, order, broken);
+        deliver(&route, lane, order);
         true
     }
 }
 
+/// Whether most of the subscribers have nothing to do: those are served at once.
+fn mostly_asleep(route: &Route) -> bool {
+    let asleep = route.fed.iter().filter(|fed| fed.is_asleep()).count();
+    asleep * 2 > route.fed.len()
+}
+
 /// Puts what is on its way into all mailboxes.
-fn deliver(route: &Route, lane: usize, under_way: &mut Vec<Arc<Event>>, broken: &mut Broken) {
+fn deliver(route: &Route, lane: usize, under_way: &mut Vec<Arc<Event>>) {
     if under_way.is_empty() {
         return;
     }
     let events: Arc<[Arc<Event>]> = under_way.drain(..).collect();
     for fed in &route.fed {
-        if fed.put_all(lane, &events).is_err() {
-            broken.0.push(Arc::clone(fed));
-        }
+        fed.put_all(lane, &events);
     }
 }
 
@@ -310,10 +337,8 @@ impl Feed for Batch {
         let Some(mut order) = self.order.try_lock() else {
             return false;
         };
-        let mut broken = Broken::default();
-        let has_some = self.flush(&mut order, &mut broken);
+        let has_some = self.flush(&mut order);
         drop(order);
-        broken.end();
         self.deliver_wanted();
         has_some
     }
@@ -331,13 +356,11 @@ impl Feed for Batch {
     }
 
     fn end(&self) {
-        let mut broken = Broken::default();
         let mut order = self.order.lock();
         let closed = self.state.lock().take();
         if let Some(open) = closed {
-            self.finish(open, &mut order, &mut broken);
+            self.finish(open, &mut order);
         }
         drop(order);
-        broken.end();
     }
 }

@@ -247,15 +247,15 @@ impl<A: Actor> Context<A> {
         self.publish(draft).await.map(Some)
     }
 
-    fn to_mailbox<F: Fn(Delivery) -> A::Message + Send + Sync + 'static>(
+    fn to_mailbox(
         &self,
-        make: F,
-    ) -> ToMailbox<A::Message, F> {
+        make: impl Fn(Delivery) -> A::Message + Send + Sync + 'static,
+    ) -> ToMailbox<A::Message> {
         ToMailbox {
             slot: Arc::downgrade(&self.slot),
             life: Arc::clone(&self.life),
             mailbox: Arc::clone(&self.mailbox),
-            make,
+            make: Arc::new(make),
         }
     }
 

@@ -29,15 +29,20 @@ enum Shared {
 
 /// Events that a subscriber is given together. Each subscriber has one of its own, so that processors that work for different
 /// ones do not count references in the same place of memory.
-pub(super) struct Bundle(Arc<[Arc<Event>]>);
+pub(crate) struct Bundle(Arc<[Arc<Event>]>);
 
 impl Bundle {
-    pub(super) fn new(events: &Arc<[Arc<Event>]>) -> Arc<Self> {
+    pub(crate) fn new(events: &Arc<[Arc<Event>]>) -> Arc<Self> {
         Arc::new(Self(Arc::clone(events)))
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The delivery of one of them.
-    pub(super) fn delivery(self: &Arc<Self>, index: usize) -> Delivery {
+    #[inline]
+    pub(crate) fn delivery(self: &Arc<Self>, index: usize) -> Delivery {
         let (event, receipt) = (Shared::Among(Arc::clone(self), index), None);
         Delivery { event, receipt }
     }

@@ -17,7 +17,7 @@ use super::event::Event;
 use super::topic::Pattern;
 use crate::exit::ExitReason;
 use crate::life::{Life, Sender, guarded_call, guarded_task, sender};
-use crate::mailbox::{Feed, Mailbox, SendError};
+use crate::mailbox::{Feed, Mailbox, Make, SendError};
 use crate::message::Message;
 use crate::slot::Slot;
 use crate::stream::{Position, StreamName, StreamStore};
@@ -110,11 +110,11 @@ pub(super) struct ToQueue<Q> {
 }
 
 /// The mailbox of an actor as a queue of events.
-pub(super) struct ToMailbox<M: Message, F> {
+pub(super) struct ToMailbox<M: Message> {
     pub(super) slot: Weak<Slot>,
     pub(super) life: Arc<Life>,
     pub(super) mailbox: Arc<Mailbox<M>>,
-    pub(super) make: F,
+    pub(super) make: Make<M>,
 }
 
 /// The streams that it reads on its own, since it once had no room.
@@ -135,21 +135,23 @@ impl Behind {
     }
 }
 
-impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> ToMailbox<M, F> {
+impl<M: Message> ToMailbox<M> {
     /// The message that carries a delivery. That is code of the subscriber's author: a panic there ends the subscriber, not
     /// the publisher.
     fn message(&self, delivery: Delivery) -> Result<M, Refused> {
-        self.make(delivery).inspect_err(|_| self.break_off())
-    }
-
-    fn make(&self, delivery: Delivery) -> Result<M, Refused> {
         let _making = Making::begin();
         let made = catch_unwind(AssertUnwindSafe(|| (self.make)(delivery)));
-        made.map_err(|_panic| Refused::Gone)
+        made.map_err(|_panic| {
+            if let Some(slot) = self.slot.upgrade() {
+                let reason = ExitReason::error("a panic while a message was made of an event");
+                kill(&slot, &self.life, reason);
+            }
+            Refused::Gone
+        })
     }
 }
 
-impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Queue for ToMailbox<M, F> {
+impl<M: Message> Queue for ToMailbox<M> {
     #[inline]
     fn put(&self, delivery: Delivery) -> Result<(), Refused> {
         let lane = delivery.priority as usize;
@@ -270,7 +272,7 @@ impl Drop for Making {
     }
 }
 
-impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Fed for ToMailbox<M, F> {
+impl<M: Message> Fed for ToMailbox<M> {
     fn is_asleep(&self) -> bool {
         self.mailbox.is_asleep()
     }
@@ -279,24 +281,23 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Fed for ToMailbox
         self.mailbox.reserve(lane, most)
     }
 
+    fn room(&self, lane: usize) -> BoxFuture<'_, ()> {
+        match sender(self.mailbox.key()) {
+            // It would wait for itself.
+            Sender::Myself => std::future::ready(()).boxed(),
+            _ => self.mailbox.half_free(lane).boxed(),
+        }
+    }
+
     fn give_back(&self, lane: usize, count: u32) {
         self.mailbox.give_back(lane, count);
     }
 
-    fn put_all(&self, lane: usize, events: &Arc<[Arc<Event>]>) -> Result<(), Refused> {
-        let mut left = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        let bundle = Bundle::new(events);
-        let messages = (0..events.len()).map_while(|index| {
-            let made = self.make(bundle.delivery(index)).ok()?;
-            left -= 1;
-            Some(made)
-        });
-        self.mailbox.put_reserved(lane, messages);
-        if left == 0 {
-            return Ok(());
-        }
-        self.mailbox.give_back(lane, left);
-        Err(Refused::Gone)
+    fn put_all(&self, lane: usize, events: &Arc<[Arc<Event>]>) {
+        // Where the mailbox takes none, messages are made for dead letters.
+        let _making = Making::begin();
+        self.mailbox
+            .put_reserved(lane, Bundle::new(events), &self.make);
     }
 
     fn feed(&self, lane: usize, index: usize, feed: Arc<dyn Feed>) {
@@ -309,13 +310,6 @@ impl<M: Message, F: Fn(Delivery) -> M + Send + Sync + 'static> Fed for ToMailbox
 
     fn end_feeds(&self) {
         self.mailbox.end_feeds();
-    }
-
-    fn break_off(&self) {
-        if let Some(slot) = self.slot.upgrade() {
-            let reason = ExitReason::error("a panic while a message was made of an event");
-            kill(&slot, &self.life, reason);
-        }
     }
 }
 

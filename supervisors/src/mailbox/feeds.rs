@@ -1,6 +1,7 @@
 //! What is gathered elsewhere for this mailbox: called in when a lane runs empty.
 
 use super::*;
+use crate::bus::Bundle;
 
 /// Gathers messages for mailboxes.
 pub(crate) trait Feed: Send + Sync {
@@ -120,21 +121,17 @@ impl<M: Message> Mailbox<M> {
         }
     }
 
-    /// Puts messages into reserved places; where the gate is closed they become dead letters.
-    pub(crate) fn put_reserved(&self, lane: usize, messages: impl Iterator<Item = M>) {
-        let valid = self.valid();
-        let envelopes = messages.map(|message| Envelope {
-            message,
-            valid,
-            tries: 0,
-        });
-        let (was_empty, refused) = self.inbox.push_all(lane, envelopes);
-        if was_empty {
-            self.wake_if_asleep();
-        }
-        for envelope in refused {
-            self.inbox.permits().give(lane, 1);
-            self.bury(envelope.message, DeadReason::Stopped, None);
+    /// Puts events into reserved places; where the gate is closed they become dead letters.
+    pub(crate) fn put_reserved(&self, lane: usize, bundle: Arc<Bundle>, make: &Make<M>) {
+        let bundled = Bundled::all(bundle, self.valid(), Arc::clone(make));
+        match self.inbox.push_bundled(lane, bundled) {
+            Ok(true) => self.wake_if_asleep(),
+            Ok(false) => {}
+            Err(bundled) => {
+                let count = u32::try_from(bundled.len()).unwrap_or(u32::MAX);
+                self.inbox.permits().give(lane, count);
+                self.bury_item(Item::Bundled(bundled), DeadReason::Stopped);
+            }
         }
     }
 }

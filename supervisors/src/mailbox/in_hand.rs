@@ -10,6 +10,7 @@ use crate::exit::ExitKind;
 pub(crate) struct InHand<'a, M: Message> {
     envelope: Option<Envelope<M>>,
     lane: usize,
+    lent: Option<Lent<M>>,
     before: Option<String>,
     mailbox: &'a Mailbox<M>,
     /// Where the reason is found when the life ends with the message in hand.
@@ -21,6 +22,7 @@ impl<'a, M: Message> InHand<'a, M> {
         Self {
             envelope: None,
             lane: 0,
+            lent: None,
             before: None,
             mailbox,
             life,
@@ -30,7 +32,9 @@ impl<'a, M: Message> InHand<'a, M> {
     /// Takes the next message, if there is one.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<&mut M> {
-        self.lane = self.mailbox.take(self.life, &mut self.envelope)?;
+        self.lane = self
+            .mailbox
+            .take(self.life, &mut self.lent, &mut self.envelope)?;
         let message = &mut self.envelope.as_mut()?.message;
         if self.mailbox.rest.rules.retry.load(Ordering::Relaxed) > 0 {
             self.before = print(message);
@@ -49,9 +53,9 @@ impl<'a, M: Message> InHand<'a, M> {
         if self.mailbox.rest.bug == Some(crate::bug::Bug::HandlesTwice)
             && let Some(mut envelope) = self
                 .envelope
-                .take_if(|envelope| envelope.tries == 0 && !envelope.valid.is_notice())
+                .take_if(|envelope| envelope.tries.count() == 0 && !envelope.valid.is_notice())
         {
-            envelope.tries += 1;
+            envelope.tries = envelope.tries.and_one();
             drop(self.mailbox.put_back(self.lane, envelope));
             return;
         }
@@ -92,7 +96,7 @@ impl<M: Message> Drop for InHand<'_, M> {
                 }
                 (is_spent, true)
             }
-            None => (envelope.tries >= retry, false),
+            None => (envelope.tries.count() >= retry, false),
         };
         if !life.note_in_hand(envelope.message.name()) {
             // It was cut off: all that is left is to drop what the stuck thread had.
@@ -107,7 +111,7 @@ impl<M: Message> Drop for InHand<'_, M> {
         let is_same = || self.before.is_some() && self.before == print(&envelope.message);
         let untouched = may_retry && (is_due || is_same());
         let envelope = if untouched {
-            envelope.tries += 1;
+            envelope.tries = envelope.tries.and_one();
             mailbox.put_back(self.lane, envelope)
         } else {
             Some(envelope)

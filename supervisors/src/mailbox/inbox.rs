@@ -18,7 +18,7 @@ pub(super) struct Inbox<M> {
 }
 
 struct Queues<M> {
-    lanes: [VecDeque<Envelope<M>>; LANES],
+    lanes: [VecDeque<Item<M>>; LANES],
     /// How many more messages it takes before it needs more permits.
     permits: [u32; LANES],
 }
@@ -101,7 +101,7 @@ impl<M> Inbox<M> {
         if was_empty {
             self.signals.arrived.fetch_or(1 << lane, Ordering::SeqCst);
         }
-        queue.push_back(envelope);
+        queue.push_back(Item::Sent(envelope));
         Ok(was_empty)
     }
 
@@ -110,7 +110,7 @@ impl<M> Inbox<M> {
         let mut queues = self.queues.lock();
         match queues.lanes.get_mut(lane) {
             Some(queue) if self.gate() == Gate::Open => {
-                queue.push_back(envelope);
+                queue.push_back(Item::Sent(envelope));
                 self.signals.arrived.fetch_or(1 << lane, Ordering::SeqCst);
                 None
             }
@@ -118,14 +118,12 @@ impl<M> Inbox<M> {
         }
     }
 
-    /// Pushes what has permits already. Returns whether the lane was empty, and what is given back as the gate is closed.
-    pub(super) fn push_all(
+    /// Pushes what has permits already. `true` if the lane was empty; gives it back if the gate is closed.
+    pub(super) fn push_bundled(
         &self,
         lane: usize,
-        envelopes: impl Iterator<Item = Envelope<M>>,
-    ) -> (bool, Vec<Envelope<M>>) {
-        // Made before the lock: that may be code of others.
-        let envelopes: Vec<Envelope<M>> = envelopes.collect();
+        bundled: Arc<Bundled<M>>,
+    ) -> Result<bool, Arc<Bundled<M>>> {
         let mut queues = match self.queues.try_lock() {
             Some(queues) => queues,
             None => self.stand_back(),
@@ -133,16 +131,16 @@ impl<M> Inbox<M> {
         match queues.lanes.get_mut(lane) {
             Some(queue) if self.gate() == Gate::Open => {
                 let was_empty = queue.is_empty();
-                queue.extend(envelopes);
+                queue.push_back(Item::Bundled(bundled));
                 self.signals.arrived.fetch_or(1 << lane, Ordering::SeqCst);
-                (was_empty, Vec::new())
+                Ok(was_empty)
             }
-            _ => (false, envelopes),
+            _ => Err(bundled),
         }
     }
 
     /// Changes what waits; the permits stay as they are.
-    pub(super) fn with_lanes(&self, change: impl FnOnce(&mut [VecDeque<Envelope<M>>; LANES])) {
+    pub(super) fn with_lanes(&self, change: impl FnOnce(&mut [VecDeque<Item<M>>; LANES])) {
         change(&mut self.queues.lock().lanes);
     }
 
@@ -160,7 +158,7 @@ impl<M> Inbox<M> {
     }
 
     /// Moves all messages of `lanes` to the ends of `into`.
-    pub(super) fn drain_into(&self, into: &mut [VecDeque<Envelope<M>>; LANES], lanes: u8) {
+    pub(super) fn drain_into(&self, into: &mut [VecDeque<Item<M>>; LANES], lanes: u8) {
         let mut queues = self.queues.lock();
         for (lane, (to, from)) in into.iter_mut().zip(&mut queues.lanes).enumerate() {
             if lanes & (1 << lane) == 0 {
@@ -192,10 +190,10 @@ impl<M> Inbox<M> {
     }
 
     /// Takes the oldest message of `lane` that was sent; its permit stays here.
-    pub(super) fn pop_oldest(&self, lane: usize) -> Option<Envelope<M>> {
+    pub(super) fn pop_oldest(&self, lane: usize) -> Option<Item<M>> {
         let mut queues = self.queues.lock();
         let queue = queues.lanes.get_mut(lane)?;
-        let oldest = oldest_sent(queue)?;
+        let oldest = bundled::pop_oldest(queue)?;
         if queue.is_empty() {
             self.signals
                 .arrived
@@ -206,14 +204,7 @@ impl<M> Inbox<M> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queues.lock().lanes.iter().map(VecDeque::len).sum()
+        let queues = self.queues.lock();
+        queues.lanes.iter().flatten().map(Item::count).sum()
     }
-}
-
-/// Takes the oldest message of a lane that is no notice.
-pub(super) fn oldest_sent<M>(queue: &mut VecDeque<Envelope<M>>) -> Option<Envelope<M>> {
-    let at = queue
-        .iter()
-        .position(|envelope| !envelope.valid.is_notice())?;
-    queue.remove(at)
 }

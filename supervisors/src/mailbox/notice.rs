@@ -62,7 +62,7 @@ impl<M: Message> Mailbox<M> {
             let envelope = Envelope {
                 message: unsent.take()?,
                 valid: Valid::notice(number),
-                tries: 0,
+                tries: Tries::NONE,
             };
             self.rest.has_notices.store(true, Ordering::Relaxed);
             unsent = self.inbox.push_notice(lane as usize, envelope);
@@ -83,11 +83,14 @@ impl<M: Message> Mailbox<M> {
         if self.rest.bug == Some(crate::bug::Bug::TellsNextLife) {
             return;
         }
-        let is_kept = |envelope: &Envelope<M>| !envelope.valid.as_notice().is_some_and(&fits);
+        let is_kept = |item: &Item<M>| match item {
+            Item::Sent(envelope) => !envelope.valid.as_notice().is_some_and(&fits),
+            Item::Bundled(_) => true,
+        };
         let mut gone = Vec::new();
         {
             let mut stage = self.stage.lock();
-            take_out(&mut stage.lanes, is_kept, &mut gone);
+            stage.with_lanes(|lanes| take_out(lanes, is_kept, &mut gone));
             self.inbox
                 .with_lanes(|lanes| take_out(lanes, is_kept, &mut gone));
         }
@@ -96,9 +99,9 @@ impl<M: Message> Mailbox<M> {
 }
 
 fn take_out<M>(
-    lanes: &mut [VecDeque<Envelope<M>>; LANES],
-    is_kept: impl Fn(&Envelope<M>) -> bool,
-    gone: &mut Vec<Envelope<M>>,
+    lanes: &mut [VecDeque<Item<M>>; LANES],
+    is_kept: impl Fn(&Item<M>) -> bool,
+    gone: &mut Vec<Item<M>>,
 ) {
     for lane in lanes {
         if lane.iter().all(&is_kept) {

@@ -60,8 +60,8 @@ impl Permits {
         }
     }
 
-    /// Takes a quarter of those that there are, one at least, and at most `most`: who holds some for later leaves most to
-    /// others.
+    /// Takes half of those that there are, one at least, and at most `most`: who holds some for later leaves others as many.
+    /// None where there are so few that it would be back for more at once.
     pub(super) fn take_some(&self, lane: usize, most: u32) -> u32 {
         let Some(free) = self.free.get(lane) else {
             return 0;
@@ -69,7 +69,10 @@ impl Permits {
         let mut taken = 0;
         let some = |free: i32| {
             let there = u32::try_from(free).unwrap_or(0);
-            taken = (there / 4).max(1).min(most).min(there);
+            taken = match there < self.step(lane) {
+                true => 0,
+                false => there.div_ceil(2).min(most),
+            };
             Some(free - taken.cast_signed())
         };
         match free.fetch_update(Ordering::AcqRel, Ordering::Acquire, some) {

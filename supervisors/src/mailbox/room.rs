@@ -1,5 +1,7 @@
 //! Senders that wait for room.
 
+use std::future::poll_fn;
+
 use super::*;
 
 /// The senders that wait, oldest first.
@@ -108,6 +110,28 @@ impl<M: Message> Future for Room<'_, M> {
                 Poll::Ready(done)
             }
         }
+    }
+}
+
+impl<M: Message> Mailbox<M> {
+    /// Waits until half of `lane` is free, or until whoever waits for room is told to look again.
+    pub(crate) async fn half_free(&self, lane: usize) {
+        let mut room = Room {
+            mailbox: self,
+            lane,
+            message: None,
+            key: None,
+        };
+        poll_fn(|cx| {
+            let is_woken = room.key.is_some();
+            self.rest.waiting.join(&mut room.key, lane, cx.waker());
+            let has_room = || self.inbox.permits().half_free(lane).is_some();
+            match is_woken || self.inbox.gate() != Gate::Open || has_room() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
     }
 }
 

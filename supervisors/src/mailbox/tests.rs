@@ -45,7 +45,7 @@ impl Desk {
 
     fn envelope(&self) -> Option<(usize, Envelope<Note>)> {
         let mut hand = None;
-        let lane = self.mailbox.take(&self.life, &mut hand)?;
+        let lane = self.mailbox.take(&self.life, &mut None, &mut hand)?;
         Some((lane, hand?))
     }
 
