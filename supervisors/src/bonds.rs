@@ -17,6 +17,7 @@ use crate::exit::ExitReason;
 use crate::group::{GroupName, Groups};
 use crate::life::Life;
 use crate::monitor::Down;
+use crate::path::ChildId;
 
 /// Tells somebody of an end. Makes their message, which is code of theirs.
 pub(crate) type Tell = Box<dyn FnOnce(Down) + Send>;
@@ -41,6 +42,8 @@ struct Ties {
     /// The numbers of its subscriptions.
     subscriptions: BTreeSet<u64>,
     bus: Option<Arc<Bus>>,
+    /// The names of its durable subscriptions.
+    durable: BTreeSet<ChildId>,
 }
 
 /// One side of a link.
@@ -210,6 +213,11 @@ impl Bonds {
         self.find(|ties| ties.subscriptions.remove(&number).then_some(()));
     }
 
+    /// Notes that `life` has a durable subscription; whether it had none of this name. `None` if it has ended.
+    pub(crate) fn subscribe_durable(&self, life: &Life, name: &ChildId) -> Option<bool> {
+        self.change(life, |ties| ties.durable.insert(name.clone()))
+    }
+
     /// Cuts all bonds of `life`, which ends with `reason`, and tells whom they bound it to. The second call does nothing.
     pub(crate) fn cut(&self, life: &Life, reason: &ExitReason) {
         let ties = self.0.lock().take();
@@ -225,6 +233,7 @@ impl Bonds {
             groups,
             subscriptions,
             bus,
+            durable: _,
         } = *ties;
         let down = || Down {
             path: life.path().clone(),

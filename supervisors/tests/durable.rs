@@ -183,6 +183,36 @@ async fn what_a_consumer_had_when_its_kernel_ended_is_handed_to_it_again_and_to_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_life_that_uses_one_name_twice_is_told_so_and_another_name_does() {
+    let store = Store::new();
+    let with_second = |name: &str| {
+        let mut spec = child("a", "last_ack");
+        world::set(&mut spec, "second", json!(name));
+        spec
+    };
+
+    let world = World::boot(&store, vec![with_second("a")]).await;
+    let error = world.heard.second.lock().take().unwrap().unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("a durable subscription `a` already: give each a name of its own"),
+        "{error}"
+    );
+    world.publish_all(0..5).await;
+    world.heard("/a", 5).await;
+    world.end().await;
+
+    let world = World::boot(&store, vec![with_second("b")]).await;
+    // Names are of a life: the next one has its own.
+    world.kernel.kill(&path("/a"), None).await.unwrap();
+    world.settled().await;
+    assert_eq!(*world.heard.second.lock(), Some(Ok(())));
+    world.publish_to("kept.other", json!(5)).await;
+    world.heard_all("/a", 5..6).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_topic_that_gets_a_stream_later_is_read_from_then_on() {
     let store = Store::new();
     let world = World::boot_with(&store, vec![child("a", "start")], Catalog::default()).await;

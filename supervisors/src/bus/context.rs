@@ -34,6 +34,11 @@ pub enum SubscribeError {
     /// This kernel has no streams.
     #[error("a durable subscription reads streams, and this kernel has none")]
     NoStreams,
+    /// This life has a durable subscription of this name, which two would share as if they were two actors.
+    #[error(
+        "this life has a durable subscription `{0}` already: give each a name of its own, or one of them a wider pattern"
+    )]
+    NameInUse(ChildId),
     /// The life that asks has ended.
     #[error("the life that subscribes has ended")]
     Revoked,
@@ -131,7 +136,8 @@ impl<A: Actor> Context<A> {
     /// each at least once, whatever crashes meanwhile. It waits for room in the mailbox, so a slow reader is only late.
     ///
     /// `name` is where it goes on after a restart of the actor and of the kernel: an event counts as handled once its handler has
-    /// returned. Actors that use one name share the events between them. `since` says where this life begins.
+    /// returned. Actors that use one name share the events between them; one actor uses it once. `since` says where this life
+    /// begins.
     ///
     /// # Errors
     /// [`SubscribeError`].
@@ -161,6 +167,11 @@ impl<A: Actor> Context<A> {
         let Some(store) = self.bus().store().cloned() else {
             return Err(SubscribeError::NoStreams);
         };
+        match self.life.bonds().subscribe_durable(&self.life, &name) {
+            Some(true) => {}
+            Some(false) => return Err(SubscribeError::NameInUse(name)),
+            None => return Err(SubscribeError::Revoked),
+        }
         let to = self.to_queue(pattern, Arc::new(queue));
         let durable = Durable {
             to: Arc::clone(&to),

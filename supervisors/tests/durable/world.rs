@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use unity_supervisors::bus::{Catalog, EventType, Persist, Since};
+use unity_supervisors::bus::{Catalog, EventType, Persist, Since, SubscribeError};
 use unity_supervisors::clock::{Clock, Timestamp};
 use unity_supervisors::spec::{ChildKind, ChildSpec, MailboxSpec, SupervisorSpec, TreeSpec};
 use unity_supervisors::stream::{
@@ -89,6 +89,8 @@ pub(crate) fn firsts(handled: &[Value]) -> Vec<Value> {
 pub(crate) struct Heard {
     pub(crate) begun: Mutex<Vec<(String, Value)>>,
     pub(crate) done: Mutex<Vec<(String, Value)>>,
+    /// What came of the last second subscription.
+    pub(crate) second: Mutex<Option<Result<(), SubscribeError>>>,
     count: watch::Sender<usize>,
 }
 
@@ -112,6 +114,8 @@ pub(crate) struct ReaderSettings {
     /// How long it takes for each.
     #[serde(default)]
     takes_ms: u64,
+    /// A second durable subscription.
+    second: Option<String>,
 }
 
 fn yes() -> bool {
@@ -143,6 +147,11 @@ impl Actor for Reader {
             let own = ctx.path().id().map(|id| id.as_str().to_owned());
             let name = settings.name.clone().or(own).unwrap_or_default();
             ctx.subscribe_durable(&name, "kept.number", since, ReaderMessage::Event)?;
+            if let Some(second) = &settings.second {
+                let heard: Arc<Heard> = ctx.kernel().shared();
+                let made = ctx.subscribe_durable(second, "kept.other", since, ReaderMessage::Event);
+                *heard.second.lock() = Some(made);
+            }
         } else {
             ctx.subscribe("kept.number", ReaderMessage::Event)?;
         }
