@@ -58,7 +58,7 @@ pub use self::waiting::{WaitError, WaitFor};
 use crate::clock::{Clock, Timestamp};
 use crate::path::ActorPath;
 use crate::priority::Priority;
-use crate::stream::{Deliver, Durability, StreamError, StreamName, StreamStore};
+use crate::stream::{Deliver, Durability, StreamError, StreamName, StreamStore, checked_len};
 
 /// Of how many topics a kernel keeps routes and counts; those of more are found anew each time, and counted together.
 pub const TOPICS_MAX: usize = 10_000;
@@ -77,24 +77,37 @@ pub enum PublishError {
         /// Who.
         path: ActorPath,
     },
-    /// Its blob is longer than one may be.
-    #[error("the event's blob has {len} bytes, and one may have {BLOB_LEN_MAX}")]
-    TooLarge {
-        /// How long it is.
-        len: usize,
-    },
     /// It is to be durable, and this kernel has no streams.
     #[error("`{0}` is to be kept in a stream, and this kernel has none")]
     NoStreams(Topic),
+    /// It, or its blob, is longer than one may be.
+    #[error(
+        "the event has {len} bytes, and one may have {max}: publish where it is to be found instead"
+    )]
+    TooLarge {
+        /// How long it is.
+        len: usize,
+        /// How long it may be.
+        max: usize,
+    },
     /// Its stream does not take it.
     #[error(transparent)]
-    Stream(#[from] StreamError),
+    Stream(StreamError),
     /// It was published by what makes a message of another event, which has to do nothing else.
     #[error("what makes a message of an event publishes none")]
     Nested,
     /// The life that publishes has ended: a late effect of a dead life.
     #[error("the life that publishes has ended")]
     Revoked,
+}
+
+impl From<StreamError> for PublishError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::TooLarge { len, max } => Self::TooLarge { len, max },
+            error => Self::Stream(error),
+        }
+    }
 }
 
 /// All routes, subscriptions and counts of one kernel.
@@ -454,22 +467,19 @@ impl Bus {
             }
             None => Priority::default(),
         };
-        if let Some(extras) = &said.extras
-            && let Some(blob) = &extras.blob
-            && blob.bytes.len() > BLOB_LEN_MAX
-        {
-            let len = blob.bytes.len();
-            return Err(PublishError::TooLarge { len });
-        }
         let now = self.clock.wall();
-        Ok(Arc::new(Event {
+        let event = Event {
             id: said.id.unwrap_or_else(|| self.ids.next(now)),
             head,
             time: said.time.unwrap_or(now),
             priority: said.priority.unwrap_or(usual),
             data: said.data,
             extras: said.extras,
-        }))
+        };
+        if event.may_be_too_large() {
+            checked_len(&event)?;
+        }
+        Ok(Arc::new(event))
     }
 
     /// How the events of a route are kept, if they are.

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use unity_supervisors::bus::{
-    Blob, Bus, Catalog, EventType, Pattern, PublishError, SubscribeError, Topic, WaitError,
+    Blob, Bus, Catalog, EVENT_LEN_MAX, EventType, Pattern, PublishError, SubscribeError, Topic,
+    WaitError,
 };
 use unity_supervisors::spec::{
     ChildKind, ChildSpec, MailboxSpec, Overflow, SupervisorSpec, TreeSpec,
@@ -490,9 +491,52 @@ async fn a_blob_is_shared_and_bounded() {
     assert_eq!(
         large,
         Err(PublishError::TooLarge {
-            len: (64 << 20) + 1
+            len: (64 << 20) + 1,
+            max: 64 << 20,
         })
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_not_kept_is_bounded_by_its_length_in_json() {
+    let world = world(vec![ear("a", "*")], Catalog::default()).await;
+    let topic: Topic = "long".parse().unwrap();
+    // Without the rest of the event, which is short.
+    let most = EVENT_LEN_MAX - 1_000;
+    for (what, data) in [
+        ("a text", json!("x".repeat(most))),
+        ("escapes", json!("\u{1}".repeat(most / 6))),
+        ("numbers", json!(vec![0.125; most / 6])),
+        (
+            "keys",
+            json!({ "k".repeat(most / 2): { "k".repeat(most / 2 - 20): 1 } }),
+        ),
+    ] {
+        let twice = json!([data, data]);
+        for (data, fits) in [(data, true), (twice, false)] {
+            let len = data.to_string().len();
+            let by_handle = world.bus.publisher(&"test".into(), &topic);
+            let by_handle = { by_handle }.publish_when_room(data.clone()).await;
+            let as_meta = Draft::new(&topic, json!(1)).meta("m", data.clone());
+            let drafts = [Draft::new(&topic, data), as_meta];
+            let mut all = vec![by_handle];
+            for draft in drafts {
+                all.push(world.bus.publish(&"test".into(), draft).await);
+            }
+            for published in all {
+                match published {
+                    Ok(_) => assert!(fits, "{what} of {len}"),
+                    Err(PublishError::TooLarge { len: said, max }) => {
+                        assert!(
+                            !fits && said > len && max == EVENT_LEN_MAX,
+                            "{what} of {len}"
+                        );
+                    }
+                    other => panic!("{what} of {len}: {other:?}"),
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
