@@ -213,6 +213,94 @@ async fn a_life_that_uses_one_name_twice_is_told_so_and_another_name_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_actor_had_that_is_in_the_tree_no_more_goes_to_its_heir() {
+    let store = Store::new();
+    let shared = |id: &str| {
+        let mut spec = child(id, "last_ack");
+        world::set(&mut spec, "name", json!("shared"));
+        spec
+    };
+    let first = World::boot(&store, vec![shared("a")]).await;
+    first.hang("/a").await;
+    first.publish_all(0..10).await;
+    first.until_pending("shared", 10).await;
+    first.kernel.kill_all();
+    first.kernel.ended().await;
+
+    // One that was moved goes on where it was.
+    let moved = supervisor("group", 1, vec![shared("a")]);
+    let second = World::boot(&store, vec![moved, shared("b")]).await;
+    second.caught_up("shared").await;
+    let handled = [second.numbers("/group/a"), second.numbers("/b")].concat();
+    assert_eq!(handled, numbers(0..10), "all, and by one of them");
+
+    // And so does one whose twin is deleted while it lives.
+    second.hang("/group/a").await;
+    for number in 10..30 {
+        second.publish(number).await;
+        tokio::task::yield_now().await;
+    }
+    second.settled().await;
+    assert_ne!(
+        second.pending("shared").await,
+        0,
+        "/group/a has some in hand"
+    );
+    second.kernel.stop(&path("/group")).await.unwrap();
+    second.kernel.delete(&path("/group")).await.unwrap();
+    second.caught_up("shared").await;
+    let all = [second.numbers("/group/a"), second.numbers("/b")].concat();
+    assert_eq!(world::sorted(all), numbers(0..30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_consumer_has_that_is_no_actor_is_left_to_it() {
+    let store = Store::new();
+    store.append_all(0..4).await;
+    let (streams, kept) = (&store.streams, name("kept"));
+    streams
+        .make_group(&kept, "a", Position::START)
+        .await
+        .unwrap();
+    let anna = streams.read_group(&kept, "a", "anna", 2).await.unwrap();
+    assert_eq!(anna.len(), 2);
+
+    let world = World::boot(&store, vec![child("a", "last_ack")]).await;
+    world.heard("/a", 2).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+
+    assert_eq!(world.numbers("/a"), numbers(2..4));
+    assert_eq!(world.pending("a").await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_a_group_that_is_dropped_begins_anew() {
+    let store = Store::new();
+    let world = World::boot(&store, vec![child("a", "last_ack"), child("now", "now")]).await;
+    world.publish_all(0..5).await;
+    world.heard("/a", 5).await;
+    world.heard("/now", 5).await;
+    let (bus, kept) = (world.kernel.bus(), name("kept"));
+    assert_eq!(bus.readers(&kept, "a"), ["/a"]);
+    assert_eq!(bus.readers(&kept, "nobody"), Vec::<String>::new());
+
+    for group in ["a", "now"] {
+        assert_eq!(store.streams.drop_group(&kept, group).await, Ok(true));
+        bus.group_dropped(&kept, group);
+    }
+    world.settled().await;
+    world.publish(5).await;
+
+    world.heard("/a", 11).await;
+    let again = numbers(0..5).into_iter().chain(numbers(0..6));
+    assert_eq!(world.numbers("/a"), again.collect::<Vec<_>>());
+    world.heard("/now", 6).await;
+    assert_eq!(world.numbers("/now"), numbers(0..6));
+    world.kernel.stop(&path("/a")).await.unwrap();
+    assert_eq!(bus.readers(&kept, "a"), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_topic_that_gets_a_stream_later_is_read_from_then_on() {
     let store = Store::new();
     let world = World::boot_with(&store, vec![child("a", "start")], Catalog::default()).await;

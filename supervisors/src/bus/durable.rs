@@ -5,6 +5,9 @@
 //! and not handed out again, which [`Handed`] remembers. What was dropped without a receipt is handed out again, and what was
 //! pending when the kernel ended is claimed, before anything new. So the times that an entry was handed out, as the store
 //! counts them, are the kernels that had it.
+//!
+//! What is pending of an actor that the tree has no more goes to one that subscribes by the same name: an actor that was moved
+//! misses nothing. What is pending of a consumer that is no actor is its own, until it is claimed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,13 +21,17 @@ use super::Bus;
 use super::delivery::{Delivery, POISON_AFTER, Receipt, Settled};
 use super::subscriber::{BATCH, Queue, Refused, TRY_AGAIN, ToQueue};
 use crate::clock::Timestamp;
-use crate::stream::{Entry, Position, StreamError, StreamName, StreamStore};
+use crate::kernel::Kernel;
+use crate::path::ActorPath;
+use crate::stream::{Entry, Pending, Position, StreamError, StreamName, StreamStore};
 
 /// How often the oldest pending event may be handed out by kernels that ended before it was handled, before it is taken for
 /// what they ended of.
 const DELIVERIES_MAX: u64 = 2 * POISON_AFTER as u64;
 /// How many pending entries are looked at in one call.
 const PAGE: usize = 256;
+/// How often a subscription looks for what actors left that are gone.
+const INHERITS_EVERY: Duration = Duration::from_secs(30);
 
 /// Where a durable subscription begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,6 +127,30 @@ impl Bus {
         let key = (stream.clone(), group.to_owned(), consumer.to_owned());
         Arc::clone(self.handed.lock().entry(key).or_default())
     }
+
+    /// Who reads `group` of `stream` right now by a durable subscription.
+    #[must_use]
+    pub fn readers(&self, stream: &StreamName, group: &str) -> Vec<String> {
+        let readers = self.handed_of(stream, group).into_iter();
+        let live = readers.filter(|(_, handed)| handed.reader.try_lock().is_err());
+        live.map(|(consumer, _)| consumer).collect()
+    }
+
+    /// Tells those who read `group` that it was dropped: they begin anew where their subscriptions say.
+    pub fn group_dropped(&self, stream: &StreamName, group: &str) {
+        for (_, handed) in self.handed_of(stream, group) {
+            handed.released.notify_one();
+        }
+    }
+
+    fn handed_of(&self, stream: &StreamName, group: &str) -> Vec<(String, Arc<Handed>)> {
+        let handed = self.handed.lock();
+        let all = handed
+            .iter()
+            .filter(|((of, its, _), _)| of == stream && its == group);
+        all.map(|((_, _, consumer), handed)| (consumer.clone(), Arc::clone(handed)))
+            .collect()
+    }
 }
 
 /// A durable subscription of one life.
@@ -170,8 +201,78 @@ impl<Q: Queue> Durable<Q> {
     }
 
     fn begin(self: &Arc<Self>, stream: StreamName) {
-        let reader = Arc::clone(self);
-        self.to.run_beside(async move { reader.read(stream).await });
+        let (reader, heir) = (Arc::clone(self), Arc::clone(self));
+        let read = stream.clone();
+        self.to.run_beside(async move { reader.read(read).await });
+        self.to
+            .run_beside(async move { heir.inherit(stream).await });
+    }
+
+    /// Takes over what actors left that are gone, whenever there is some.
+    async fn inherit(&self, stream: StreamName) {
+        let kernel = || self.to.slot.upgrade().map(|slot| slot.kernel().clone());
+        if let Some(kernel) = kernel() {
+            // Until then the tree does not have all that it will have.
+            kernel.booted().await;
+        }
+        while let Some(kernel) = kernel() {
+            match self.take_over(&kernel, &stream).await {
+                Ok(()) | Err(StreamError::NoStream(_) | StreamError::NoGroup { .. }) => {}
+                Err(StreamError::Closed) => return,
+                Err(error) => {
+                    tracing::warn!(path = %self.consumer, name = %self.group, %error, "a durable subscription cannot take over what others left");
+                }
+            }
+            drop(kernel);
+            tokio::time::sleep(INHERITS_EVERY).await;
+        }
+    }
+
+    async fn take_over(&self, kernel: &Kernel, stream: &StreamName) -> Result<(), StreamError> {
+        let is_gone = |consumer: &str| {
+            let path = consumer.parse::<ActorPath>();
+            path.is_ok_and(|path| kernel.registry().get(&path).is_none())
+        };
+        let left = self.pending(stream, is_gone).await?;
+        let gone: BTreeSet<String> = left.into_iter().map(|its| its.consumer).collect();
+        for consumer in gone {
+            let theirs = self.bus.handed(stream, &self.group, &consumer);
+            let Ok(_alone) = theirs.reader.try_lock() else {
+                // It came back, or another one takes over.
+                continue;
+            };
+            let left = self.pending(stream, |its| its == consumer).await?;
+            let (once_had, never_had) = theirs.lost(left.iter().map(|its| its.position));
+            let positions: Vec<Position> = once_had.into_iter().chain(never_had).collect();
+            for some in positions.chunks(PAGE) {
+                let (group, heir) = (&self.group, &self.consumer);
+                let claim = self.store.claim(stream, group, heir, Duration::ZERO, some);
+                claim.await?;
+            }
+            if !positions.is_empty() {
+                tracing::info!(path = %self.consumer, name = %self.group, from = %consumer, events = positions.len(), "took over what a consumer left that is gone");
+                let mine = self.bus.handed(stream, &self.group, &self.consumer);
+                mine.released.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// All that is pending of these consumers.
+    async fn pending(
+        &self,
+        stream: &StreamName,
+        is_whose: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Pending>, StreamError> {
+        let (mut found, mut after) = (Vec::new(), Position::START);
+        loop {
+            let page = self.store.pending(stream, &self.group, after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(found);
+            };
+            after = last.position;
+            found.extend(page.into_iter().filter(|its| is_whose(&its.consumer)));
+        }
     }
 
     async fn read(&self, stream: StreamName) {
@@ -183,6 +284,11 @@ impl<Q: Queue> Durable<Q> {
             match stopped {
                 Ok(()) | Err(Stop::Gone) => return,
                 Err(Stop::Store(StreamError::Closed)) => return,
+                Err(Stop::Store(StreamError::NoGroup { .. })) => {
+                    // It was dropped, and is made again.
+                    has_begun = false;
+                    continue;
+                }
                 Err(Stop::Store(error)) => {
                     tracing::warn!(path = %self.consumer, name = %self.group, %error, "a durable subscription cannot read on");
                 }

@@ -84,6 +84,11 @@ pub(crate) fn firsts(handled: &[Value]) -> Vec<Value> {
     firsts
 }
 
+pub(crate) fn sorted(mut handled: Vec<Value>) -> Vec<Value> {
+    handled.sort_by_key(Value::as_i64);
+    handled
+}
+
 /// What was begun, and what was handled to the end, by whom.
 #[derive(Default)]
 pub(crate) struct Heard {
