@@ -93,6 +93,7 @@ pub static TABLE: &[Command] = &[
     streams::ACK,
     streams::CLAIM,
     streams::TRIM,
+    streams::DROP,
     dlq::LIST,
     dlq::SHOW,
     dlq::settle::RETRY,

@@ -4,6 +4,9 @@
 
 use serde_json::Value;
 
+/// Below it, what only tells more is left out, so that there is room for what is said.
+pub const NARROW: usize = 72;
+
 /// The width of what is no terminal: nothing is cut there.
 const WIDTH: usize = usize::MAX;
 
@@ -98,6 +101,12 @@ impl Screen {
         }
         format!("{}{text}\x1b[0m", tone.code())
     }
+}
+
+/// The clock of a time in RFC 3339, to the millisecond.
+#[must_use]
+pub fn clock(time: &str) -> &str {
+    time.get(11..23).unwrap_or(time)
 }
 
 /// One line of pieces, cut to the width of the screen or wrapped.

@@ -7,16 +7,17 @@ use unity_actors::size::format_size;
 use unity_supervisors::Kernel;
 use unity_supervisors::clock::Timestamp;
 use unity_supervisors::stream::{
-    Position, Retention, StreamError, StreamInfo, StreamName, StreamStore,
+    GroupInfo, Position, Retention, StreamError, StreamInfo, StreamName, StreamStore,
 };
 
 use crate::arguments::{Arg, ArgKind, Args, duration_text, milliseconds};
 use crate::error::{Code, CommandError};
 use crate::nearest::nearest;
-use crate::screen::count;
+use crate::screen::{count, cut, printable};
 
 mod ack;
 mod claim;
+mod drop;
 mod list;
 mod pending;
 mod read;
@@ -25,6 +26,7 @@ mod trim;
 
 pub(super) use self::ack::COMMAND as ACK;
 pub(super) use self::claim::COMMAND as CLAIM;
+pub(super) use self::drop::COMMAND as DROP;
 pub(super) use self::list::COMMAND as LIST;
 pub(super) use self::pending::COMMAND as PENDING;
 pub(super) use self::read::COMMAND as READ;
@@ -34,6 +36,9 @@ pub(super) use self::trim::COMMAND as TRIM;
 const STREAM: Arg = Arg::required("stream", ArgKind::Text, "a stream, as in sensor:camera");
 const GROUP: Arg = Arg::required("group", ArgKind::Text, "a group of readers of it");
 const LIMIT: Arg = Arg::option("limit", ArgKind::Integer, "how many; 50");
+
+/// The longest name of a group or a consumer, in bytes.
+const NAME_LEN_MAX: usize = 255;
 
 /// A stream that is named, and where it is.
 struct Asked {
@@ -70,22 +75,43 @@ impl Asked {
                 Err(error) => error,
                 Ok(_) => of_stream(StreamError::NoStream(self.name.clone())),
             }),
-            Err(StreamError::NoGroup { stream, group }) => {
-                let groups = self
-                    .info()
-                    .await
-                    .map(|info| info.groups)
-                    .unwrap_or_default();
-                let names: Vec<String> = groups.into_iter().map(|its| its.name).collect();
-                let missing = StreamError::NoGroup {
-                    stream,
-                    group: group.clone(),
-                };
-                Err(did_you_mean(of_stream(missing), &group, &names))
+            Err(StreamError::NoGroup { group, .. }) => {
+                let groups = self.info().await.map(|info| info.groups);
+                Err(self.no_group(&group, &groups.unwrap_or_default()))
             }
             Err(error) => Err(of_stream(error)),
         }
     }
+
+    /// A group that is there.
+    async fn group(&self, name: &str) -> Result<GroupInfo, CommandError> {
+        let groups = self.info().await?.groups;
+        let found = groups.iter().find(|its| its.name == name);
+        found.cloned().ok_or_else(|| self.no_group(name, &groups))
+    }
+
+    fn no_group(&self, name: &str, groups: &[GroupInfo]) -> CommandError {
+        let names: Vec<String> = groups.iter().map(|its| its.name.clone()).collect();
+        let missing = StreamError::NoGroup {
+            stream: self.name.clone(),
+            group: name.to_owned(),
+        };
+        did_you_mean(of_stream(missing), name, &names)
+    }
+}
+
+/// Groups and consumers are made by what they are called, so a slip would be kept.
+fn named(name: &str, what: &str) -> Result<(), CommandError> {
+    let is_plain = !name.trim().is_empty() && name == printable(name);
+    if is_plain && name.len() <= NAME_LEN_MAX {
+        return Ok(());
+    }
+    let said = cut(&printable(name), 40);
+    Err(
+        CommandError::usage(format!("`{said}` is not the name of a {what}")).hint(format!(
+            "a name is a line of at most {NAME_LEN_MAX} bytes, as in audit"
+        )),
+    )
 }
 
 fn did_you_mean(error: CommandError, word: &str, names: &[String]) -> CommandError {
@@ -96,10 +122,12 @@ fn did_you_mean(error: CommandError, word: &str, names: &[String]) -> CommandErr
 }
 
 fn store(kernel: &Kernel) -> Result<&Arc<dyn StreamStore>, CommandError> {
-    kernel.bus().store().ok_or_else(|| {
-        CommandError::new(Code::Failed, "this kernel keeps no streams")
-            .hint("the program that embeds it gave it none")
-    })
+    kernel.bus().store().ok_or_else(no_streams)
+}
+
+/// That a kernel has no streams: it boots without those that it cannot open.
+pub(super) fn no_streams() -> CommandError {
+    CommandError::new(Code::Failed, "this kernel keeps no streams").hint("`uk health` says why")
 }
 
 /// What a store of streams says.

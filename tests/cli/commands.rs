@@ -189,7 +189,9 @@ fn every_command_works_and_says_what_it_did() {
     seen.extend(["dlq list", "dlq show", "dlq retry", "dlq drop", "shutdown"].map(str::to_owned));
     // These are tested in `events` and `streams`: one has no end, the others need a kernel with streams.
     seen.insert("events tail".to_owned());
-    let of_streams = ["list", "show", "read", "pending", "ack", "claim", "trim"];
+    let of_streams = [
+        "list", "show", "read", "pending", "ack", "claim", "trim", "drop",
+    ];
     seen.extend(of_streams.map(|word| format!("streams {word}")));
 
     let all: BTreeSet<String> = TABLE.iter().map(|command| command.name()).collect();

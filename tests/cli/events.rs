@@ -89,7 +89,7 @@ const WRONG: &[(&[&str], i32, &[&str])] = &[
     (
         &["events", "tail", "door.*", "--from", "noon"],
         2,
-        &["write now, start, or a time"],
+        &["write now, start, 2h for two hours ago, or a time"],
     ),
     (
         &["events", "tail", "door.*", "--from", "start"],

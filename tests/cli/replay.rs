@@ -144,6 +144,12 @@ const WRONG: &[(&[&str], i32, &str, &str)] = &[
         "max",
     ),
     (
+        &["--bus", "--from", "10m", "--until", "11m"],
+        2,
+        "nothing is from",
+        "--until is the later one",
+    ),
+    (
         &["a..b", "--from-file", "good.jsonl", "--bus"],
         2,
         "a..b",

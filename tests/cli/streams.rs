@@ -8,7 +8,7 @@ use unity_kernel::{BootOptions, Mode, RunningKernel, boot, event_file};
 use unity_supervisors::bus::{Draft, Topic};
 use unity_supervisors::clock::Clock;
 use unity_supervisors::spec::{SupervisorSpec, TreeSpec};
-use unity_supervisors::stream::MemoryStreams;
+use unity_supervisors::stream::{MemoryStreams, StreamName};
 
 use crate::events::tail;
 use crate::harness::{Folder, Said};
@@ -92,6 +92,7 @@ fn a_stream_is_read_forwards_and_backwards_and_trimmed() {
         (&["--from", third][..], &[3, 4, 5][..]),
         (&["--from", "start", "--limit", "2"], &[1, 2]),
         (&["--from", "2100-01-01T00:00:00Z"], &[]),
+        (&["--from", "2h"], &[1, 2, 3, 4, 5]),
         (&["--reverse", "--limit", "2"], &[5, 4]),
         (&["--reverse", "--from", third], &[2, 1]),
     ] {
@@ -106,6 +107,8 @@ fn a_stream_is_read_forwards_and_backwards_and_trimmed() {
         .map(|it| &it["stream"])
         .collect();
     assert_eq!(names, [&json!("door"), &json!("lamps")]);
+    let tailed = kept.uk(&["events", "tail", "door.*", "--from", "2h", "--limit", "5"]);
+    assert_eq!(tailed.out.lines().count(), 5, "{tailed:?}");
     let drawn = kept.uk(&["streams", "list"]).out;
     assert!(
         drawn.contains("1000 events") && drawn.contains("90d"),
@@ -182,6 +185,61 @@ fn a_group_is_handed_events_acknowledges_them_and_takes_over() {
     );
 }
 
+#[test]
+fn a_group_is_dropped_and_one_that_an_actor_reads_only_by_force() {
+    let kept = Kept::boot();
+    kept.publish("door.front", 1);
+    let read = ["streams", "read", "door", "--group", "audit"];
+    kept.json(&[&read[..], &["--consumer", "anna", "--from", "start"]].concat());
+    kept.json(&[
+        "spawn",
+        "monitor",
+        "--under",
+        "/",
+        "--id",
+        "ears",
+        "--set",
+        "pattern=door.*",
+        "--set",
+        "durable=ears",
+    ]);
+    let groups = || {
+        let shown = kept.json(&["streams", "show", "door"]);
+        let groups = shown["groups"].as_array().unwrap().iter();
+        let names = groups.map(|group| group["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let door = StreamName::new("door").unwrap();
+    let bus = Arc::clone(kept.kernel.kernel().bus());
+    kept.kernel.block_on(async move {
+        while bus.readers(&door).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    });
+    let shown = kept.uk(&["events", "show", "door.front"]).out;
+    assert!(shown.contains("read by     /ears as ears"), "{shown}");
+    let published = kept.uk(&["events", "publish", "door.front", "2"]).out;
+    assert!(
+        published.contains("(1 reader of its stream, on disk in door)"),
+        "{published}"
+    );
+
+    let dropped = kept.uk(&["streams", "drop", "door", "audit"]);
+    assert_eq!(
+        dropped.out,
+        "door: group audit dropped; 1 event not acknowledged, 1 never handed out\n"
+    );
+    let refused = kept.uk(&["streams", "drop", "door", "ears"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    for said in ["is read by /ears right now", "`uk stop /ears`", "--force"] {
+        assert!(refused.err.contains(said), "{refused:?}");
+    }
+    assert_eq!(groups(), ["ears"]);
+    kept.json(&["stop", "/ears"]);
+    kept.json(&["streams", "drop", "door", "ears"]);
+    assert_eq!(groups(), Vec::<String>::new());
+}
+
 /// A command line, its exit code, and what it says.
 const WRONG: &[(&[&str], i32, &[&str])] = &[
     (
@@ -211,9 +269,29 @@ const WRONG: &[(&[&str], i32, &[&str])] = &[
         &["has no group `x`", "--from start"],
     ),
     (
+        &["streams", "claim", "door", "audit", "a\u{1b}[31m"],
+        2,
+        &["`a\u{fffd}[31m` is not the name of a consumer"],
+    ),
+    (
+        &["streams", "read", "door", "--group", " ", "--consumer", "a"],
+        2,
+        &["is not the name of a group"],
+    ),
+    (
         &["streams", "pending", "door", "adit"],
         4,
         &["did you mean `audit`?"],
+    ),
+    (
+        &["streams", "drop", "door", "adit"],
+        4,
+        &["did you mean `audit`?"],
+    ),
+    (
+        &["streams", "drop", "dor", "audit"],
+        4,
+        &["did you mean `door`?"],
     ),
     (
         &["streams", "ack", "door", "audit", "first"],

@@ -6,12 +6,11 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use unity_supervisors::Kernel;
 use unity_supervisors::bus::{Catalog, Draft, EventId, Pattern, PublishError, Topic};
-use unity_supervisors::stream::checked_len;
 
 use super::unknown;
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::commands::Command;
-use crate::commands::streams::of_stream;
+use crate::commands::streams::{no_streams, of_stream};
 use crate::error::{Code, CommandError};
 use crate::screen::{Line, Screen, Tone, count, number, text};
 
@@ -68,11 +67,15 @@ async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
     let id = published.map_err(|error| of_publish(error, &catalog))?;
     let persist = catalog.find(&topic).and_then(|found| found.persist.clone());
     let persist = persist.filter(|_| kernel.bus().store().is_some());
+    let readers = persist
+        .as_ref()
+        .map_or(0, |persist| kernel.bus().readers(&persist.stream).len());
     Ok(json!({
         "version": 1,
         "id": id,
         "topic": topic,
         "subscribers": kernel.bus().subscribers(&topic).len(),
+        "readers": readers,
         "stream": persist.as_ref().map(|persist| persist.stream.clone()),
         "mode": persist.map(|persist| persist.mode),
     }))
@@ -92,8 +95,6 @@ fn draft(topic: &Topic, args: &Args) -> Result<Draft, CommandError> {
     if let Some(Value::Object(meta)) = args.get("meta") {
         draft.extras().meta.clone_from(meta);
     }
-    checked_len(&draft.clone().as_it_is())
-        .map_err(|error| CommandError::usage(error.to_string()))?;
     Ok(draft)
 }
 
@@ -125,9 +126,10 @@ fn of_publish(error: PublishError, catalog: &Catalog) -> CommandError {
         PublishError::NotAllowed { topic, .. } => CommandError::new(Code::Denied, message)
             .hint(format!("`uk events show {topic}` lists its publishers")),
         PublishError::TooLarge { .. } => CommandError::usage(message),
-        PublishError::NoStreams(_) => {
-            CommandError::new(Code::Failed, message).hint("the program that embeds it gave it none")
-        }
+        PublishError::NoStreams(_) => CommandError {
+            message,
+            ..no_streams()
+        },
         PublishError::Stream(error) => of_stream(error),
         PublishError::Revoked | PublishError::Nested => CommandError::new(Code::Failed, message),
     }
@@ -142,9 +144,16 @@ fn show(document: &Value, screen: &Screen) -> String {
         (_, "") => "not kept".to_owned(),
         (_, stream) => format!("kept in {stream}"),
     };
-    let heard = match number(document, "subscribers") {
-        0 => "nobody listens".to_owned(),
-        some => count(some, "subscriber"),
+    let (subscribers, readers) = (number(document, "subscribers"), number(document, "readers"));
+    let heard = match (subscribers, readers) {
+        (0, 0) => "nobody listens".to_owned(),
+        (some, 0) => count(some, "subscriber"),
+        (0, some) => format!("{} of its stream", count(some, "reader")),
+        (some, more) => format!(
+            "{}, {} of its stream",
+            count(some, "subscriber"),
+            count(more, "reader")
+        ),
     };
     line.push(Tone::Dim, &format!(" ({heard}, {kept})"));
     line.render(screen)

@@ -19,7 +19,7 @@ use unity_supervisors::{ActorPath, Address, Kernel};
 use super::pattern;
 use crate::arguments::{Arg, ArgKind, Args, moment};
 use crate::commands::Command;
-use crate::commands::streams::of_stream;
+use crate::commands::streams::{no_streams, of_stream};
 use crate::error::{Code, CommandError};
 use crate::screen::{Line, Screen, Tone, count, number, text};
 
@@ -125,8 +125,7 @@ fn streams(
     pattern: &Pattern,
 ) -> Result<(std::sync::Arc<dyn StreamStore>, Vec<StreamName>), CommandError> {
     let store = kernel.bus().store().cloned().ok_or_else(|| {
-        CommandError::new(Code::Failed, "this kernel keeps no streams")
-            .hint("replay from a file: --from-file FILE")
+        no_streams().hint("`uk health` says why; replay from a file: --from-file FILE")
     })?;
     if let Some(name) = args.text("stream") {
         let name = StreamName::new(name).map_err(|error| CommandError::usage(error.to_string()))?;
@@ -148,6 +147,14 @@ fn streams(
 async fn merge(kernel: &Kernel, args: &Args, pattern: &Pattern) -> Result<Merge, CommandError> {
     let now = kernel.clock().wall();
     let (from, until) = (moment(args, "from", now)?, moment(args, "until", now)?);
+    if let (Some(from), Some(until)) = (from, until)
+        && from >= until
+    {
+        return Err(
+            CommandError::usage(format!("nothing is from {from} on and before {until}"))
+                .hint("--until is the later one; --from 2h --until 1h is the hour before the last"),
+        );
+    }
     let (store, streams) = streams(kernel, args, pattern)?;
     if let (Some(name), Some(_)) = (streams.first(), args.text("stream")) {
         let there = store.streams().await.map_err(of_stream)?;

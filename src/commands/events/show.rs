@@ -47,9 +47,14 @@ fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     if event_type.is_none() && !is_seen {
         return Err(unknown(&asked, &catalog));
     }
+    let persist = event_type.and_then(|event_type| event_type.persist.as_ref());
+    let readers = persist.map(|persist| kernel.bus().readers(&persist.stream));
+    let readers = readers.unwrap_or_default().into_iter();
+    let readers = readers.map(|(name, path)| json!({ "name": name, "path": path }));
     let mut document = json!({
         "version": 1,
         "topic": asked,
+        "readers": readers.collect::<Vec<_>>(),
         "type": event_type.map(|event_type| json_of(event_type)),
         "subscribers": subscribers,
     });
@@ -96,6 +101,14 @@ fn show(document: &Value, screen: &Screen) -> String {
             "subscribers",
             &joined(list(document, "subscribers"), "nobody"),
         );
+    }
+    let readers = list(document, "readers").iter();
+    let readers: Vec<String> = readers
+        .map(|its| format!("{} as {}", text(its, "path"), text(its, "name")))
+        .collect();
+    if !readers.is_empty() {
+        // They read all of its stream, and handle what fits their patterns.
+        fact("read by", &readers.join(", "));
     }
     let [published, delivered, refused] =
         ["published", "delivered", "refused"].map(|name| thousands(number(document, name)));

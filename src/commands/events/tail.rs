@@ -17,11 +17,11 @@ use unity_supervisors::clock::Timestamp;
 use unity_supervisors::stream::{Entry, Position, StreamError, StreamName, StreamStore};
 
 use super::pattern;
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, moment};
 use crate::commands::streams::of_stream;
 use crate::commands::{Command, Documents};
 use crate::error::CommandError;
-use crate::screen::{Line, Screen, Tone, count, number, text};
+use crate::screen::{Line, NARROW, Screen, Tone, clock, count, number, text};
 
 /// How many events wait for who is slow to read them.
 const ROOM: usize = 256;
@@ -44,7 +44,7 @@ pub(in crate::commands) const COMMAND: Command = Command {
         Arg::option(
             "from",
             ArgKind::Text,
-            "now (default), start, or a time as in 2026-11-20T21:30:00Z",
+            "now (default), start, 2h for two hours ago, or a time as in 2026-11-20T21:30:00Z",
         ),
         Arg::option("limit", ArgKind::Integer, "end after so many"),
     ],
@@ -64,7 +64,7 @@ enum Item {
 
 async fn run(kernel: Kernel, args: Args) -> Result<Documents, CommandError> {
     let pattern = pattern(&args, "pattern")?;
-    let from = from(&args)?;
+    let from = from(&kernel, &args)?;
     let bus = Arc::clone(kernel.bus());
     let names = match bus.store() {
         Some(_) => bus.catalog().streams(&pattern),
@@ -92,15 +92,16 @@ async fn run(kernel: Kernel, args: Args) -> Result<Documents, CommandError> {
     Ok(limited(all.boxed(), args.integer("limit")))
 }
 
-fn from(args: &Args) -> Result<Since, CommandError> {
-    let text = args.text("from").unwrap_or("now");
-    match text.parse() {
-        Ok(from) if from != Since::LastAck => Ok(from),
-        _ => Err(
-            CommandError::usage(format!("`from`: `{text}` is no place to begin"))
-                .hint("write now, start, or a time as in 2026-11-20T21:30:00Z"),
-        ),
+fn from(kernel: &Kernel, args: &Args) -> Result<Since, CommandError> {
+    match args.text("from") {
+        None | Some("now") => return Ok(Since::Now),
+        Some("start") => return Ok(Since::Start),
+        Some(_) => {}
     }
+    let time = moment(args, "from", kernel.clock().wall()).map_err(|error| {
+        error.hint("write now, start, 2h for two hours ago, or a time as in 2026-11-20T21:30:00Z")
+    })?;
+    Ok(time.map_or(Since::Now, Since::Time))
 }
 
 /// As documents, at most so many events.
@@ -293,7 +294,9 @@ fn show(document: &Value, screen: &Screen) -> String {
         );
         return line.render(screen);
     }
-    line.push(Tone::Dim, text(document, "time"));
+    let is_narrow = screen.width < NARROW;
+    let time = text(document, "time");
+    line.push(Tone::Dim, if is_narrow { clock(time) } else { time });
     line.push(Tone::Plain, "  ");
     let tone = match text(document, "priority") {
         "critical" => Tone::Bad,
@@ -301,7 +304,10 @@ fn show(document: &Value, screen: &Screen) -> String {
         _ => Tone::Bold,
     };
     line.push(tone, text(document, "topic"));
-    line.push(Tone::Dim, &format!("  {}  ", text(document, "source")));
+    if !is_narrow {
+        line.push(Tone::Dim, &format!("  {}", text(document, "source")));
+    }
+    line.push(Tone::Plain, "  ");
     let data = document.get("data").unwrap_or(&Value::Null);
     line.push(Tone::Plain, &data.to_string());
     line.render(screen)
@@ -314,6 +320,23 @@ mod tests {
     use unity_supervisors::{KernelConfig, Kinds, Runtimes};
 
     use super::*;
+
+    #[test]
+    fn a_narrow_screen_leaves_room_for_what_is_said() {
+        let event = json!({
+            "time": "2026-11-20T21:30:00.123456Z", "topic": "sensor.lab", "source": "/a", "data": {"cpu": 1},
+        });
+
+        let drawn = [40, 100].map(|width| show(&event, &Screen::plain(width)));
+
+        assert_eq!(
+            drawn,
+            [
+                "21:30:00.123  sensor.lab  {\"cpu\":1}\n",
+                "2026-11-20T21:30:00.123456Z  sensor.lab  /a  {\"cpu\":1}\n",
+            ]
+        );
+    }
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_read_misses_what_there_is_no_room_for_and_is_told() {

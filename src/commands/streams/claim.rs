@@ -8,7 +8,7 @@ use unity_supervisors::Kernel;
 use unity_supervisors::stream::Position;
 
 use super::read::rows;
-use super::{Asked, GROUP, STREAM, positions};
+use super::{Asked, GROUP, STREAM, named, positions};
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::commands::Command;
 use crate::error::CommandError;
@@ -22,7 +22,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(in crate::commands) const COMMAND: Command = Command {
     about: "Hand what is pending to another consumer of its group",
     help: "Those at these positions, or all; but only what was handed out at least --idle ago, so that nobody loses what \
-           they have in hand. What is kept no more is acknowledged.\n\n\
+           they have in hand. What is kept no more is acknowledged. Meant for consumers outside of the tree: what an actor left that is \
+           gone, another actor with a durable subscription of that name takes over by itself.\n\n\
            Example: uk streams claim action_log audit berta --idle 5m",
     args: &[
         STREAM,
@@ -49,6 +50,7 @@ async fn run(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     let asked = Asked::of(kernel, args)?;
     let group = args.text(GROUP.name).unwrap_or_default();
     let consumer = args.text("consumer").unwrap_or_default();
+    named(consumer, "consumer")?;
     let mut positions = positions(args)?;
     if positions.is_empty() {
         let all = asked
@@ -79,6 +81,6 @@ fn show(document: &Value, screen: &Screen) -> String {
     let consumer = text(document, "consumer");
     format!(
         "{}{claimed} handed to {consumer}\n",
-        table(&rows(entries), screen)
+        table(&rows(entries, screen), screen)
     )
 }

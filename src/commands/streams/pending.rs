@@ -13,7 +13,9 @@ use crate::screen::{Screen, Tone, ago, list, number, table, text};
 
 pub(in crate::commands) const COMMAND: Command = Command {
     about: "List what a group was handed and has not acknowledged",
-    help: "Oldest first, with who has it and how often it was handed out. `uk streams claim` hands it to another.\n\n\
+    help: "Oldest first, with who has it and how often it was handed out. What an actor has comes to it again \
+           when it starts, and goes to one that subscribes by the same name once the tree has it no more. What any other consumer \
+           has stays its own until `uk streams claim` hands it to another.\n\n\
            Example: uk streams pending action_log audit",
     args: &[STREAM, GROUP, LIMIT],
     show,

@@ -3,14 +3,13 @@
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use unity_supervisors::Kernel;
-use unity_supervisors::clock::Timestamp;
 use unity_supervisors::stream::Position;
 
-use super::{Asked, LIMIT, STREAM, limit, position};
-use crate::arguments::{Arg, ArgKind, Args};
+use super::{Asked, LIMIT, STREAM, limit, named};
+use crate::arguments::{Arg, ArgKind, Args, moment};
 use crate::commands::Command;
 use crate::error::CommandError;
-use crate::screen::{Screen, Tone, list, table, text};
+use crate::screen::{NARROW, Screen, Tone, list, table, text};
 
 pub(in crate::commands) const COMMAND: Command = Command {
     about: "Show what is in a stream, or hand out what a group has not read",
@@ -24,7 +23,7 @@ pub(in crate::commands) const COMMAND: Command = Command {
         Arg::option(
             "from",
             ArgKind::Text,
-            "with this position or time, or start; with --reverse before it",
+            "with this position or time, 2h for two hours ago, or start; with --reverse before it",
         ),
         LIMIT,
         Arg::option("reverse", ArgKind::Flag, "newest first"),
@@ -44,7 +43,7 @@ pub(in crate::commands) const COMMAND: Command = Command {
 
 async fn run(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     let asked = Asked::of(kernel, args)?;
-    let from = args.text("from").map(from).transpose()?;
+    let from = from(kernel, args)?;
     let mut made = false;
     let entries = match (args.text("group"), args.text("consumer")) {
         (Some(_), None) | (None, Some(_)) => {
@@ -58,6 +57,8 @@ async fn run(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
                 return Err(CommandError::usage("a group is handed events oldest first")
                     .hint("leave out --reverse"));
             }
+            named(consumer, "consumer")?;
+            named(group, "group")?;
             // Otherwise a slip in a name would make a stream.
             asked.info().await?;
             if let Some(from) = from {
@@ -99,35 +100,44 @@ async fn run(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     Ok(json!({ "version": 1, "stream": asked.name, "made_group": made, "entries": entries }))
 }
 
-/// A position, a time or `start`.
-fn from(text: &str) -> Result<Position, CommandError> {
+/// `start`, a position or a time.
+fn from(kernel: &Kernel, args: &Args) -> Result<Option<Position>, CommandError> {
+    let Some(text) = args.text("from") else {
+        return Ok(None);
+    };
     if text == "start" {
-        return Ok(Position::START);
+        return Ok(Some(Position::START));
     }
-    match text.parse::<Timestamp>() {
-        Ok(time) => Ok(Position {
-            ms: time.unix_ms(),
-            seq: 0,
-        }),
-        Err(_) => position(text).map_err(|_| {
-            CommandError::usage(format!("`from`: `{text}` is no place in a stream")).hint(
-                "write start, a position as in 1763675400123-0, or a time as in 2026-11-20T21:30:00Z",
-            )
-        }),
+    if let Ok(position) = text.parse() {
+        return Ok(Some(position));
     }
+    let time = moment(args, "from", kernel.clock().wall()).map_err(|_| {
+        CommandError::usage(format!("`from`: `{text}` is no place in a stream")).hint(
+            "write start, a position as in 1763675400123-0, 2h for two hours ago, or a time as in 2026-11-20T21:30:00Z",
+        )
+    })?;
+    Ok(time.map(|time| Position {
+        ms: time.unix_ms(),
+        seq: 0,
+    }))
 }
 
-pub(super) fn rows(entries: &[Value]) -> Vec<Vec<(Tone, String)>> {
+pub(super) fn rows(entries: &[Value], screen: &Screen) -> Vec<Vec<(Tone, String)>> {
+    let is_narrow = screen.width < NARROW;
     let row = |entry: &Value| {
         let event = entry.get("event").unwrap_or(&Value::Null);
         let data = event.get("data").unwrap_or(&Value::Null);
-        vec![
-            (Tone::Bold, text(entry, "position").to_owned()),
-            (Tone::Dim, text(event, "time").to_owned()),
-            (Tone::Plain, text(event, "topic").to_owned()),
-            (Tone::Dim, text(event, "source").to_owned()),
-            (Tone::Plain, data.to_string()),
-        ]
+        let time = (Tone::Dim, text(event, "time").to_owned());
+        let source = (Tone::Dim, text(event, "source").to_owned());
+        // A position tells the time as well.
+        let cells = [
+            Some((Tone::Bold, text(entry, "position").to_owned())),
+            Some(time).filter(|_| !is_narrow),
+            Some((Tone::Plain, text(event, "topic").to_owned())),
+            Some(source).filter(|_| !is_narrow),
+            Some((Tone::Plain, data.to_string())),
+        ];
+        cells.into_iter().flatten().collect()
     };
     entries.iter().map(row).collect()
 }
@@ -137,5 +147,5 @@ fn show(document: &Value, screen: &Screen) -> String {
     if entries.is_empty() {
         return "nothing there\n".to_owned();
     }
-    table(&rows(entries), screen)
+    table(&rows(entries, screen), screen)
 }

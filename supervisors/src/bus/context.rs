@@ -136,8 +136,8 @@ impl<A: Actor> Context<A> {
     /// each at least once, whatever crashes meanwhile. It waits for room in the mailbox, so a slow reader is only late.
     ///
     /// `name` is where it goes on after a restart of the actor and of the kernel: an event counts as handled once its handler has
-    /// returned. Actors that use one name share the events between them; one actor uses it once. `since` says where this life
-    /// begins.
+    /// returned. Actors that use one name share the events between them, and what one had that is deleted; one actor uses it
+    /// once. `since` says where this life begins.
     ///
     /// # Errors
     /// [`SubscribeError`].

@@ -128,28 +128,23 @@ impl Bus {
         Arc::clone(self.handed.lock().entry(key).or_default())
     }
 
-    /// Who reads `group` of `stream` right now by a durable subscription.
+    /// Who reads `stream` right now by a durable subscription: the name of that, and the path of its actor.
     #[must_use]
-    pub fn readers(&self, stream: &StreamName, group: &str) -> Vec<String> {
-        let readers = self.handed_of(stream, group).into_iter();
-        let live = readers.filter(|(_, handed)| handed.reader.try_lock().is_err());
-        live.map(|(consumer, _)| consumer).collect()
+    pub fn readers(&self, stream: &StreamName) -> Vec<(String, String)> {
+        let handed = self.handed.lock();
+        let its = handed.iter().filter(|((of, ..), _)| of == stream);
+        let live = its.filter(|(_, handed)| handed.reader.try_lock().is_err());
+        live.map(|((_, group, consumer), _)| (group.clone(), consumer.clone()))
+            .collect()
     }
 
     /// Tells those who read `group` that it was dropped: they begin anew where their subscriptions say.
     pub fn group_dropped(&self, stream: &StreamName, group: &str) {
-        for (_, handed) in self.handed_of(stream, group) {
-            handed.released.notify_one();
+        for ((of, its, _), handed) in self.handed.lock().iter() {
+            if of == stream && its == group {
+                handed.released.notify_one();
+            }
         }
-    }
-
-    fn handed_of(&self, stream: &StreamName, group: &str) -> Vec<(String, Arc<Handed>)> {
-        let handed = self.handed.lock();
-        let all = handed
-            .iter()
-            .filter(|((of, its, _), _)| of == stream && its == group);
-        all.map(|((_, _, consumer), handed)| (consumer.clone(), Arc::clone(handed)))
-            .collect()
     }
 }
 
