@@ -16,7 +16,7 @@ use crate::arguments::{Arg, ArgKind, Args, Place, SYSTEM};
 use crate::cli::{Caller, block_on};
 use crate::commands::{Command, GROUPS, TABLE};
 use crate::output;
-use crate::screen::{list, text};
+use crate::screen::{count, list, number, text};
 use crate::settings::system::{KEYS, Key};
 use crate::socket;
 use crate::tree_file::Code;
@@ -64,10 +64,23 @@ pub enum Only {
     Supervisors,
 }
 
+/// Names that a kernel has besides its paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Names {
+    /// Topics of events, and the patterns of its catalog.
+    Topics,
+    /// Streams.
+    Streams,
+    /// The groups of readers of this stream.
+    Groups(String),
+}
+
 /// What runs, for those who complete its names.
 pub trait Live {
     /// The paths of the kernel that `socket` and `name` mean, of supervisors alone if wanted, and what is there.
     fn paths(&self, only: Only, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate>;
+    /// Other names of that kernel, and what each is.
+    fn names(&self, of: Names, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate>;
     /// The names of all kernels.
     fn kernels(&self) -> Vec<Candidate>;
 }
@@ -84,9 +97,9 @@ pub fn main(args: impl Iterator<Item = OsString>) {
     let said = match candidates(&words, &current, &Running) {
         Candidates::Files => "files\n".to_owned(),
         Candidates::Some(found) => {
-            // Bash looks at what stands after a `=` alone.
+            // Bash looks at what stands after a `=` or a `:` alone.
             let lead = current
-                .rfind('=')
+                .rfind(['=', ':'])
                 .filter(|_| shell == "bash")
                 .map_or(0, |at| at + 1);
             let line = |candidate: &Candidate| {
@@ -100,12 +113,12 @@ pub fn main(args: impl Iterator<Item = OsString>) {
     drop(output::out(&said));
 }
 
-/// The words of bash, which takes a `=` for a word of its own.
+/// The words of bash, which takes a `=` and a `:` for words of their own.
 fn joined(words: Vec<String>) -> Vec<String> {
     let mut joined: Vec<String> = Vec::new();
     let mut open = false;
     for word in words {
-        let is_sign = word == "=";
+        let is_sign = word == "=" || word == ":";
         match joined.last_mut() {
             Some(last) if is_sign || open => last.push_str(&word),
             _ => joined.push(word),
@@ -256,6 +269,28 @@ impl<'w> Line<'w> {
         found.into_iter()
     }
 
+    /// The names of events and streams; none for other texts.
+    fn names(&self, arg: &Arg, live: &dyn Live) -> Vec<Candidate> {
+        let of = match arg.name {
+            "topic" | "pattern" => Names::Topics,
+            "stream" => Names::Streams,
+            "group" => Names::Groups(
+                self.positions
+                    .first()
+                    .copied()
+                    .unwrap_or_default()
+                    .to_owned(),
+            ),
+            _ => return Vec::new(),
+        };
+        let mut found = live.names(of, self.given("socket"), self.given("name"));
+        if self.command == ["events", "publish"] {
+            // An event has one topic.
+            found.retain(|candidate| !candidate.value.contains('*'));
+        }
+        found
+    }
+
     /// The keys of the settings of what comes first: of a kind, of what runs at a path, or of the kernel itself.
     fn keys(&self, live: &dyn Live, after: &str) -> Vec<Candidate> {
         let first = self.positions.first().copied().unwrap_or_default();
@@ -292,6 +327,7 @@ impl<'w> Line<'w> {
             ArgKind::Key => self.keys(live, ""),
             ArgKind::Keys if arg.name == "keys" => self.keys(live, ""),
             ArgKind::Text if arg.name == "name" => live.kernels(),
+            ArgKind::Text => self.names(arg, live),
             _ => Vec::new(),
         };
         let with_lead = |found: Candidate| Candidate {
@@ -348,7 +384,6 @@ fn settings(kind: &str, after: &str) -> Vec<Candidate> {
     let schema = kinds.get(kind).map(|kind| kind.settings_schema());
     let properties = schema.as_ref().and_then(|schema| schema.get("properties"));
     let properties = properties.and_then(Value::as_object).into_iter().flatten();
-    let line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     properties
         .map(|(name, property)| {
             candidate(
@@ -367,15 +402,24 @@ impl Live for Running {
     fn paths(&self, only: Only, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate> {
         let caller = Caller::naming(socket.map(PathBuf::from), name.map(str::to_owned));
         within_limit(move || {
-            let command = Command::find(&["tree"])?;
-            let client = caller.kernel().ok()?;
-            let document = block_on(client.call(command, &Args::default()))
-                .ok()?
-                .ok()?;
+            let document = asked(&caller, &["tree"])?;
             let mut found = Vec::new();
             for top in ["tree", "system"] {
                 add_paths(document.get(top).unwrap_or(&Value::Null), only, &mut found);
             }
+            Some(found)
+        })
+    }
+
+    fn names(&self, of: Names, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate> {
+        let caller = Caller::naming(socket.map(PathBuf::from), name.map(str::to_owned));
+        within_limit(move || {
+            let mut found = match of {
+                Names::Topics => topics(&caller)?,
+                Names::Streams => streams(&caller)?,
+                Names::Groups(stream) => groups(&caller, &stream)?,
+            };
+            found.truncate(LIVE_MAX);
             Some(found)
         })
     }
@@ -391,6 +435,59 @@ impl Live for Running {
             )
         })
     }
+}
+
+/// What a command that reads says, asked without arguments.
+fn asked(caller: &Caller, words: &[&str]) -> Option<Value> {
+    let client = caller.kernel().ok()?;
+    let command = Command::find(words)?;
+    block_on(client.call(command, &Args::default())).ok()?.ok()
+}
+
+/// Those of the catalog, then what else was published.
+fn topics(caller: &Caller) -> Option<Vec<Candidate>> {
+    let catalog = asked(caller, &["events", "list"])?;
+    let published = asked(caller, &["events", "stats"])?;
+    let mut found = Vec::new();
+    for its in list(&catalog, "types") {
+        found.push(candidate(
+            text(its, "topic"),
+            &line(text(its, "description")),
+        ));
+    }
+    for its in list(&published, "topics") {
+        let topic = text(its, "topic");
+        if !topic.is_empty() && !found.iter().any(|known| known.value == topic) {
+            let published = number(its, "published");
+            found.push(candidate(topic, &format!("published {published} times")));
+        }
+    }
+    Some(found)
+}
+
+fn streams(caller: &Caller) -> Option<Vec<Candidate>> {
+    let all = asked(caller, &["streams", "list"])?;
+    let stream = |its: &Value| {
+        let events = count(number(its, "length"), "event");
+        candidate(text(its, "stream"), &events)
+    };
+    Some(list(&all, "streams").iter().map(stream).collect())
+}
+
+fn groups(caller: &Caller, stream: &str) -> Option<Vec<Candidate>> {
+    let all = asked(caller, &["streams", "list"])?;
+    let mut all = list(&all, "streams").iter();
+    let found = all.find(|its| text(its, "stream") == stream)?;
+    let group = |its: &Value| {
+        let (pending, lag) = (number(its, "pending"), number(its, "lag"));
+        candidate(text(its, "name"), &format!("pending {pending}, lag {lag}"))
+    };
+    Some(list(found, "groups").iter().map(group).collect())
+}
+
+/// The first line of a text, of which there is room for one.
+fn line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// Does `work` on a thread that is left behind when it takes too long: the process ends without it.
@@ -439,6 +536,14 @@ mod tests {
             match only {
                 Only::Any => vec![candidate("/a", &of), candidate("/group/one", &of)],
                 Only::Supervisors => vec![candidate("/group", &of)],
+            }
+        }
+
+        fn names(&self, of: Names, _: Option<&str>, _: Option<&str>) -> Vec<Candidate> {
+            match of {
+                Names::Topics => vec![candidate("door.*", ""), candidate("door.front", "")],
+                Names::Streams => vec![candidate("sensor:door", "")],
+                Names::Groups(stream) => vec![candidate(&format!("of-{stream}"), "")],
             }
         }
 
@@ -502,6 +607,14 @@ mod tests {
             ("uk explain 0307", &["0307"]),
             ("uk completions ", &["bash", "zsh", "fish"]),
             ("uk tell /a {\"x\":1} --j", &["--json"]),
+            ("uk events tail ", &["door.*", "door.front"]),
+            ("uk events show door.f", &["door.front"]),
+            ("uk events publish ", &["door.front"]),
+            ("uk events list --pattern=door.*", &["--pattern=door.*"]),
+            ("uk streams read ", &["sensor:door"]),
+            ("uk streams drop sensor:door ", &["of-sensor:door"]),
+            ("uk streams drop sensor:door x --f", &["--force"]),
+            ("uk streams claim d g ", &[]),
         ] {
             assert_eq!(values(line), expected, "{line}");
         }
@@ -552,5 +665,8 @@ mod tests {
         let joined = joined(words.map(str::to_owned).to_vec());
 
         assert_eq!(joined, ["uk", "--name=rig", "kill", "--reason="]);
+        let words = ["uk", "streams", "read", "sensor", ":", "do"];
+        let joined = super::joined(words.map(str::to_owned).to_vec());
+        assert_eq!(joined, ["uk", "streams", "read", "sensor:do"]);
     }
 }

@@ -33,6 +33,18 @@ fn paths_of_the_kernel_that_runs_are_completed_however_it_is_named() {
         );
     }
     assert_eq!(complete(&rig.folder, &["--name", ""]), ["rig"]);
+    rig.json(&["events", "publish", "sensor.lab.door", "1"]);
+    for (words, expected) in [
+        (&["events", "tail", "sensor.l"][..], "sensor.lab.door"),
+        (&["events", "show", "sensor.audio"], "sensor.audio.*"),
+        (
+            &["events", "publish", "perception.user"],
+            "perception.user_input",
+        ),
+        (&["streams", "read", "sens"], "sensor"),
+    ] {
+        assert_eq!(complete(&rig.folder, words), [expected], "{words:?}");
+    }
     let said = rig.uk(&["__complete", "fish", "uk", "kill", "/a"]);
     assert_eq!(said.out, "/a\tprobe, running\n");
 }
