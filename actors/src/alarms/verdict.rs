@@ -71,7 +71,8 @@ impl Kind {
             }
             Self::Restarts => "`uk why PATH` says what it dies of",
             Self::Lag => {
-                "its subscriber is slower than what is published, or does not run: `uk tree` shows it"
+                "its subscriber is slower than what is published, or does not run: `uk tree` shows it; `uk streams drop` \
+                 forgets a group that nobody needs"
             }
             Self::Stream => "mend what its text says; the stream goes on by itself",
             Self::Disk => "make room where the data folder is, or keep less in streams",

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use unity_actors::alarms::{self, AlarmSettings, Alarms, Count, Machine};
+use unity_actors::alarms::{self, AlarmSettings, Alarms, Count, Machine, Share};
 use unity_actors::duration::DurationText;
 use unity_supervisors::bus::{Catalog, EventType, Persist};
 use unity_supervisors::spec::{ChildKind, MailboxSpec};
@@ -144,6 +144,12 @@ async fn the_machine_is_looked_at_and_alarms_come_and_go() {
     let kinds: Vec<_> = standing.iter().map(|alarm| alarm.kind.as_str()).collect();
     assert_eq!(kinds, ["disk", "temperature"]);
     assert_eq!(world.ear.heard().len(), 4);
+    machine.disk.store(50, Ordering::SeqCst);
+    machine.heat.store(40, Ordering::SeqCst);
+    let disk = world.said("disk", "cleared").await;
+    let heat = world.said("temperature", "cleared").await;
+    assert_eq!((&disk["value"], &heat["value"]), (&json!(50), &json!(40)));
+    assert_eq!(world.kernel.shared::<Alarms>().standing(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,11 +208,18 @@ async fn mailboxes_restarts_and_lag_are_looked_at_and_limits_may_change() {
     let depth = world.said("mailbox_depth", "raised").await;
     // The window goes on.
     world.said("restarts", "cleared").await;
-    world.kernel.shared::<Alarms>().set(AlarmSettings {
-        lag: Count(None),
-        ..settings
-    });
+    // The group catches up.
+    let read = store.read_group(&name(), "audit", "anna", 25).await;
+    let read: Vec<Position> = read.unwrap().iter().map(|its| its.position).collect();
+    store.ack(&name(), "audit", &read).await.unwrap();
     world.said("lag", "cleared").await;
+    for (limit, state) in [(Some(60), "raised"), (None, "cleared")] {
+        kernel.shared::<Alarms>().set(AlarmSettings {
+            disk: Share(limit),
+            ..settings.clone()
+        });
+        world.said("disk", state).await;
+    }
     kernel.kill(&probe, None).await.unwrap();
     world.said("mailbox_depth", "cleared").await;
 
