@@ -11,9 +11,8 @@
 //! | [`arguments`] | the arguments of a command, from a shell, a query or a JSON body |
 //! | [`cli`], [`console`], [`complete`] | what a person types, and what could come next |
 //! | [`http`], [`client`], [`socket`] | HTTP and JSON over a Unix socket: the two ends, and where it is |
-//! | [`settings`] | where secrets come from |
 //! | [`screen`], [`output`] | drawing for people, and the one place that prints |
-//! | [`settings`] | settings of the tree, which change while it runs, and those of the kernel itself |
+//! | [`settings`] | settings of the tree, which change while it runs, and those of the kernel itself; where secrets come from |
 //! | [`tree_file`], [`event_file`], [`nearest`] | reading trees and catalogs of events, and guessing what somebody meant |
 //!
 //! # Invariants

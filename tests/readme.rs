@@ -47,6 +47,21 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
+fn every_place_of_the_code_map_is_there() {
+    let rows = README.lines().filter_map(|line| line.strip_prefix("| `"));
+    let places = rows.filter_map(|row| Some(row.split_once('`')?.0));
+    let places: Vec<&str> = places
+        .filter(|place| place.contains('/') && !place.contains(' '))
+        .collect();
+
+    assert!(places.contains(&"supervisors/src/bus/"), "{places:?}");
+    for place in places {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/").to_owned() + place;
+        assert!(std::path::Path::new(&path).exists(), "{place}");
+    }
+}
+
+#[test]
 fn every_command_that_is_shown_is_one() {
     let mut texts = vec![README.to_owned()];
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
