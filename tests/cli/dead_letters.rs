@@ -26,7 +26,7 @@ fn letters_are_listed_sent_again_and_dropped() {
     assert_eq!(none["letters"], json!([]));
     assert!(rig.uk(&["tree"]).out.contains("4 dead letters"));
 
-    let sent = rig.json(&["dlq", "retry", "1", "2", "--to", "/b"]);
+    let sent = rig.json(&["dlq", "retry", "2", "1", "2", "--to", "/b"]);
     assert_eq!((&sent["retried"], &sent["refused"]), (&json!(2), &json!(0)));
     let listed = rig.until(&["dlq", "list", "--path", "/b"], |list| {
         list["letters"].as_array().unwrap().len() == 2

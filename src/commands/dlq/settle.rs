@@ -108,12 +108,17 @@ async fn which(desk: &Desk, args: &Args) -> Result<Which, CommandError> {
                 .hint("name some, or say --all with what narrows it"),
         );
     }
-    let mut letters = Vec::with_capacity(ids.len());
-    for id in ids.iter().filter_map(Value::as_str) {
-        let id: u64 = id.parse().map_err(|_| {
+    let number = |id: &str| {
+        id.parse::<u64>().map_err(|_| {
             CommandError::usage(format!("`{id}` is not the number of a letter"))
                 .hint("`uk dlq list` has their numbers in its first column")
-        })?;
+        })
+    };
+    // One that is named twice is one.
+    let ids = ids.iter().filter_map(Value::as_str).map(number);
+    let ids: BTreeSet<u64> = ids.collect::<Result<_, _>>()?;
+    let mut letters = Vec::with_capacity(ids.len());
+    for id in ids {
         let letter = desk.get(id).await.map_err(|error| unreadable(&error))?;
         letters.push(letter.ok_or_else(|| no_such_letter(id))?);
     }
