@@ -12,7 +12,11 @@ use unity_supervisors::clock::Timestamp;
 
 use crate::error::CommandError;
 use crate::nearest::nearest;
+use crate::screen::cut;
 use crate::tree_file::{format_duration, parse_duration};
+
+/// How much of a text that is wrong is shown, in characters.
+const SHOWN_MAX: usize = 60;
 
 /// What an argument is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,14 +231,14 @@ impl Arg {
         };
         let is_word = !text.is_empty()
             && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                .chars()
+                .all(|letter| letter.is_alphanumeric() || letter == '_');
         if is_word {
             return Ok(Value::from(text));
         }
         let hint = format!("quote it for the shell: '{}'", r#"{"echo": 1}"#);
         Err(self
-            .wrong(&format!("`{text}` is not JSON: {error}"))
+            .wrong(&format!("`{}` is not JSON: {error}", cut(text, SHOWN_MAX)))
             .hint(hint))
     }
 
@@ -601,7 +605,10 @@ mod tests {
 
         assert_eq!(arg.read_text("release").unwrap(), json!("release"));
         assert_eq!(arg.read_text(r#"{"echo": 1}"#).unwrap(), json!({"echo": 1}));
+        assert_eq!(arg.read_text("grüße").unwrap(), json!("grüße"));
         assert!(arg.read_text("{echo: 1}").unwrap_err().hint.is_some());
+        let long = arg.read_text(&"[".repeat(10_000)).unwrap_err();
+        assert!(long.message.len() < 200, "{}", long.message);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use unity_supervisors::{ActorPath, path::InvalidPath};
 use unity_supervisors::{Kernel, KernelError, NoAnswer, RequestError};
 
 use crate::nearest::nearest;
+use crate::screen::printable;
 
 /// What kind of failure it is; the exit code of `uk`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,12 @@ impl serde::Serialize for CommandError {
     }
 }
 
+/// What was typed may be told again, and is not to steer the terminal.
+fn lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    lines.join("\n")
+}
+
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -187,9 +194,9 @@ impl CommandError {
         let mut text: String = shown
             .map(|shown| format!("{}\n\n", shown.trim_end()))
             .collect();
-        text.push_str(&format!("{red}error{plain}: {}\n", self.message));
+        text.push_str(&format!("{red}error{plain}: {}\n", lines(&self.message)));
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("{cyan}hint{plain}: {hint}\n"));
+            text.push_str(&format!("{cyan}hint{plain}: {}\n", lines(hint)));
         }
         text
     }
