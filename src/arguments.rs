@@ -248,7 +248,9 @@ impl Arg {
             (ArgKind::Json, _)
             | (ArgKind::Flag, Value::Bool(_))
             | (ArgKind::Settings, Value::Object(_)) => Ok(value),
-            (ArgKind::Integer, Value::Number(number)) if number.is_u64() => Ok(value),
+            (ArgKind::Integer | ArgKind::Size, Value::Number(number)) if number.is_u64() => {
+                Ok(value)
+            }
             (ArgKind::Keys, Value::Array(keys))
                 if !keys.is_empty() && keys.iter().all(Value::is_string) =>
             {
@@ -291,7 +293,7 @@ impl Arg {
             | ArgKind::Word(_) => "a text",
             ArgKind::Json => "JSON",
             ArgKind::Integer => "an integer of zero or more",
-            ArgKind::Size => "a size, as in \"512MiB\"",
+            ArgKind::Size => "a size: so many bytes, or \"512MiB\"",
             ArgKind::Duration => "a duration, as in \"5s\"",
             ArgKind::Rate => "a rate, as in \"5/s\"",
             ArgKind::Flag => "true or false",

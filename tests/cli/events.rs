@@ -270,6 +270,37 @@ fn sighup_looks_at_the_catalog_where_files_are_not_watched() {
 }
 
 #[test]
+fn a_kernel_whose_streams_cannot_be_opened_runs_without_and_says_why() {
+    let folder = Folder::new();
+    folder.file("tree.yaml", TREE);
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    folder.file("data/streams", "a file, not a folder");
+    let data = folder.path().join("data");
+    let process = Rig::spawn(&folder, &["--data-dir", data.to_str().unwrap()]);
+    let rig = Rig { folder, process }.until_booted();
+
+    for args in [
+        &["streams", "list"][..],
+        &[
+            "events",
+            "publish",
+            "perception.user_input",
+            r#"{"text": "hi"}"#,
+        ],
+        &["events", "tail", "sensor.*", "--from", "start"],
+        &["events", "replay", "sensor.*", "--bus"],
+    ] {
+        let said = rig.uk(args);
+        assert_eq!(said.code, 1, "{args:?}: {said:?}");
+        assert!(said.err.contains("`uk health` says why"), "{said:?}");
+    }
+    let health = rig.uk(&["health"]);
+    assert_eq!(health.code, 9);
+    assert!(health.out.contains("it has no streams: "), "{health:?}");
+    assert_eq!(rig.uk(&["events", "publish", "quick.hi", "1"]).code, 0);
+}
+
+#[test]
 fn a_kernel_does_not_start_with_a_catalog_at_fault() {
     let folder = Folder::new();
     folder.file("tree.yaml", TREE);

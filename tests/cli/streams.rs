@@ -118,6 +118,10 @@ fn a_stream_is_read_forwards_and_backwards_and_trimmed() {
         kept.json(&["streams", "trim", "door", "--length", "2"])["dropped"],
         3
     );
+    for kept_more in [["--bytes", "1MiB"], ["--age", "1h"]] {
+        let trim = [&["streams", "trim", "door"][..], &kept_more].concat();
+        assert_eq!(kept.json(&trim)["dropped"], 0);
+    }
     let shown = kept.json(&["streams", "show", "door"]);
     assert_eq!(
         (&shown["length"], &shown["retention"]["length"]),
@@ -292,6 +296,11 @@ const WRONG: &[(&[&str], i32, &[&str])] = &[
         &["streams", "drop", "dor", "audit"],
         4,
         &["did you mean `door`?"],
+    ),
+    (
+        &["events", "tail", "door.*", "--from", "2100-01-01T00:00:00Z"],
+        2,
+        &["is still to come"],
     ),
     (
         &["streams", "ack", "door", "audit", "first"],

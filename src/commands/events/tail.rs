@@ -18,7 +18,7 @@ use unity_supervisors::stream::{Entry, Position, StreamError, StreamName, Stream
 
 use super::pattern;
 use crate::arguments::{Arg, ArgKind, Args, moment};
-use crate::commands::streams::of_stream;
+use crate::commands::streams::{no_streams, of_stream};
 use crate::commands::{Command, Documents};
 use crate::error::CommandError;
 use crate::screen::{Line, NARROW, Screen, Tone, clock, count, number, text};
@@ -70,6 +70,9 @@ async fn run(kernel: Kernel, args: Args) -> Result<Documents, CommandError> {
         Some(_) => bus.catalog().streams(&pattern),
         None => Vec::new(),
     };
+    if bus.store().is_none() && from != Since::Now {
+        return Err(no_streams());
+    }
     if names.is_empty() && from != Since::Now {
         let error = CommandError::usage(format!("nothing that fits `{pattern}` is kept"));
         return Err(error.hint("leave out --from; `uk events list` says what is kept"));
@@ -98,10 +101,15 @@ fn from(kernel: &Kernel, args: &Args) -> Result<Since, CommandError> {
         Some("start") => return Ok(Since::Start),
         Some(_) => {}
     }
-    let time = moment(args, "from", kernel.clock().wall()).map_err(|error| {
-        error.hint("write now, start, 2h for two hours ago, or a time as in 2026-11-20T21:30:00Z")
-    })?;
-    Ok(time.map_or(Since::Now, Since::Time))
+    let hint = "write now, start, 2h for two hours ago, or a time as in 2026-11-20T21:30:00Z";
+    let now = kernel.clock().wall();
+    let time = moment(args, "from", now).map_err(|error| error.hint(hint))?;
+    match time {
+        Some(time) if time > now => {
+            Err(CommandError::usage(format!("`from`: {time} is still to come")).hint(hint))
+        }
+        time => Ok(time.map_or(Since::Now, Since::Time)),
+    }
 }
 
 /// As documents, at most so many events.
