@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use unity_supervisors::bus::{Event, EventId};
@@ -103,22 +104,26 @@ impl Aftermath {
     }
 }
 
-/// The last ids of a stream.
+/// The last ids of a stream, in two generations, of which the older one goes as a whole: so none is to be looked for in
+/// order to be forgotten.
 #[derive(Default)]
 pub(super) struct Ids {
-    positions: HashMap<EventId, Position>,
-    in_order: VecDeque<EventId>,
+    young: HashMap<EventId, Position, RandomState>,
+    old: HashMap<EventId, Position, RandomState>,
 }
 
 impl Ids {
+    fn get(&self, id: EventId) -> Option<Position> {
+        let known = self.young.get(&id).or_else(|| self.old.get(&id));
+        known.copied()
+    }
+
     pub(super) fn put(&mut self, id: EventId, position: Position) {
-        self.positions.insert(id, position);
-        self.in_order.push_back(id);
-        if self.in_order.len() > IDS_REMEMBERED
-            && let Some(oldest) = self.in_order.pop_front()
-        {
-            self.positions.remove(&oldest);
+        if self.young.len() >= IDS_REMEMBERED {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
         }
+        self.young.insert(id, position);
     }
 }
 
@@ -241,7 +246,7 @@ impl<D: Disk> State<D> {
             deliver,
         } = incoming;
         let must_sync = durability == Durability::Durable;
-        if let Some(known) = self.ids.positions.get(&event.id).copied() {
+        if let Some(known) = self.ids.get(event.id) {
             if !must_sync || known <= self.synced {
                 return Admitted::Done(known);
             }
