@@ -8,7 +8,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `record`, `segment`, `book` | what is on disk, as bytes: frozen, behind a version |
+//! | `record`, `json`, `segment`, `book` | what is on disk, as bytes: frozen, behind a version |
 //! | `state`, `shelf` | what a stream is in memory, and where its entries are |
 //! | `open`, `write`, `stream` | how it is found again, written and read |
 //! | `disk` | the steps that all this is made of, so that a test can end them anywhere |
@@ -29,6 +29,7 @@ mod bug;
 #[cfg(test)]
 mod crash;
 mod disk;
+mod json;
 mod open;
 mod record;
 mod segment;

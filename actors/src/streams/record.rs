@@ -25,6 +25,7 @@ use unity_supervisors::stream::Position;
 use unity_supervisors::{Priority, bus};
 
 use super::bug::{Bug, is_planted};
+use super::json;
 
 /// The first byte is in no text, so that looking for it is quick.
 pub(super) const MARKER: [u8; 4] = [0xF5, b'U', b'K', b'R'];
@@ -163,12 +164,12 @@ fn encode(event: &Event, into: &mut Vec<u8>) {
     into.push(event.extras.as_deref().map_or(0, flags_of));
     put(into, event.topic.as_str().as_bytes());
     put(into, event.source.as_bytes());
-    put_json(into, &event.data);
+    put_behind_len(into, |into| json::put(into, &event.data));
     let Some(extras) = &event.extras else {
         return;
     };
     if !extras.meta.is_empty() {
-        put_json(into, &extras.meta);
+        put_behind_len(into, |into| json::put_map(into, &extras.meta));
     }
     for time in [extras.captured_at, extras.expires].into_iter().flatten() {
         into.extend(time.unix_us().to_le_bytes());
@@ -196,10 +197,10 @@ fn put(into: &mut Vec<u8>, bytes: &[u8]) {
     into.extend(bytes);
 }
 
-fn put_json(into: &mut Vec<u8>, value: &impl serde::Serialize) {
+fn put_behind_len(into: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
     let at = into.len();
     into.extend([0; 4]);
-    serde_json::to_writer(&mut *into, value).expect("a JSON value has a JSON form");
+    put(into);
     let len = u32::try_from(into.len() - at - 4).expect("an event is shorter than 4 GiB");
     if let Some(place) = into.get_mut(at..at + 4) {
         place.copy_from_slice(&len.to_le_bytes());
