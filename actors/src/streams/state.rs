@@ -266,19 +266,27 @@ impl<D: Disk> State<D> {
         self.queue.bytes.extend(record);
         self.queue.must_sync |= must_sync;
         self.recent_bytes += len as usize;
+        let deliver_now = if must_sync || !self.held.is_empty() {
+            self.held.push_back(Held {
+                position,
+                event: Arc::clone(&event),
+                len,
+                deliver,
+                must_sync,
+            });
+            None
+        } else {
+            self.show(position, len);
+            deliver
+        };
         self.recent.push_back(Recent {
-            position,
-            event: Arc::clone(&event),
-            len,
-        });
-        self.held.push_back(Held {
             position,
             event,
             len,
-            deliver,
-            must_sync,
         });
-        self.release();
+        if let (Some(deliver), Some(newest)) = (deliver_now, self.recent.back()) {
+            deliver(&newest.event, position);
+        }
         if must_sync {
             Admitted::OnceSynced(position)
         } else {
@@ -292,15 +300,21 @@ impl<D: Disk> State<D> {
             if held.must_sync && held.position > self.synced {
                 return;
             }
-            self.visible = held.position;
-            self.length += 1;
-            self.bytes += u64::from(held.len);
+            let (position, len) = (held.position, held.len);
+            self.show(position, len);
             if let Some(held) = self.held.pop_front()
                 && let Some(deliver) = held.deliver
             {
                 deliver(&held.event, held.position);
             }
         }
+    }
+
+    /// The next one may be read.
+    fn show(&mut self, position: Position, len: u32) {
+        self.visible = position;
+        self.length += 1;
+        self.bytes += u64::from(len);
     }
 
     /// How much waits to be written: entries and bytes, and whether somebody waits for that.
