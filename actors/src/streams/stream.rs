@@ -108,7 +108,7 @@ impl<D: Disk> Stream<D> {
         let now = self.env.clock.wall();
         let options = &self.env.options;
         let mut state = self.state.lock();
-        let (_, before, _) = state.queued();
+        let (_, before, was_urgent) = state.queued();
         let append = state.append(incoming, &self.name, now, options);
         let (_, bytes, is_urgent) = state.queued();
         if self.seen.receiver_count() > 0 {
@@ -116,7 +116,8 @@ impl<D: Disk> Stream<D> {
         }
         drop(state);
         let is_much = before < options.write_at_once && bytes >= options.write_at_once;
-        if is_urgent || is_much {
+        // The one who made it urgent rings for all who come until the queue is taken.
+        if (is_urgent && !was_urgent) || is_much {
             self.env.bell.ring();
         } else if before == 0 && bytes > 0 {
             self.env.bell.ring_softly();
