@@ -3,6 +3,7 @@
 //! | row | ours | beside it |
 //! |---|---|---|
 //! | asynchronous | appends of 256 bytes of data by one task, until the last is accepted; at most a queue of them is not written yet | a bare segment file, never synced: 256 bytes, their length and their CRC-32 are put into a buffer, which is written when it has 100 of them |
+//! | the same, unbuffered | the same figure, for information | that segment file with a write for each |
 //! | durable, many | 1,000 tasks that await each append | Redis: `XADD`, 100 in a pipeline, `appendfsync always` |
 //! | durable, one | one task that awaits each append: the median | writing 256 bytes to the end of a file, and `fdatasync`: the median |
 //! | backlog | all from the disk, a store opened anew, 100 at a time, as events | Redis: `XREAD COUNT 100`, as texts |
@@ -61,6 +62,7 @@ impl Row {
         let (at_least, at_most) = match limit {
             Limit::AtLeast(ratio) => (Some(ratio), None),
             Limit::AtMost(ratio) => (None, Some(ratio)),
+            Limit::ForInformation => (None, None),
         };
         Self {
             name,
@@ -101,6 +103,7 @@ impl Row {
 enum Limit {
     AtLeast(f64),
     AtMost(f64),
+    ForInformation,
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -127,10 +130,11 @@ fn run() -> Result<bool> {
     Ok(holds)
 }
 
-fn measure(folder: &Path) -> Result<[Row; 4]> {
-    use Limit::{AtLeast, AtMost};
+fn measure(folder: &Path) -> Result<[Row; 5]> {
+    use Limit::{AtLeast, AtMost, ForInformation};
     let mut rows = [
         Row::new("asynchronous, and a bare segment file", "k/s", AtLeast(0.3)),
+        Row::new("asynchronous, and a write for each", "k/s", ForInformation),
         Row::new(
             "durable, many publishers, and Redis XADD",
             "k/s",
@@ -148,12 +152,15 @@ fn measure(folder: &Path) -> Result<[Row; 4]> {
         std::fs::create_dir_all(&folder)?;
         let mut redis = Server::start(&folder.join("redis"))?;
         let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
-        let [asynchronous, many, one, backlog] = &mut rows;
+        let [asynchronous, unbuffered, many, one, backlog] = &mut rows;
 
         let ours = of_asynchronous(&runtime, &folder.join("async"))?;
         asynchronous
             .samples
-            .push((ours, of_file(&folder.join("file"))?));
+            .push((ours, of_file(&folder.join("file"), 100)?));
+        unbuffered
+            .samples
+            .push((ours, of_file(&folder.join("unbuffered"), 1)?));
         one.samples.push(of_one(&runtime, &folder)?);
         let ours = of_many(&runtime, &folder.join("many"))?;
         if let Some(redis) = &mut redis {
@@ -221,7 +228,8 @@ fn of_asynchronous(runtime: &Runtime, folder: &Path) -> Result<f64> {
     Ok(per_second(ASYNC_COUNT, took))
 }
 
-fn of_file(path: &Path) -> Result<f64> {
+/// Of a file that is written whenever the buffer has `batch_len` of them.
+fn of_file(path: &Path, batch_len: usize) -> Result<f64> {
     let mut file = File::create(path)?;
     let data = vec![b'x'; DATA_LEN];
     let mut batch = Vec::new();
@@ -231,7 +239,7 @@ fn of_file(path: &Path) -> Result<f64> {
         batch.extend(u32::try_from(data.len())?.to_le_bytes());
         batch.extend(crc32fast::hash(data).to_le_bytes());
         batch.extend(data);
-        if number % 100 == 0 {
+        if number % batch_len == 0 {
             file.write_all(&batch)?;
             batch.clear();
         }
