@@ -28,7 +28,7 @@ use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 use unity_actors::streams::{EmbeddedStreams, Options};
-use unity_supervisors::bus::{Draft, Event, EventId, Topic};
+use unity_supervisors::bus::{Draft, Event, EventId, Head, Topic};
 use unity_supervisors::clock::Clock;
 use unity_supervisors::stream::{Durability, Position, StreamName, StreamStore};
 
@@ -185,6 +185,9 @@ fn name() -> Result<StreamName> {
     Ok(StreamName::new("sensor:bench")?)
 }
 
+/// How many events of a publisher of the bus share what they have in common.
+const HEAD_SHARED: usize = 64;
+
 /// A text that has its two quotes in JSON.
 fn data() -> serde_json::Value {
     "x".repeat(DATA_LEN - 2).into()
@@ -192,11 +195,18 @@ fn data() -> serde_json::Value {
 
 fn events(count: usize) -> Result<Vec<Arc<Event>>> {
     let topic = Topic::new("sensor.bench")?;
+    let source = "/sensors/bench".into();
+    let mut head = Head::new(&topic, &source);
     let mut events = Vec::with_capacity(count);
     for id in 1..=count {
+        if id % HEAD_SHARED == 0 {
+            head = Head::new(&topic, &source);
+        }
         let mut draft = Draft::new(&topic, data());
         draft.id = Some(EventId::from_u128(id as u128));
-        events.push(Arc::new(draft.as_it_is()));
+        let mut event = draft.as_it_is();
+        event.head = Arc::clone(&head);
+        events.push(Arc::new(event));
     }
     Ok(events)
 }
