@@ -110,10 +110,15 @@ impl Aftermath {
 pub(super) struct Ids {
     young: HashMap<EventId, Position, RandomState>,
     old: HashMap<EventId, Position, RandomState>,
+    /// The greatest that there ever was. Ids count up, so that most are greater and need not be looked for.
+    greatest: Option<EventId>,
 }
 
 impl Ids {
     fn get(&self, id: EventId) -> Option<Position> {
+        if Some(id) > self.greatest {
+            return None;
+        }
         let known = self.young.get(&id).or_else(|| self.old.get(&id));
         known.copied()
     }
@@ -123,6 +128,7 @@ impl Ids {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
         }
+        self.greatest = self.greatest.max(Some(id));
         self.young.insert(id, position);
     }
 }
