@@ -354,8 +354,17 @@ impl Bus {
         let id = event.id;
         if let Some(persist) = self.kept(route, &event.topic)? {
             self.append(topic, persist, event).await?;
-        } else if let Err(event) = topic.batch.offer_when_room(route, event).await {
-            topic.deliver_when_room(route, &event).await;
+        } else if let Err(mut kept) = topic.batch.offer(route, event) {
+            if kept.is_short {
+                match topic.batch.offer_when_room(route, kept.event).await {
+                    Ok(()) => return Ok(id),
+                    Err(again) => kept = again,
+                }
+            }
+            let full = topic.deliver_where_room(route, &kept.event);
+            if !full.is_empty() {
+                topic.wait_for_room(full, &kept.event).await;
+            }
         }
         Ok(id)
     }
@@ -530,16 +539,30 @@ impl TopicRoute {
         self.counts.add(&tally, event.time);
     }
 
-    async fn deliver_when_room(&self, route: &Route, event: &Arc<Event>) {
+    /// Delivers to those that have room; returns the others.
+    fn deliver_where_room<'a>(
+        &self,
+        route: &'a Route,
+        event: &Arc<Event>,
+    ) -> Vec<&'a Arc<dyn Subscriber>> {
         let mut tally = Tally::default();
+        let mut full = Vec::new();
         for subscriber in &route.subscribers {
-            let taken = match subscriber.deliver(event, None) {
-                Err(Refused::Full) => subscriber.deliver_when_room(event).await,
-                taken => taken,
-            };
-            tally.note(taken);
+            match subscriber.deliver(event, None) {
+                Err(Refused::Full) => full.push(subscriber),
+                taken => tally.note(taken),
+            }
         }
         self.counts.add(&tally, event.time);
+        full
+    }
+
+    async fn wait_for_room(&self, full: Vec<&Arc<dyn Subscriber>>, event: &Arc<Event>) {
+        let mut tally = Tally::default();
+        for subscriber in full {
+            tally.note(subscriber.deliver_when_room(event).await);
+        }
+        self.counts.add_taken(&tally);
     }
 }
 

@@ -70,7 +70,7 @@ struct Open {
 pub(super) struct Kept {
     pub(super) event: Arc<Event>,
     /// As a mailbox has no places to reserve.
-    is_short: bool,
+    pub(super) is_short: bool,
 }
 
 impl Kept {
@@ -171,23 +171,17 @@ impl Batch {
         })
     }
 
-    /// The same as [`offer`](Self::offer), by one who waits where mailboxes have few places left.
-    #[inline]
+    /// Offers an event again once no mailbox has few places left.
     pub(super) async fn offer_when_room(
         &self,
         route: &Arc<Route>,
         event: Arc<Event>,
-    ) -> Result<(), Arc<Event>> {
-        match self.offer(route, event) {
-            Err(Kept { event, is_short }) if is_short => {
-                let lane = event.priority as usize;
-                for fed in &route.fed {
-                    fed.room(lane).await;
-                }
-                self.offer_as(route, event, true).map_err(|kept| kept.event)
-            }
-            done => done.map_err(|kept| kept.event),
+    ) -> Result<(), Kept> {
+        let lane = event.priority as usize;
+        for fed in &route.fed {
+            fed.room(lane).await;
         }
+        self.offer_as(route, event, true)
     }
 
     /// Gathers an event, if it may wait a little. Gives it back if it is to be delivered to each at once; all that was

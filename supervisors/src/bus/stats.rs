@@ -35,13 +35,18 @@ pub(super) struct Counts {
 impl Counts {
     pub(super) fn add(&self, tally: &Tally, time: Timestamp) {
         self.published.fetch_add(1, Ordering::Relaxed);
+        self.add_taken(tally);
+        self.last_us.store(time.unix_us(), Ordering::Relaxed);
+    }
+
+    /// What became of an event that is counted already.
+    pub(super) fn add_taken(&self, tally: &Tally) {
         if tally.delivered > 0 {
             self.delivered.fetch_add(tally.delivered, Ordering::Relaxed);
         }
         if tally.refused > 0 {
             self.refused.fetch_add(tally.refused, Ordering::Relaxed);
         }
-        self.last_us.store(time.unix_us(), Ordering::Relaxed);
     }
 
     /// So many subscribers took all of `events`.
