@@ -285,7 +285,7 @@ impl<M: Message> Fed for ToMailbox<M> {
         match sender(self.mailbox.key()) {
             // It would wait for itself.
             Sender::Myself => std::future::ready(()).boxed(),
-            _ => self.mailbox.half_free(lane).boxed(),
+            _ => self.mailbox.room(lane).boxed(),
         }
     }
 

@@ -134,6 +134,8 @@ pub(super) fn pop_oldest<M>(queue: &mut VecDeque<Item<M>>) -> Option<Item<M>> {
 mod tests {
     use std::ops::Range;
 
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::bus::{Draft, Topic};
     use crate::clock::Clock;
@@ -292,6 +294,18 @@ mod tests {
             assert!(!desk.send(9, Priority::Normal));
             assert_eq!(desk.take_all(), [1, 2, 3, 4, 5, 6, 7, 8]);
         }
+    }
+
+    /// Also of a reader that takes nothing, as it is suspended.
+    #[test]
+    fn a_publisher_waits_only_where_few_places_are_left() {
+        let desk = Desk::new(holds(1_024, Overflow::Reject));
+        let may_go_on = || desk.mailbox.room(NORMAL).now_or_never().is_some();
+        assert!((0..700).all(|number| desk.send(number, Priority::Normal)));
+        assert!(may_go_on());
+
+        assert!((700..1_000).all(|number| desk.send(number, Priority::Normal)));
+        assert!(!may_go_on());
     }
 
     #[test]

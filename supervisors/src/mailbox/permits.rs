@@ -81,6 +81,13 @@ impl Permits {
         }
     }
 
+    /// Whether [`take_some`](Self::take_some) gives none.
+    pub(super) fn is_short(&self, lane: usize) -> bool {
+        let free = self.free.get(lane);
+        let free = free.map_or(0, |free| free.load(Ordering::Acquire));
+        u32::try_from(free).unwrap_or(0) < self.step(lane)
+    }
+
     /// Gives some back.
     pub(super) fn give(&self, lane: usize, count: u32) {
         if let Some(free) = self.free.get(lane) {

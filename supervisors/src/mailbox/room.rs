@@ -114,8 +114,9 @@ impl<M: Message> Future for Room<'_, M> {
 }
 
 impl<M: Message> Mailbox<M> {
-    /// Waits until half of `lane` is free, or until whoever waits for room is told to look again.
-    pub(crate) async fn half_free(&self, lane: usize) {
+    /// Where `lane` has no places to reserve, waits until half of it is free, or until whoever waits for room is told to
+    /// look again.
+    pub(crate) async fn room(&self, lane: usize) {
         let mut room = Room {
             mailbox: self,
             lane,
@@ -125,7 +126,7 @@ impl<M: Message> Mailbox<M> {
         poll_fn(|cx| {
             let is_woken = room.key.is_some();
             self.rest.waiting.join(&mut room.key, lane, cx.waker());
-            let has_room = || self.inbox.permits().half_free(lane).is_some();
+            let has_room = || !self.inbox.permits().is_short(lane);
             match is_woken || self.inbox.gate() != Gate::Open || has_room() {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
