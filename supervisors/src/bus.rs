@@ -52,7 +52,7 @@ use self::routes::{Patterns, Receiver};
 use self::stats::Counts;
 pub use self::stats::TopicStats;
 use self::subscriber::is_making;
-pub use self::subscriber::{Place, Queue, Refused, Subscriber};
+pub use self::subscriber::{HandedOver, Place, Queue, Refused, Subscriber};
 pub use self::topic::{InvalidTopic, Pattern, TOPIC_LEN_MAX, Topic};
 pub use self::waiting::{WaitError, WaitFor};
 use crate::clock::{Clock, Timestamp};
@@ -300,7 +300,11 @@ impl Bus {
     ) -> Result<EventId, PublishError> {
         let topic = self.topic(&draft.topic);
         let route = self.route(&topic);
-        self.say(&topic, &route, source, draft.apart(source)).await
+        let (head, said) = draft.apart(source);
+        let event = self.admit(&route, source, head, said)?;
+        let id = event.id;
+        self.send(&topic, &route, event).await?;
+        Ok(id)
     }
 
     /// As [`publish`](Self::publish), but waits until each subscriber that lives has room: for sources that can be slowed.
@@ -316,8 +320,11 @@ impl Bus {
     ) -> Result<EventId, PublishError> {
         let topic = self.topic(&draft.topic);
         let route = self.route(&topic);
-        let said = draft.apart(source);
-        self.say_when_room(&topic, &route, source, said).await
+        let (head, said) = draft.apart(source);
+        let event = self.admit(&route, source, head, said)?;
+        let id = event.id;
+        self.send_when_room(&topic, &route, event).await?;
+        Ok(id)
     }
 
     /// A publisher of `topic` in the name of `source`: for many events, which then cost less each.
@@ -326,47 +333,44 @@ impl Bus {
         Publisher::new(self, source, topic)
     }
 
-    async fn say(
+    /// Brings an event that was admitted on its way. Small as a future: it is one more in each publisher's.
+    async fn send(
         self: &Arc<Self>,
         topic: &Arc<TopicRoute>,
         route: &Arc<Route>,
-        source: &str,
-        (head, said): (Arc<Head>, Said),
-    ) -> Result<EventId, PublishError> {
-        let event = self.admit(route, source, head, said)?;
-        let id = event.id;
+        event: Arc<Event>,
+    ) -> Result<(), PublishError> {
         if let Some(persist) = self.kept(route, &event.topic)? {
             self.append(topic, persist, event).await?;
         } else if let Err(kept) = topic.batch.offer(route, event) {
             topic.deliver(route, &kept.event, None);
         }
-        Ok(id)
+        Ok(())
     }
 
-    async fn say_when_room(
+    async fn send_when_room(
         self: &Arc<Self>,
         topic: &Arc<TopicRoute>,
         route: &Arc<Route>,
-        source: &str,
-        (head, said): (Arc<Head>, Said),
-    ) -> Result<EventId, PublishError> {
-        let event = self.admit(route, source, head, said)?;
-        let id = event.id;
+        event: Arc<Event>,
+    ) -> Result<(), PublishError> {
         if let Some(persist) = self.kept(route, &event.topic)? {
-            self.append(topic, persist, event).await?;
-        } else if let Err(mut kept) = topic.batch.offer(route, event) {
-            if kept.is_short {
-                match topic.batch.offer_when_room(route, kept.event).await {
-                    Ok(()) => return Ok(id),
-                    Err(again) => kept = again,
-                }
-            }
-            let full = topic.deliver_where_room(route, &kept.event);
-            if !full.is_empty() {
-                topic.wait_for_room(full, &kept.event).await;
+            return self.append(topic, persist, event).await;
+        }
+        let Err(mut kept) = topic.batch.offer(route, event) else {
+            return Ok(());
+        };
+        if kept.is_short {
+            match topic.batch.offer_when_room(route, kept.event).await {
+                Ok(()) => return Ok(()),
+                Err(again) => kept = again,
             }
         }
-        Ok(id)
+        match route.subscribers.as_slice() {
+            [only] => topic.hand_over(only, kept.event).await,
+            _ => topic.deliver_when_room(route, &kept.event).await,
+        }
+        Ok(())
     }
 
     /// An id that no event has.
@@ -477,18 +481,19 @@ impl Bus {
             None => Priority::default(),
         };
         let now = self.clock.wall();
-        let event = Event {
+        // Made where it stays: an event that is measured first is copied once more.
+        let event = Arc::new(Event {
             id: said.id.unwrap_or_else(|| self.ids.next(now)),
             head,
             time: said.time.unwrap_or(now),
             priority: said.priority.unwrap_or(usual),
             data: said.data,
             extras: said.extras,
-        };
+        });
         if event.may_be_too_large() {
             checked_len(&event)?;
         }
-        Ok(Arc::new(event))
+        Ok(event)
     }
 
     /// How the events of a route are kept, if they are.
@@ -539,12 +544,8 @@ impl TopicRoute {
         self.counts.add(&tally, event.time);
     }
 
-    /// Delivers to those that have room; returns the others.
-    fn deliver_where_room<'a>(
-        &self,
-        route: &'a Route,
-        event: &Arc<Event>,
-    ) -> Vec<&'a Arc<dyn Subscriber>> {
+    /// Delivers to those that have room, then to each of the others once it has.
+    async fn deliver_when_room(&self, route: &Route, event: &Arc<Event>) {
         let mut tally = Tally::default();
         let mut full = Vec::new();
         for subscriber in &route.subscribers {
@@ -554,15 +555,31 @@ impl TopicRoute {
             }
         }
         self.counts.add(&tally, event.time);
-        full
-    }
-
-    async fn wait_for_room(&self, full: Vec<&Arc<dyn Subscriber>>, event: &Arc<Event>) {
+        if full.is_empty() {
+            return;
+        }
         let mut tally = Tally::default();
         for subscriber in full {
             tally.note(subscriber.deliver_when_room(event).await);
         }
         self.counts.add_taken(&tally);
+    }
+
+    /// Gives the event away to the only one that receives it, which spares its count of references.
+    async fn hand_over(&self, subscriber: &Arc<dyn Subscriber>, event: Arc<Event>) {
+        let time = event.time;
+        let mut tally = Tally::default();
+        match subscriber.hand_over(event) {
+            HandedOver::Settled(taken) => {
+                tally.note(taken);
+                self.counts.add(&tally, time);
+            }
+            HandedOver::Waits(waits) => {
+                self.counts.add(&tally, time);
+                tally.note(waits.await);
+                self.counts.add_taken(&tally);
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::event::{Head, Said};
-use super::{Bus, EventId, PublishError, Route, Topic, TopicRoute};
+use super::{Bus, Event, EventId, PublishError, Route, Topic, TopicRoute};
 
 /// How many events share a head. Each is another place of memory, which the publisher's and the subscribers' processors
 /// then hand over once for so many events, and not with each.
@@ -47,9 +47,10 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`].
     pub async fn publish(&mut self, data: Value) -> Result<EventId, PublishError> {
-        let said = self.next(data);
-        let (bus, route) = (&self.bus, &self.route);
-        bus.say(&self.topic, route, &self.source, said).await
+        let event = self.event(data)?;
+        let id = event.id;
+        self.bus.send(&self.topic, &self.route, event).await?;
+        Ok(id)
     }
 
     /// Publishes `data`, as [`Context::publish_when_room`](crate::Context::publish_when_room) does.
@@ -57,13 +58,15 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`].
     pub async fn publish_when_room(&mut self, data: Value) -> Result<EventId, PublishError> {
-        let said = self.next(data);
-        let (bus, route) = (&self.bus, &self.route);
-        bus.say_when_room(&self.topic, route, &self.source, said)
-            .await
+        let event = self.event(data)?;
+        let id = event.id;
+        let sent = self.bus.send_when_room(&self.topic, &self.route, event);
+        sent.await?;
+        Ok(id)
     }
 
-    fn next(&mut self, data: Value) -> (Arc<Head>, Said) {
+    #[inline]
+    fn event(&mut self, data: Value) -> Result<Arc<Event>, PublishError> {
         if !self.bus.is_current(&self.route) {
             self.route = self.bus.route(&self.topic);
         }
@@ -72,6 +75,8 @@ impl Publisher {
             self.left = HEAD_SHARED;
             self.head = Head::new(&self.head.topic, &self.source);
         }
-        (Arc::clone(&self.head), Said::data(data))
+        let head = Arc::clone(&self.head);
+        self.bus
+            .admit(&self.route, &self.source, head, Said::data(data))
     }
 }

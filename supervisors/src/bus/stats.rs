@@ -26,6 +26,9 @@ pub struct TopicStats {
 
 #[derive(Default)]
 pub(super) struct Counts {
+    /// Those that one subscriber took and that were delivered to nobody else: most events of most topics, which are counted
+    /// here and in neither of the next two.
+    taken_by_one: AtomicU64,
     published: AtomicU64,
     delivered: AtomicU64,
     refused: AtomicU64,
@@ -34,8 +37,16 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn add(&self, tally: &Tally, time: Timestamp) {
-        self.published.fetch_add(1, Ordering::Relaxed);
-        self.add_taken(tally);
+        if let Tally {
+            delivered: 1,
+            refused: 0,
+        } = tally
+        {
+            self.taken_by_one.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.published.fetch_add(1, Ordering::Relaxed);
+            self.add_taken(tally);
+        }
         self.last_us.store(time.unix_us(), Ordering::Relaxed);
     }
 
@@ -60,10 +71,11 @@ impl Counts {
     }
 
     pub(super) fn read(&self, topic: Option<Topic>) -> TopicStats {
+        let taken_by_one = self.taken_by_one.load(Ordering::Relaxed);
         TopicStats {
             topic,
-            published: self.published.load(Ordering::Relaxed),
-            delivered: self.delivered.load(Ordering::Relaxed),
+            published: taken_by_one + self.published.load(Ordering::Relaxed),
+            delivered: taken_by_one + self.delivered.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             last: Timestamp::from_unix_us(self.last_us.load(Ordering::Relaxed)),
         }

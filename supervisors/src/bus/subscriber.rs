@@ -71,8 +71,28 @@ pub trait Subscriber: Send + Sync + 'static {
         std::future::ready(Err(Refused::Full)).boxed()
     }
 
+    /// Takes an event that nobody else receives: at once, or once there is room.
+    fn hand_over(&self, event: Arc<Event>) -> HandedOver<'_> {
+        match self.deliver(&event, None) {
+            Err(Refused::Full) => {
+                let waits = async move { self.deliver_when_room(&event).await };
+                HandedOver::Waits(waits.boxed())
+            }
+            settled => HandedOver::Settled(settled),
+        }
+    }
+
     /// Who it is, for people: the path of an actor.
     fn name(&self) -> String;
+}
+
+/// What became of an event that was handed over.
+#[expect(missing_debug_implementations, reason = "a future has none")]
+pub enum HandedOver<'a> {
+    /// It was taken, or refused.
+    Settled(Result<(), Refused>),
+    /// It is taken, or refused, once there is room.
+    Waits(BoxFuture<'a, Result<(), Refused>>),
 }
 
 /// Where the events of a subscription wait for whoever handles them: a mailbox, or a queue of jobs.
@@ -86,6 +106,11 @@ pub trait Queue: Send + Sync + 'static {
     /// Puts an event in once there is room, for a publisher. Refuses where that would be waiting for oneself.
     fn put_when_room(&self, delivery: Delivery)
     -> impl Future<Output = Result<(), Refused>> + Send;
+
+    /// Puts an event in at once, or else as [`put_when_room`](Self::put_when_room) does.
+    fn hand_over(&self, event: Arc<Event>) -> HandedOver<'_> {
+        HandedOver::Waits(self.put_when_room(Delivery::new(event)).boxed())
+    }
 
     /// Puts an event of a stream in, where it is kept for however long that takes. `Err` if there is nobody left to take it.
     fn put_from_stream(
@@ -138,9 +163,10 @@ impl Behind {
 impl<M: Message> ToMailbox<M> {
     /// The message that carries a delivery. That is code of the subscriber's author: a panic there ends the subscriber, not
     /// the publisher.
-    fn message(&self, delivery: Delivery) -> Result<M, Refused> {
+    #[inline]
+    fn message(&self, delivery: impl FnOnce() -> Delivery) -> Result<M, Refused> {
         let _making = Making::begin();
-        let made = catch_unwind(AssertUnwindSafe(|| (self.make)(delivery)));
+        let made = catch_unwind(AssertUnwindSafe(|| (self.make)(delivery())));
         made.map_err(|_panic| {
             if let Some(slot) = self.slot.upgrade() {
                 let reason = ExitReason::error("a panic while a message was made of an event");
@@ -149,34 +175,58 @@ impl<M: Message> ToMailbox<M> {
             Refused::Gone
         })
     }
+
+    /// Puts a message in once there is room.
+    async fn wait(&self, lane: usize, message: M) -> Result<(), Refused> {
+        let put = match sender(self.mailbox.key()) {
+            // It would wait for itself.
+            Sender::Myself => Err(SendError::Full(message)),
+            _ => self.mailbox.deliver_when_room(lane, message).await,
+        };
+        put.map_err(|error| self.refuse(error))
+    }
+
+    /// Says why a message was not taken, which is dropped.
+    #[cold]
+    fn refuse(&self, error: SendError<M>) -> Refused {
+        let why = refused(&error);
+        drop_in_name(&self.life, error.into_message());
+        why
+    }
 }
 
 impl<M: Message> Queue for ToMailbox<M> {
     #[inline]
     fn put(&self, delivery: Delivery) -> Result<(), Refused> {
         let lane = delivery.priority as usize;
-        let message = self.message(delivery)?;
-        self.mailbox.deliver(lane, message).map_err(|error| {
-            let why = refused(&error);
-            drop_in_name(&self.life, error.into_message());
-            why
-        })
+        let message = self.message(|| delivery)?;
+        let put = self.mailbox.deliver(lane, message);
+        put.map_err(|error| self.refuse(error))
     }
 
     async fn put_when_room(&self, delivery: Delivery) -> Result<(), Refused> {
-        if matches!(sender(self.mailbox.key()), Sender::Myself) {
-            // It would wait for itself.
-            return Err(Refused::Full);
-        }
         let lane = delivery.priority as usize;
-        let message = self.message(delivery)?;
-        let put = self.mailbox.deliver_when_room(lane, message).await;
-        put.map_err(|error| refused(&error))
+        let message = self.message(|| delivery)?;
+        self.wait(lane, message).await
+    }
+
+    #[inline]
+    fn hand_over(&self, event: Arc<Event>) -> HandedOver<'_> {
+        let lane = event.priority as usize;
+        let message = match self.message(|| Delivery::new(event)) {
+            Ok(message) => message,
+            Err(refused) => return HandedOver::Settled(Err(refused)),
+        };
+        match self.mailbox.deliver(lane, message) {
+            Ok(()) => HandedOver::Settled(Ok(())),
+            Err(SendError::Full(message)) => HandedOver::Waits(self.wait(lane, message).boxed()),
+            Err(error) => HandedOver::Settled(Err(self.refuse(error))),
+        }
     }
 
     async fn put_from_stream(&self, delivery: Delivery) -> Result<(), Refused> {
         let lane = delivery.priority as usize;
-        let mut message = self.message(delivery)?;
+        let mut message = self.message(|| delivery)?;
         loop {
             match self.mailbox.deliver_when_room(lane, message).await {
                 Ok(()) => return Ok(()),
@@ -189,7 +239,7 @@ impl<M: Message> Queue for ToMailbox<M> {
     }
 
     fn condemn(&self, delivery: Delivery) {
-        if let Ok(message) = self.message(delivery) {
+        if let Ok(message) = self.message(|| delivery) {
             self.mailbox.bury_poison(message);
         }
     }
@@ -348,6 +398,14 @@ impl<Q: Queue> Subscriber for ToQueue<Q> {
     ) -> BoxFuture<'a, Result<(), Refused>> {
         let delivery = Delivery::new(Arc::clone(event));
         self.queue.put_when_room(delivery).boxed()
+    }
+
+    #[inline]
+    fn hand_over(&self, event: Arc<Event>) -> HandedOver<'_> {
+        if self.life.is_revoked() {
+            return HandedOver::Settled(Err(Refused::Gone));
+        }
+        self.queue.hand_over(event)
     }
 
     fn name(&self) -> String {
