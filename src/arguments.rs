@@ -39,6 +39,8 @@ pub enum ArgKind {
     Folder,
     /// Any text.
     Text,
+    /// An address and a port: `127.0.0.1:8080`.
+    Address,
     /// The name of a kind.
     Kind,
     /// The code of a fault or a warning.
@@ -195,6 +197,15 @@ impl Arg {
             | ArgKind::Kind
             | ArgKind::Schema
             | ArgKind::Code => Ok(Value::from(text)),
+            ArgKind::Address => match text.parse::<std::net::SocketAddr>() {
+                Ok(address) => Ok(Value::from(address.to_string())),
+                Err(_) => Err(self
+                    .wrong(&format!(
+                        "`{}` is no address to listen on",
+                        cut(text, SHOWN_MAX)
+                    ))
+                    .hint("write 127.0.0.1:8080 for this machine alone, 0.0.0.0:8443 for all")),
+            },
             ArgKind::Word(words) if words.contains(&text) => Ok(Value::from(text)),
             ArgKind::Word(words) => {
                 Err(self.wrong(&format!("`{text}` is not one of {}", words.join(", "))))
@@ -263,6 +274,7 @@ impl Arg {
                 | ArgKind::Schema
                 | ArgKind::Key
                 | ArgKind::Text
+                | ArgKind::Address
                 | ArgKind::Kind
                 | ArgKind::Code
                 | ArgKind::File
@@ -291,6 +303,7 @@ impl Arg {
             | ArgKind::Schema
             | ArgKind::Code
             | ArgKind::Word(_) => "a text",
+            ArgKind::Address => "an address and a port, as in \"127.0.0.1:8080\"",
             ArgKind::Json => "JSON",
             ArgKind::Integer => "an integer of zero or more",
             ArgKind::Size => "a size: so many bytes, or \"512MiB\"",

@@ -28,7 +28,9 @@ use unity_supervisors::{Kernel, KernelConfig, Kinds, Mode, Runtimes, WorkThreads
 use crate::event_file::{self, EventFiles};
 use crate::guard::Guarded;
 use crate::http;
+use crate::http::listener::Listening;
 use crate::recorder::{Origin, Recorder};
+use crate::rights::tokens::Tokens;
 use crate::settings::history::Keep;
 use crate::settings::keeper::Keeper;
 use crate::settings::reload::ReloadBell;
@@ -298,6 +300,8 @@ fn services(
 ) -> Vec<ChildSpec> {
     let mut services = vec![
         http::child(socket),
+        http::listener::child(),
+        http::live::child(),
         bus::child(),
         dead_letters::child(),
         replay::child(),
@@ -331,6 +335,8 @@ fn with_settings(
         .with_shared(Arc::new(alarms))
         .with_shared(Arc::new(Dispatcher::new(system.dispatcher.sizes())))
         .with_shared(Arc::new(InForce::new(system, log)))
+        .with_shared(Arc::new(Tokens::open(data_dir)))
+        .with_shared(Arc::new(Listening::new(data_dir)))
 }
 
 fn max_abandoned(system: &SystemSettings) -> usize {

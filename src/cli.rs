@@ -251,6 +251,7 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
         ArgKind::Json => made.allow_hyphen_values(true).value_name("JSON"),
         ArgKind::Duration => made.value_name("TIME"),
         ArgKind::Size => made.value_name("SIZE"),
+        ArgKind::Address => made.value_name("ADDRESS:PORT"),
         ArgKind::File => made.value_name("FILE"),
         ArgKind::Folder => made.value_name("DIR"),
         ArgKind::Path | ArgKind::Supervisor => made.value_name("PATH"),

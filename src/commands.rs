@@ -18,6 +18,7 @@ use unity_supervisors::{ActorPath, Done, Kernel, KernelError, SlotState};
 use crate::arguments::{Arg, ArgKind, Args};
 use crate::cli::Caller;
 use crate::error::CommandError;
+use crate::rights::Scope;
 use crate::screen::Screen;
 use crate::settings::keeper::{Act, Ask};
 use crate::settings::service;
@@ -37,6 +38,7 @@ mod explain;
 mod health;
 mod jobs;
 mod kill;
+mod open;
 mod release;
 mod restart;
 mod resume;
@@ -51,6 +53,7 @@ mod stop;
 mod streams;
 mod suspend;
 mod tell;
+mod token;
 pub(crate) mod tree;
 mod version;
 mod which;
@@ -99,6 +102,10 @@ pub static TABLE: &[Command] = &[
     dlq::settle::RETRY,
     dlq::settle::DROP,
     chaos::COMMAND,
+    open::COMMAND,
+    token::CREATE,
+    token::LIST,
+    token::REVOKE,
     console::COMMAND,
     completions::COMMAND,
     schema::TREE,
@@ -127,6 +134,7 @@ pub static GROUPS: &[(&str, &str)] = &[
         "events",
         "Events: which there are, publish one, see them come by",
     ),
+    ("token", "Tokens: who may reach the kernel from outside"),
     ("streams", "What is kept of events, and who has read it"),
     ("dlq", "Dead letters: messages that nobody will handle"),
     (
@@ -176,6 +184,12 @@ pub struct Command {
     pub args: &'static [Arg],
     /// Whether it reads or changes.
     pub access: Access,
+    /// What it takes to use it.
+    pub scope: Scope,
+    /// Whether the audit has who used it.
+    pub is_audited: bool,
+    /// Whether what it answers is a secret itself, and so not masked.
+    pub is_secret: bool,
     /// What it does, and where.
     pub run: Run,
     /// Draws its document for people.
@@ -201,6 +215,9 @@ impl Command {
             help: "",
             args: &[],
             access: Access::Read,
+            scope: Scope::Read,
+            is_audited: false,
+            is_secret: false,
             run,
             show: |document, _| format!("{document:#}\n"),
             exit: |_| 0,
@@ -215,7 +232,17 @@ impl Command {
     const fn changing(words: &'static [&'static str], run: KernelRun) -> Self {
         Self {
             access: Access::Change,
+            scope: Scope::Operate,
+            is_audited: true,
             ..Self::reading(words, run)
+        }
+    }
+
+    /// As [`changing`](Self::changing), of what is there and not of how it is.
+    const fn administering(words: &'static [&'static str], run: KernelRun) -> Self {
+        Self {
+            scope: Scope::Admin,
+            ..Self::changing(words, run)
         }
     }
 

@@ -28,11 +28,13 @@ pub enum Code {
     Denied,
     /// It took too long.
     TimedOut,
+    /// What was sent is too much.
+    TooLarge,
 }
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Failed,
         Self::Usage,
         Self::Invalid,
@@ -40,6 +42,7 @@ impl Code {
         Self::Unreachable,
         Self::Denied,
         Self::TimedOut,
+        Self::TooLarge,
     ];
 
     /// The word in JSON.
@@ -53,6 +56,7 @@ impl Code {
             Self::Unreachable => "unreachable",
             Self::Denied => "denied",
             Self::TimedOut => "timed_out",
+            Self::TooLarge => "too_large",
         }
     }
 
@@ -61,7 +65,7 @@ impl Code {
     pub fn exit(self) -> u8 {
         match self {
             Self::Failed => 1,
-            Self::Usage => 2,
+            Self::Usage | Self::TooLarge => 2,
             Self::Invalid => 3,
             Self::NotFound => 4,
             Self::Unreachable => 5,
@@ -81,6 +85,7 @@ impl Code {
             Self::Unreachable => 503,
             Self::Denied => 403,
             Self::TimedOut => 504,
+            Self::TooLarge => 413,
         }
     }
 }

@@ -6,35 +6,54 @@
 //! way still goes out when the actor is killed. The socket is made under another name, closed to
 //! others, and then put in place, so that there is always one to connect to.
 
+mod audit;
+mod door;
+pub mod listener;
+pub mod live;
+mod openapi;
+mod tls;
+
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query};
+use axum::extract::connect_info::Connected;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::IncomingStream;
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::net::{UnixListener, UnixSocket};
+use tokio::time::timeout;
 use unity_supervisors::spec::{ChildKind, ChildSpec};
 use unity_supervisors::{
     Actor, ChildId, Context, Exit, Kernel, Kinds, Mode, Next, NoMessage, Start,
 };
 
+use self::audit::Audit;
+use self::door::Door;
 use crate::arguments::Args;
 use crate::commands::{Access, Command, KernelRun, Run, StreamRun, TABLE};
 use crate::error::{Code, CommandError};
+use crate::rights::Who;
+use crate::rights::tokens::Tokens;
 
 /// The largest body of a request, in bytes.
 pub const BODY_LEN_MAX: usize = 1 << 20;
+/// How long the body of a request may take.
+const BODY_WITHIN: Duration = Duration::from_secs(20);
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 128;
 /// Where the service lives.
@@ -43,7 +62,8 @@ pub const PATH: &str = "/system/control";
 /// The kinds of this file.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::new().with_service::<Control>("control", "HTTP and JSON over a Unix socket")
+    let kinds = Kinds::new().with_service::<Control>("control", "HTTP and JSON over a Unix socket");
+    live::with_kind(listener::with_kind(kinds))
 }
 
 /// The child of `/system` that listens on `socket`.
@@ -81,7 +101,8 @@ impl Actor for Control {
         ctx: &mut Context<Self>,
     ) -> Result<Start<Self>, Exit> {
         let listener = listen(&settings.socket)?;
-        let router = router(ctx.kernel());
+        let router = router(ctx.kernel()).layer(axum::middleware::from_fn(from_socket));
+        let router = router.into_make_service_with_connect_info::<SocketPeer>();
         ctx.spawn(async move { Ok(axum::serve(listener, router).await?) });
         Ok(Start::Running(Self))
     }
@@ -116,36 +137,39 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// All routes.
+/// The routes of the commands and of how the kernel is. Who is [`Who`] stands beside each request.
 pub fn router(kernel: &Kernel) -> Router {
     let mut router = Router::new();
     for command in TABLE {
         let path = command.http_path();
         let kernel = kernel.clone();
-        let run = match command.run {
-            Run::Kernel(run) => run,
-            Run::Stream(run) => {
-                let answer = move |query| async move {
-                    many(command, read(command, query), run, kernel).await
+        router = match (command.run, command.access) {
+            (Run::Local(_), _) => continue,
+            (Run::Stream(run), _) => {
+                let answer = move |Caller(who), query| async move {
+                    let args = allowed(&who, command, read(command, query));
+                    many(command, args, run, kernel).await
                 };
-                router = router.route(&path, get(answer));
-                continue;
+                router.route(&path, get(answer))
             }
-            Run::Local(_) => continue,
-        };
-        router = match command.access {
-            Access::Read => router.route(
-                &path,
-                get(move |query| async move {
-                    answer(command, read(command, query), run, kernel).await
-                }),
-            ),
-            Access::Change => router.route(
-                &path,
-                post(move |body| async move {
-                    answer(command, change(command, body), run, kernel).await
-                }),
-            ),
+            (Run::Kernel(run), Access::Read) => {
+                let answer = move |Caller(who), query| async move {
+                    let args = allowed(&who, command, read(command, query));
+                    answer(command, args, run, kernel, &who).await
+                };
+                router.route(&path, get(answer))
+            }
+            (Run::Kernel(run), Access::Change) => {
+                let answer = move |Caller(who), request: Request| async move {
+                    // Whoever may not use it need not be listened to.
+                    let args = match who.may_use(command) {
+                        Ok(()) => allowed(&who, command, change(command, request).await),
+                        Err(denied) => Err(denied),
+                    };
+                    answer(command, args, run, kernel, &who).await
+                };
+                router.route(&path, post(answer))
+            }
         };
     }
     let ready = kernel.clone();
@@ -155,20 +179,98 @@ pub fn router(kernel: &Kernel) -> Router {
             "/readyz",
             get(move || async move { readiness(ready.mode()) }),
         )
+        .merge(live::routes(kernel))
+        .merge(openapi::routes())
         .fallback(|| async { failure(&no_such_route()) })
         .method_not_allowed_fallback(|| async { wrong_method() })
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
 }
 
+/// What is there besides for who comes in by a [`Door`]: the login of the page.
+fn outer(kernel: &Kernel, door: &Arc<Door>) -> Router {
+    let (tokens, door) = (kernel.shared::<Tokens>(), Arc::clone(door));
+    let log_in = move |Query(code): Query<LoginCode>| async move {
+        let Some(session) = tokens.log_in(&code.code) else {
+            let error = CommandError::new(Code::Denied, "that login is used up, or too old")
+                .hint("`uk open` makes another");
+            return failure(&error);
+        };
+        let secure = if door.is_tls { "; Secure" } else { "" };
+        let cookie = format!(
+            "{}={session}; Path=/; HttpOnly; SameSite=Strict{secure}",
+            door.cookie()
+        );
+        let to = [
+            (header::SET_COOKIE, cookie),
+            (header::LOCATION, "/".to_owned()),
+        ];
+        (StatusCode::SEE_OTHER, to).into_response()
+    };
+    router(kernel).route("/login", get(log_in))
+}
+
+#[derive(Deserialize)]
+struct LoginCode {
+    code: String,
+}
+
+/// Who sends a request. Every way in puts them beside it.
+struct Caller(Arc<Who>);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        match parts.extensions.get::<Arc<Who>>() {
+            Some(who) => Ok(Self(Arc::clone(who))),
+            None => Err(failure(&CommandError::new(Code::Denied, "who is there?"))),
+        }
+    }
+}
+
+/// Who sends a request over the socket: its peer, as the system says.
+#[derive(Clone)]
+struct SocketPeer(Arc<Who>);
+
+impl Connected<IncomingStream<'_, UnixListener>> for SocketPeer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        // Nobody else can have connected, so a system that does not say is no reason to refuse.
+        let uid = stream.io().peer_cred().map(|peer| peer.uid());
+        let uid = uid.unwrap_or_else(|_| rustix::process::getuid().as_raw());
+        Self(Arc::new(Who::user(uid)))
+    }
+}
+
+async fn from_socket(
+    ConnectInfo(SocketPeer(who)): ConnectInfo<SocketPeer>,
+    mut request: Request,
+    next: axum::middleware::Next,
+) -> Response {
+    request.extensions_mut().insert(who);
+    next.run(request).await
+}
+
 type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
+
+/// The arguments, if `who` may use the command with them.
+fn allowed(
+    who: &Who,
+    command: &Command,
+    args: Result<Args, CommandError>,
+) -> Result<Args, CommandError> {
+    who.may_use(command)?;
+    let args = args?;
+    who.may_with(command, &args)?;
+    Ok(args)
+}
 
 fn read(command: &Command, query: Pairs) -> Result<Args, CommandError> {
     let Query(pairs) = query.map_err(|error| CommandError::usage(error.body_text()))?;
     Args::from_query(command.args, pairs)
 }
 
-fn change(command: &Command, body: Result<Bytes, BytesRejection>) -> Result<Args, CommandError> {
-    let body = body.map_err(|error| CommandError::usage(error.body_text()))?;
+async fn change(command: &Command, request: Request) -> Result<Args, CommandError> {
+    let body = body(request).await?;
     if body.is_empty() {
         return Args::from_json(command.args, Map::new());
     }
@@ -180,16 +282,48 @@ fn change(command: &Command, body: Result<Bytes, BytesRejection>) -> Result<Args
     }
 }
 
+/// The body of a request, which has so long and may be so much.
+async fn body(request: Request) -> Result<Bytes, CommandError> {
+    let too_long = || {
+        CommandError::new(
+            Code::TooLarge,
+            format!("the body has more than {BODY_LEN_MAX} bytes"),
+        )
+        .hint("publish where it is to be found instead")
+    };
+    let said = request.headers().get(header::CONTENT_LENGTH);
+    let said = said.and_then(|said| said.to_str().ok()?.parse::<usize>().ok());
+    if said.is_some_and(|said| said > BODY_LEN_MAX) {
+        return Err(too_long());
+    }
+    let reading = Bytes::from_request(request, &());
+    match timeout(BODY_WITHIN, reading).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_long()),
+        Ok(Err(error)) => Err(CommandError::usage(error.body_text())),
+        Err(_elapsed) => Err(CommandError::new(
+            Code::TimedOut,
+            format!("the body did not come within {} s", BODY_WITHIN.as_secs()),
+        )),
+    }
+}
+
 async fn answer(
     command: &Command,
     args: Result<Args, CommandError>,
     run: KernelRun,
     kernel: Kernel,
+    who: &Who,
 ) -> Response {
+    let audit = args.as_ref().ok().filter(|_| command.is_audited);
+    let audit = audit.map(|args| Audit::new(command, args, who));
     let done = match args {
         Ok(args) => run(kernel.clone(), args).await,
         Err(error) => Err(error),
     };
+    if let Some(audit) = audit {
+        audit.write(&kernel, done.as_ref().err()).await;
+    }
     let (status, mut document) = match done {
         Ok(document) => (StatusCode::OK, document),
         Err(error) => {
@@ -197,7 +331,9 @@ async fn answer(
             (status(&error), error.to_json())
         }
     };
-    kernel.secrets().mask_json(&mut document);
+    if !command.is_secret {
+        kernel.secrets().mask_json(&mut document);
+    }
     json_response(status, &document)
 }
 

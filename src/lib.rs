@@ -42,6 +42,7 @@ pub mod nearest;
 pub mod output;
 pub mod recorder;
 mod replace;
+pub mod rights;
 pub mod screen;
 pub mod settings;
 pub mod socket;

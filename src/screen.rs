@@ -353,6 +353,13 @@ pub fn reason(value: &Value) -> String {
     }
 }
 
+/// Puts a value into an object.
+pub(crate) fn put(object: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Value::Object(object) = object {
+        object.insert(key.to_owned(), value.into());
+    }
+}
+
 /// The text at a key, or nothing.
 #[must_use]
 pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {

@@ -22,7 +22,7 @@ pub mod layers;
 pub mod overlay;
 pub mod reload;
 pub mod rollbacks;
-mod sealed;
+pub(crate) mod sealed;
 pub mod secrets;
 pub mod service;
 pub mod source;

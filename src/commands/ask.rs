@@ -34,6 +34,7 @@ pub(super) const COMMAND: Command = Command {
         Some(answer) => format!("{answer:#}\n"),
         None => "null\n".to_owned(),
     },
+    is_audited: false,
     ..Command::changing(&["ask"], |kernel, args| run(kernel, args).boxed())
 };
 

@@ -13,7 +13,7 @@ pub(super) const COMMAND: Command = Command {
            Example: uk stop /mind/speech && uk delete /mind/speech",
     args: &[PATH, SAVE],
     show: show_done,
-    ..Command::changing(&["delete"], |kernel, args| {
+    ..Command::administering(&["delete"], |kernel, args| {
         async move {
             let path = args.the_path()?;
             if !args.flag(SAVE.name) {

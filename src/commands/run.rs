@@ -78,6 +78,11 @@ pub(super) const COMMAND: Command = Command {
             ArgKind::Flag,
             "if the files are at fault, run the last version of them that was not",
         ),
+        Arg::option(
+            "listen",
+            ArgKind::Address,
+            "the address and port to be reached at from outside, as in 127.0.0.1:8080",
+        ),
         Arg::option("seed", ArgKind::Integer, "what chance begins with"),
         Arg::option(
             "memory-limit",
@@ -90,13 +95,19 @@ pub(super) const COMMAND: Command = Command {
     ..Command::local(&["run"], run)
 };
 
-fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
-    let (file, since) = (args.text("file"), Instant::now());
-    let flags = Flags {
+/// What is said beside the command.
+fn flags(caller: &Caller, args: &Args) -> Flags {
+    Flags {
         memory_limit: args.integer("memory-limit"),
         exit_on_give_up: args.flag("exit-on-give-up"),
+        listen: args.text("listen").map(str::to_owned),
         name: caller.name.clone(),
-    };
+    }
+}
+
+fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
+    let (file, since) = (args.text("file"), Instant::now());
+    let flags = flags(caller, args);
     let settings = config::load(args, file, &flags);
     if args.flag("guard") {
         return guard(caller, args, settings, &flags);

@@ -27,7 +27,7 @@ pub(super) const COMMAND: Command = Command {
            Example: uk shutdown",
     show: |document, _| format!("kernel `{}` has stopped\n", text(document, "node")),
     attend: Some(attend),
-    ..Command::changing(&["shutdown"], |kernel, _| run(kernel).boxed())
+    ..Command::administering(&["shutdown"], |kernel, _| run(kernel).boxed())
 };
 
 fn attend(caller: &Caller, args: &Args) -> Result<u8, CommandError> {

@@ -58,7 +58,7 @@ pub(super) const COMMAND: Command = Command {
     ],
     show,
     exit: many::exit,
-    ..Command::changing(&["spawn"], |kernel, args| run(kernel, args).boxed())
+    ..Command::administering(&["spawn"], |kernel, args| run(kernel, args).boxed())
 };
 
 async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {

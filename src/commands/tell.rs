@@ -44,6 +44,7 @@ pub(super) const COMMAND: Command = Command {
            Example: uk tell /users --key 'user 7' '{\"echo\": 1}'",
     args: &[PATH, MESSAGE, KEY],
     show: |document, _| format!("told {}\n", text(document, "path")),
+    is_audited: false,
     ..Command::changing(&["tell"], |kernel, args| run(kernel, args).boxed())
 };
 

@@ -120,7 +120,7 @@ impl DiskError {
 }
 
 /// Replaces `file` by `value`, sealed.
-pub(super) fn write(disk: &dyn Disk, file: &Path, value: &impl Serialize) -> Result<(), DiskError> {
+pub(crate) fn write(disk: &dyn Disk, file: &Path, value: &impl Serialize) -> Result<(), DiskError> {
     let sealed = seal(value);
     let written = sealed.and_then(|content| disk::replace(disk, file, &content));
     written.map_err(DiskError::new("write", file))
@@ -130,7 +130,7 @@ pub(super) fn write(disk: &dyn Disk, file: &Path, value: &impl Serialize) -> Res
 ///
 /// # Errors
 /// Why it cannot be used, in words that go on after the name of the file.
-pub(super) fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, String> {
+pub(crate) fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, String> {
     match read_file(file, BYTES_MAX) {
         Ok(content) => open(&content).map(Some),
         Err(error)

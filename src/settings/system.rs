@@ -63,6 +63,8 @@ pub struct SystemSettings {
     pub alarms: AlarmSettings,
     /// How many workers of the dispatcher do the jobs of each tier.
     pub dispatcher: DispatcherSettings,
+    /// How the kernel is reached from outside: over HTTP, with a token. The socket of its user is there in any case.
+    pub http: HttpSettings,
     /// Whether a root that used up its budget ends the kernel with exit code 1 instead of entering safe mode.
     pub exit_on_give_up: bool,
     /// What people mark this node with: texts by name.
@@ -89,6 +91,22 @@ pub struct HistorySettings {
     pub keep: u32,
     /// How long a version is kept.
     pub max_age: DurationText,
+}
+
+/// How the kernel is reached from outside: over HTTP, with a token. The socket of its user is there in any case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpSettings {
+    /// The address and port to listen on, `null` for none. Any address but those of this machine alone is spoken to over TLS.
+    pub listen: Option<String>,
+    /// The file of the certificate for TLS, in PEM, with those that signed it. `null` makes one in the data folder, which
+    /// its readers have to be told to trust.
+    pub cert: Option<String>,
+    /// The file of the key that belongs to it, in PEM.
+    pub key: Option<String>,
+    /// The names under which it is reached, with commas between: a request for another is refused. Its addresses, the
+    /// machine's name and `localhost` are always right.
+    pub hosts: Option<String>,
 }
 
 /// How many workers of the dispatcher do the jobs of each tier.
@@ -148,6 +166,7 @@ impl Default for SystemSettings {
             history: HistorySettings::default(),
             alarms: AlarmSettings::default(),
             dispatcher: DispatcherSettings::default(),
+            http: HttpSettings::default(),
             exit_on_give_up: false,
             labels: BTreeMap::new(),
             name: None,

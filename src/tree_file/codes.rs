@@ -119,6 +119,7 @@ codes! {
     SystemName "UK0507" "a text cannot be the name of a node"
     ConfigFolder "UK0508" "a folder of settings cannot be read"
     VariableNotUtf8 "UK0509" "a variable that sets something is not UTF-8"
+    SystemAddress "UK0510" "a value of the kernel's own settings is not an address to listen on"
     UnknownVariable "UK0511" "a variable that begins with `UK_` means nothing"
 
     UnknownEventKey "UK0601" "a key of the catalog of events is not known"

@@ -155,6 +155,13 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         &["events", "replay", "--status"],
         "nothing was replayed",
     ),
+    ("open", &["open", "--no-browser"], "/login?code="),
+    (
+        "token create",
+        &["token", "create", "--scope", "read", "--note", "anna"],
+        "It may read",
+    ),
+    ("token list", &["token", "list"], "anna"),
     ("console", &["console"], ""),
 ];
 
@@ -181,6 +188,10 @@ fn every_command_works_and_says_what_it_did() {
         (0, "sent 1 dead letter again\n")
     );
     assert!(rig.uk(&["dlq", "drop", "--all"]).out.contains("dropped "));
+    let token = rig.json(&["token", "list"])["tokens"][0]["id"].clone();
+    let said = rig.uk(&["token", "revoke", token.as_str().unwrap()]);
+    assert!(said.out.contains("good for nothing any more"), "{said:?}");
+    seen.insert("token revoke".to_owned());
     let said = rig.uk(&["shutdown"]);
     assert_eq!(
         (said.code, said.out.as_str()),

@@ -111,7 +111,7 @@ fn routes_answer_with_a_fitting_status_and_an_error_as_json() {
         ("POST /api/v1/kill", "[]", 400),
         ("POST /api/v1/kill", "{", 400),
         ("POST /api/v1/kill", "", 400),
-        ("POST /api/v1/kill", large.as_str(), 400),
+        ("POST /api/v1/kill", large.as_str(), 413),
         ("POST /api/v1/kill", r#"{"path": "/nope"}"#, 404),
         ("GET /api/v1/nope", "", 404),
         ("GET /api/v1/kill", "", 405),

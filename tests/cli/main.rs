@@ -29,6 +29,8 @@ mod guard;
 mod hangup;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod http;
 mod last_good;
 mod replay;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]

@@ -23,7 +23,7 @@ pub(in crate::commands) const COMMAND: Command = Command {
         ),
     ],
     show: plan::show,
-    ..Command::changing(&["config", "apply"], |kernel, args| {
+    ..Command::administering(&["config", "apply"], |kernel, args| {
         async move {
             let act = Act::Apply {
                 forced: args.flag("force"),

@@ -24,7 +24,7 @@ pub(in crate::commands) const COMMAND: Command = Command {
         DRY_RUN,
     ],
     show: plan::show,
-    ..Command::changing(&["config", "rollback"], |kernel, args| {
+    ..Command::administering(&["config", "rollback"], |kernel, args| {
         async move {
             let act = Act::Rollback {
                 to: args.integer("to"),

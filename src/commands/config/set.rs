@@ -42,7 +42,7 @@ pub(in crate::commands) const SET: Command = Command {
     ],
     show,
     attend: Some(|caller, args| super::attend(caller, args, &SET, system::set)),
-    ..Command::changing(&["config", "set"], |kernel, args| {
+    ..Command::administering(&["config", "set"], |kernel, args| {
         async move { set(&kernel, &args).await }.boxed()
     })
 };
@@ -62,7 +62,7 @@ pub(in crate::commands) const UNSET: Command = Command {
     ],
     show,
     attend: Some(|caller, args| super::attend(caller, args, &UNSET, system::unset)),
-    ..Command::changing(&["config", "unset"], |kernel, args| {
+    ..Command::administering(&["config", "unset"], |kernel, args| {
         async move { unset(&kernel, &args).await }.boxed()
     })
 };

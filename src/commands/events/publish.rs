@@ -52,6 +52,7 @@ pub(in crate::commands) const COMMAND: Command = Command {
         Arg::option("id", ArgKind::Text, "its id, if it was published before"),
     ],
     show,
+    is_audited: false,
     ..Command::changing(&["events", "publish"], |kernel, args| {
         run(kernel, args).boxed()
     })

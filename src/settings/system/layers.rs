@@ -108,6 +108,8 @@ pub struct Flags {
     pub memory_limit: Option<u64>,
     /// `--exit-on-give-up`
     pub exit_on_give_up: bool,
+    /// `--listen`
+    pub listen: Option<String>,
     /// `--name`
     pub name: Option<String>,
 }
@@ -408,6 +410,11 @@ impl<'a> Layers<'a> {
                 "exit_on_give_up",
                 "--exit-on-give-up",
                 give_up.map(Json::from),
+            ),
+            (
+                "http.listen",
+                "--listen",
+                flags.listen.clone().map(Json::from),
             ),
             ("name", "--name", flags.name.clone().map(Json::from)),
         ];

@@ -128,6 +128,7 @@ fn flags_come_above_the_environment() {
     let flags = Flags {
         memory_limit: Some(2 << 20),
         exit_on_give_up: true,
+        listen: None,
         name: Some("flag".to_owned()),
     };
     let variables = [
@@ -193,6 +194,7 @@ fn every_key_has_a_variable_and_every_variable_its_key() {
             Value::String(text) if text.ends_with('%') => "7%".to_owned(),
             Value::String(text) if text.ends_with(['s', 'd', 'm']) => "7s".to_owned(),
             Value::String(_) => "debug".to_owned(),
+            _ if key.name == "http.listen" => "127.0.0.1:8080".to_owned(),
             _ if key.name == "name" => "other".to_owned(),
             _ => "7MiB".to_owned(),
         };
@@ -460,6 +462,16 @@ fn value_of(key: &'static str) -> impl Strategy<Value = Value> {
             Just(json!("yes"))
         ]
         .boxed(),
+        "http.listen" => prop_oneof![
+            Just(json!("127.0.0.1:8080")),
+            Just(json!("[::1]:0")),
+            Just(json!(null)),
+            Just(json!("localhost:80"))
+        ]
+        .boxed(),
+        "http.cert" | "http.key" | "http.hosts" => {
+            prop_oneof![Just(json!("one")), Just(json!(null)), Just(json!([]))].boxed()
+        }
         "name" => prop_oneof![Just(json!("one")), Just(json!(null)), Just(json!("a b"))].boxed(),
         "labels" => prop_oneof![
             Just(json!({"a": "x"})),

@@ -25,6 +25,10 @@ pub(crate) enum Form {
     SizeOrNone,
     /// Any text.
     Text,
+    /// Any text, or nothing.
+    TextOrNone,
+    /// An address and a port to listen on, or nothing.
+    AddressOrNone,
     /// A filter of the log.
     LogFilter,
     /// A name of a node, or nothing.
@@ -50,6 +54,8 @@ impl Form {
             Self::DurationAboveZero => "a duration above zero, as in `5s`",
             Self::SizeOrNone => "a size, as in `512MiB`, or `null`",
             Self::Text => "a text",
+            Self::TextOrNone => "a text, or `null`",
+            Self::AddressOrNone => "an address and a port, as in `127.0.0.1:8080`, or `null`",
             Self::LogFilter => "a filter of the log, as in `info` or `warn,unity_kernel=debug`",
             Self::NameOrNone => "a name, as in `robot-1`, or `null`",
             Self::Labels => "a mapping of texts",
@@ -59,7 +65,10 @@ impl Form {
 
     /// Whether nothing at all says something: that there is none.
     pub(crate) fn may_be_nothing(self) -> bool {
-        matches!(self, Self::SizeOrNone | Self::NameOrNone)
+        matches!(
+            self,
+            Self::SizeOrNone | Self::NameOrNone | Self::TextOrNone | Self::AddressOrNone
+        )
     }
 
     /// Whether `off` says something: that there is no limit.
@@ -87,6 +96,10 @@ impl Form {
             Self::Duration => text(duration::PATTERN),
             Self::DurationAboveZero => text(&duration::PATTERN.replace("[0-9]+", "0*[1-9][0-9]*")),
             Self::SizeOrNone => text(size::PATTERN),
+            Self::TextOrNone => json!({ "type": "string" }),
+            Self::AddressOrNone => {
+                text(r"^(([0-9]{1,3}\.){3}[0-9]{1,3}|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$")
+            }
             Self::Text | Self::LogFilter => return json!({ "type": "string" }),
             Self::NameOrNone => {
                 let more = NAME_LEN_MAX - 1;
@@ -129,7 +142,8 @@ impl Reader<'_> {
             Form::Duration => duration::format_duration(self.duration(written)?).into(),
             Form::DurationAboveZero => duration::format_duration(self.positive(written)?).into(),
             Form::SizeOrNone => self.size(entry)?.into(),
-            Form::Text => self.word(written)?.into(),
+            Form::Text | Form::TextOrNone => self.word(written)?.into(),
+            Form::AddressOrNone => self.address(entry)?.into(),
             Form::LogFilter => self.log_filter(entry)?.into(),
             Form::NameOrNone => self.node_name(entry)?.into(),
             // Read key by key.
@@ -223,6 +237,18 @@ impl Reader<'_> {
         let label = "expected 1 to 64 of the characters A-Z a-z 0-9 _ - and inner dots";
         let help = "write another name, or `null` for the one in the tree file";
         self.refuse(entry, Code::SystemName, &what, label, help);
+        None
+    }
+
+    fn address(&mut self, entry: &Entry) -> Option<String> {
+        let text = self.word(Some(entry))?.to_owned();
+        if text.parse::<std::net::SocketAddr>().is_ok() {
+            return Some(text);
+        }
+        let what = format!("`{}` is no address to listen on", shown(&text));
+        let label = "expected an address in digits, a colon and a port";
+        let help = "write 127.0.0.1:8080 for this machine alone, 0.0.0.0:8443 for all, or `null`";
+        self.refuse(entry, Code::SystemAddress, &what, label, help);
         None
     }
 

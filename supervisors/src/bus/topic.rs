@@ -201,6 +201,23 @@ impl Pattern {
         }
     }
 
+    /// Whether all topics that fit `other` fit it.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let (mut words, mut others) = (self.words().peekable(), other.words().peekable());
+        loop {
+            match (words.next(), others.next()) {
+                (Some("*"), Some(_)) if words.peek().is_none() => return true,
+                // The other goes on for as long as it likes here.
+                (Some(_), Some("*")) if others.peek().is_none() => return false,
+                (Some("*"), Some(_)) => {}
+                (Some(word), Some(other)) if word == other => {}
+                (None, None) => return true,
+                _ => return false,
+            }
+        }
+    }
+
     /// How narrow it is: of two patterns that fit a topic the one with the greater says more about it. Literal words count
     /// before their number does.
     #[must_use]
@@ -297,6 +314,31 @@ mod tests {
         for (one, other, meet) in rows {
             assert_eq!(pattern(one).meets(&pattern(other)), meet, "{one} {other}");
             assert_eq!(pattern(other).meets(&pattern(one)), meet, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_what_all_its_topics_fit() {
+        let rows = [
+            ("*", "a.*", true),
+            ("a.*", "*", false),
+            ("a.*", "a.b.*", true),
+            ("a.*", "a", false),
+            ("a.*", "a.*", true),
+            ("*.b", "a.b", true),
+            ("*.b", "a.*", false),
+            ("a.*.c", "a.*.c", true),
+            ("a.*.c", "a.*.*", false),
+            ("a.*.*", "a.*", false),
+            ("a.b", "a.b", true),
+            ("a.b", "a.b.c", false),
+        ];
+        for (its, other, covers) in rows {
+            assert_eq!(
+                pattern(its).covers(&pattern(other)),
+                covers,
+                "{its} {other}"
+            );
         }
     }
 

@@ -190,6 +190,15 @@ pub(super) const ROWS: &[Row] = &[
         &["cannot be the name of a node", "A-Z a-z 0-9"],
     ),
     (
+        Code::SystemAddress,
+        System("http: { listen: localhost:8080 }\n"),
+        "1:17 localhost:8080",
+        &[
+            "no address to listen on",
+            "127.0.0.1:8080 for this machine alone",
+        ],
+    ),
+    (
         Code::ConfigFolder,
         Variable("UK_CONFIG_DIR", b"/no/such/folder"),
         "",
