@@ -493,6 +493,18 @@ impl Kernel {
         self.0.config.runtimes.threads.as_ref()
     }
 
+    /// Times from now on, for so long, what the threads of workers work for; each life adds it up. Until somebody asks for
+    /// it, it costs a look a poll.
+    pub fn time_lives(&self, long: Duration) {
+        for cell in self
+            .threads()
+            .into_iter()
+            .flat_map(|threads| threads.cells())
+        {
+            cell.time_for(long);
+        }
+    }
+
     pub(crate) fn has_closed(&self) -> bool {
         self.0.closed.load(Ordering::Acquire)
     }

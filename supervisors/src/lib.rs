@@ -71,6 +71,7 @@ pub mod task;
 #[cfg(test)]
 mod testing;
 pub mod threads;
+pub mod trace;
 pub mod view;
 mod watchdog;
 

@@ -21,6 +21,7 @@ use crate::kernel::Kernel;
 use crate::path::ActorPath;
 use crate::settings::ApplyRequest;
 use crate::slot::Slot;
+use crate::trace::Tracer;
 
 pub(crate) use self::guard::{
     Sender, current, guarded, guarded_call, guarded_on_behalf, guarded_task, is_dead, sender,
@@ -65,6 +66,8 @@ pub struct Life {
     ended: AtomicBool,
     end: Notify,
     pub(crate) handled: AtomicU64,
+    /// For how long threads worked for it while somebody wanted to know, in microseconds.
+    busy_us: AtomicU64,
     /// The variant of the message in hand, counted from 1; 0 is none.
     hand: AtomicU32,
     /// How many of its futures there are, and [`ABANDONED`].
@@ -102,6 +105,8 @@ pub(crate) struct Requests {
     /// Who asks whether it still gets to its next message.
     pub(crate) well: Vec<oneshot::Sender<()>>,
     pub(crate) suspended: bool,
+    /// Who wants to see the messages that it takes in hand.
+    pub(crate) tracers: Vec<Tracer>,
 }
 
 impl Requests {
@@ -110,6 +115,7 @@ impl Requests {
         self.observe.clear();
         self.apply = None;
         self.well.clear();
+        self.tracers.clear();
     }
 }
 
@@ -128,6 +134,7 @@ impl Life {
             ended: AtomicBool::new(false),
             end: Notify::new(),
             handled: AtomicU64::new(0),
+            busy_us: AtomicU64::new(0),
             hand: AtomicU32::new(0),
             stays: AtomicU32::new(0),
             busy_until_ms: AtomicU64::new(0),
@@ -448,6 +455,17 @@ impl Life {
     pub(crate) fn count_handled(&self) {
         let handled = self.handled.load(Ordering::Relaxed);
         self.handled.store(handled + 1, Ordering::Relaxed);
+    }
+
+    /// Adds what a thread has worked for it.
+    pub(crate) fn add_busy(&self, us: u64) {
+        self.busy_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// For how long threads worked for it while that was [timed](Kernel::time_lives), in microseconds.
+    #[must_use]
+    pub fn busy_us(&self) -> u64 {
+        self.busy_us.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_mailbox(&self, key: usize) {

@@ -22,8 +22,10 @@ use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
 use crate::life::{Life, Stay, guarded, guarded_call};
 use crate::mailbox::{InHand, Mailbox};
+use crate::message::Message;
 use crate::settings::{ApplyRequest, Vote};
 use crate::supervisor::Above;
+use crate::trace::{Outcome, Seen, Tracer};
 
 /// How many messages a life handles before it lets others on its thread have a turn.
 const TURN: u32 = 1024;
@@ -178,7 +180,9 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
     let mailbox = Arc::clone(&ctx.mailbox);
     let mut in_hand = InHand::empty(&mailbox, &life);
     let mut turn = Turn::default();
-    let mut suspended = false;
+    let (mut suspended, mut tracers) = (false, Vec::new());
+    // Neither suspended nor traced: one look for both.
+    let mut as_usual = true;
     loop {
         if life.is_called() {
             life.set_hand(None);
@@ -187,8 +191,11 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
                 Served::GoOn {
                     suspended: now,
                     apply: asked,
+                    tracers: more,
                 } => {
                     suspended = now;
+                    tracers.extend(more);
+                    as_usual = !suspended && tracers.is_empty();
                     if let Some(asked) = asked {
                         if let Some(panic) = apply(actor, ctx, asked).await {
                             return broken(&mailbox, &life, panic).await;
@@ -199,30 +206,81 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
                 }
             }
         }
-        let taken = if suspended { None } else { in_hand.take() };
+        let taken = if as_usual { in_hand.take() } else { None };
         let Some(message) = taken else {
+            if !suspended && !as_usual {
+                // On the heap, so that a life that nobody traces is no larger for it.
+                let seen = Box::pin(traced(actor, ctx, &mut in_hand, &mut tracers)).await;
+                as_usual = tracers.is_empty();
+                match seen {
+                    Some(After::End(end)) => return end,
+                    Some(After::GoOn) => {
+                        // Others on the thread have their turn.
+                        tokio::task::consume_budget().await;
+                        continue;
+                    }
+                    None => {}
+                }
+            }
             life.set_hand(None);
             sleep(&mailbox, &life).await;
             turn = Turn::default();
             continue;
         };
-        match actor.handle(message, ctx).await {
-            Ok(Next::Continue) => in_hand.finish(),
-            Ok(Next::Stop) => {
-                in_hand.finish();
-                return End::Stop(ExitReason::normal());
-            }
-            Ok(Next::StopWith(reason)) => {
-                in_hand.finish();
-                return End::Stop(reason);
-            }
-            Err(Exit(reason)) => return End::Crash(reason),
+        let done = actor.handle(message, ctx).await;
+        if let After::End(end) = after(done, &mut in_hand) {
+            return end;
         }
         if turn.is_over() {
             turn = Turn::default();
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// What follows a message.
+enum After {
+    GoOn,
+    End(End),
+}
+
+/// Ends the hold on a message that was handled.
+#[inline]
+fn after<M: Message>(done: Result<Next, Exit>, in_hand: &mut InHand<'_, M>) -> After {
+    match done {
+        Ok(Next::Continue) => {
+            in_hand.finish();
+            After::GoOn
+        }
+        Ok(Next::Stop) => {
+            in_hand.finish();
+            After::End(End::Stop(ExitReason::normal()))
+        }
+        Ok(Next::StopWith(reason)) => {
+            in_hand.finish();
+            After::End(End::Stop(reason))
+        }
+        Err(Exit(reason)) => After::End(End::Crash(reason)),
+    }
+}
+
+/// Handles the next message, if there is one, before the eyes of whoever looks.
+async fn traced<A: Actor>(
+    actor: &mut A,
+    ctx: &mut Context<A>,
+    in_hand: &mut InHand<'_, A::Message>,
+    tracers: &mut Vec<Tracer>,
+) -> Option<After> {
+    let message = in_hand.take()?;
+    let by = (&*ctx.life, ctx.slot.kernel());
+    let seen = Seen::begin(message, ctx.mailbox.depth(), by, tracers);
+    let done = actor.handle(message, ctx).await;
+    seen.ended(match &done {
+        Ok(Next::Continue) => Outcome::Done,
+        Ok(Next::Stop | Next::StopWith(_)) => Outcome::Stops,
+        Err(_) => Outcome::Error,
+    });
+    Some(after(done, in_hand))
 }
 
 /// How much of its turn a life has had.
@@ -252,6 +310,7 @@ enum Served {
     GoOn {
         suspended: bool,
         apply: Option<ApplyRequest>,
+        tracers: Vec<Tracer>,
     },
 }
 
@@ -281,11 +340,13 @@ fn serve<A: Actor>(actor: &A, ctx: &Context<A>) -> Served {
         return Served::GoOn {
             suspended: false,
             apply: requests.apply,
+            tracers: requests.tracers,
         };
     }
     Served::GoOn {
         suspended: requests.suspended,
         apply: requests.apply,
+        tracers: requests.tracers,
     }
 }
 
@@ -317,11 +378,7 @@ async fn apply<A: Actor>(
 
 /// Nothing is left to be done with an actor that panicked over its settings. It is no crash of its own, so it waits to be
 /// stopped, for as long as it takes to ask for that.
-async fn broken<M: crate::message::Message>(
-    mailbox: &Mailbox<M>,
-    life: &Life,
-    panic: ExitReason,
-) -> End {
+async fn broken<M: Message>(mailbox: &Mailbox<M>, life: &Life, panic: ExitReason) -> End {
     mailbox.suspend(true);
     let is_stopped = || {
         let requests = life.take_requests();
@@ -359,7 +416,7 @@ fn keep_regularly<A: Actor>(ctx: &Context<A>) {
 }
 
 /// Sleeps until there is a message or a request.
-async fn sleep<M: crate::message::Message>(mailbox: &Mailbox<M>, life: &Life) {
+async fn sleep<M: Message>(mailbox: &Mailbox<M>, life: &Life) {
     if mailbox.is_fed() {
         // In the middle of a flood of events: to be woken for each of them costs more than to look again.
         for _ in 0..LOOKS_AGAIN {

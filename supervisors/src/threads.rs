@@ -24,11 +24,12 @@ use parking_lot::{Condvar, Mutex};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::life::{self, Life};
 
-/// What a thread is busy with, written by itself alone.
-#[derive(Debug, Default)]
+/// What a thread is busy with, written by itself alone; whether it is timed, by whoever wants to know.
+#[derive(Debug)]
 pub(crate) struct Cell {
     /// The [key](Life::key) of the life that it polls, with [`IS_TASK`]; 0 is none.
     polls: AtomicUsize,
@@ -36,6 +37,11 @@ pub(crate) struct Cell {
     beat: AtomicU64,
     /// How many messages that life had taken in hand when the poll began.
     handled: AtomicU64,
+    /// Until when polls are timed, in microseconds since `born`; 0 is not at all.
+    timed_until_us: AtomicU64,
+    /// When the poll that is timed began.
+    since_us: AtomicU64,
+    born: Instant,
     /// Whether it is a thread of a runtime that others could run on.
     is_shared: bool,
 }
@@ -56,9 +62,24 @@ pub(crate) struct Poll {
 }
 
 impl Cell {
+    fn new(is_shared: bool) -> Self {
+        Self {
+            polls: AtomicUsize::new(0),
+            beat: AtomicU64::new(0),
+            handled: AtomicU64::new(0),
+            timed_until_us: AtomicU64::new(0),
+            since_us: AtomicU64::new(0),
+            born: Instant::now(),
+            is_shared,
+        }
+    }
+
     /// Says what the thread works for from here on.
     #[inline]
-    pub(crate) fn mark(&self, work: Option<(&Life, bool)>) {
+    pub(crate) fn mark(&self, work: Option<(&Life, bool)>, before: Option<&Life>) {
+        if self.timed_until_us.load(Ordering::Relaxed) != 0 {
+            self.time(before);
+        }
         let polls = work.map_or(0, |(life, is_task)| life.key() | usize::from(is_task));
         if let Some((life, _)) = work {
             let handled = life.handled.load(Ordering::Relaxed);
@@ -67,6 +88,33 @@ impl Cell {
         self.polls.store(polls, Ordering::Relaxed);
         let beat = self.beat.load(Ordering::Relaxed);
         self.beat.store(beat + 1, Ordering::Release);
+    }
+
+    /// Adds what the thread has worked since the last mark to the life that it was for.
+    #[cold]
+    fn time(&self, before: Option<&Life>) {
+        let now = self.now_us();
+        let since = self.since_us.swap(now, Ordering::Relaxed);
+        if let Some(life) = before.filter(|_| since != 0) {
+            life.add_busy(now.saturating_sub(since));
+        }
+        if self.timed_until_us.load(Ordering::Relaxed) < now {
+            self.timed_until_us.store(0, Ordering::Relaxed);
+            self.since_us.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Times what the thread works for, for so long.
+    pub(crate) fn time_for(&self, long: Duration) {
+        let long = u64::try_from(long.as_micros()).unwrap_or(u64::MAX);
+        let until = self.now_us().saturating_add(long);
+        self.timed_until_us.store(until, Ordering::Relaxed);
+    }
+
+    /// Never 0.
+    fn now_us(&self) -> u64 {
+        let elapsed = self.born.elapsed().as_micros();
+        u64::try_from(elapsed).unwrap_or(u64::MAX).max(1)
     }
 
     /// The poll that is under way. Two that are equal are one that lasts.
@@ -146,8 +194,8 @@ impl WorkThreads {
     /// Plays a thread that polls the handler of `life` and does not yield as long as the guard lives: until then nothing
     /// ends it.
     pub(crate) fn hold(&self, life: &Arc<Life>) -> Hold {
-        let cell = Arc::new(Cell::default());
-        cell.mark(Some((life, false)));
+        let cell = Arc::new(Cell::new(false));
+        cell.mark(Some((life, false)), None);
         self.0.cells.lock().push(Arc::clone(&cell));
         life.hold();
         self.0.held.notify_one();
@@ -315,10 +363,7 @@ impl Drop for Own<'_> {
 
 impl Inner {
     fn enter(&self, is_shared: bool) {
-        let cell = Arc::new(Cell {
-            is_shared,
-            ..Cell::default()
-        });
+        let cell = Arc::new(Cell::new(is_shared));
         self.cells.lock().push(Arc::clone(&cell));
         life::set_cell(Some(cell));
     }

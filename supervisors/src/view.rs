@@ -185,6 +185,10 @@ pub struct MailboxView {
     pub depth: usize,
     /// Messages that may wait in each lane, unless the lane has a capacity of its own.
     pub capacity: usize,
+    /// Messages that were taken in hand, by all lives.
+    pub handled: u64,
+    /// For how long threads worked for its life while that was [timed](Kernel::time_lives), in microseconds.
+    pub busy_us: u64,
     /// Dead letters of this slot.
     pub dead_letters: u64,
 }
@@ -338,6 +342,8 @@ fn alone(slot: &Slot, parent: Option<&Slot>, now: Instant) -> NodeView {
         mailbox: slot.worker().map(|worker| MailboxView {
             depth: worker.depth(),
             capacity: worker.capacity(),
+            handled: worker.handled(),
+            busy_us: slot.life().map_or(0, |life| life.busy_us()),
             dead_letters: worker.dead_letters(),
         }),
         last_exit: slot.last_exit().map(|record| LastExitView {

@@ -39,7 +39,11 @@ impl Here {
             return;
         }
         if let Some(cell) = &*self.cell.borrow() {
-            cell.mark(current.as_ref().map(|work| (&*work.life, work.is_task)));
+            let before = work.as_ref().map(|work| &*work.life);
+            cell.mark(
+                current.as_ref().map(|work| (&*work.life, work.is_task)),
+                before,
+            );
         }
     }
 }
