@@ -90,6 +90,8 @@ pub struct Arg {
     pub stays: bool,
     /// Whether it is between parts of this program: no help or completion names it.
     pub internal: bool,
+    /// What may stand for `--name`: this letter after one dash.
+    pub short: Option<char>,
     /// One line about it.
     pub help: &'static str,
 }
@@ -105,6 +107,7 @@ impl Arg {
             place: Place::Position,
             stays: false,
             internal: false,
+            short: None,
             help,
         }
     }
@@ -154,6 +157,15 @@ impl Arg {
         }
     }
 
+    /// One that a letter may stand for.
+    #[must_use]
+    pub const fn short(self, letter: char) -> Self {
+        Self {
+            short: Some(letter),
+            ..self
+        }
+    }
+
     /// One that people never give.
     #[must_use]
     pub const fn internal(name: &'static str, kind: ArgKind, help: &'static str) -> Self {
@@ -161,6 +173,33 @@ impl Arg {
             internal: true,
             ..Self::option(name, kind, help)
         }
+    }
+
+    /// What stands for its value in help.
+    #[must_use]
+    pub fn value_name(&self) -> String {
+        let name = match self.kind {
+            ArgKind::Keys => return self.name.trim_end_matches('s').to_uppercase(),
+            ArgKind::Settings => "KEY=VALUE",
+            ArgKind::Json => "JSON",
+            ArgKind::Duration => "TIME",
+            ArgKind::Size => "SIZE",
+            ArgKind::Address => "ADDRESS:PORT",
+            ArgKind::File => "FILE",
+            ArgKind::Folder => "DIR",
+            ArgKind::Path | ArgKind::Supervisor => "PATH",
+            ArgKind::Target => "PATH|system",
+            ArgKind::Schema => "PATH|KIND|system",
+            ArgKind::Text
+            | ArgKind::Word(_)
+            | ArgKind::Key
+            | ArgKind::Kind
+            | ArgKind::Code
+            | ArgKind::Integer
+            | ArgKind::Rate
+            | ArgKind::Flag => return self.name.to_uppercase(),
+        };
+        name.to_owned()
     }
 
     fn wrong(&self, what: &str) -> CommandError {

@@ -11,7 +11,7 @@
 //!   `CHILDREN_MAX` children; what was left out is counted.
 
 mod machine;
-mod mask;
+pub(crate) mod mask;
 mod store;
 
 use std::cmp::Reverse;

@@ -14,6 +14,7 @@ use crate::arguments::{Arg, ArgKind, Args, Place, read_settings};
 use crate::client::Client;
 use crate::commands::{Command, GROUPS, Run, TABLE};
 use crate::complete;
+use crate::console::{self, Place as TreePlace};
 use crate::error::{Code, CommandError};
 use crate::output;
 use crate::screen::Screen;
@@ -44,6 +45,8 @@ pub struct Caller {
     pub screen: Screen,
     /// Who hears of signals, where that is not each command itself.
     pub interrupts: Option<Arc<Interrupts>>,
+    /// Where in the tree paths are meant from; from its root where there is none, as in a shell.
+    pub place: Option<TreePlace>,
 }
 
 /// Runs the command line.
@@ -64,16 +67,26 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 /// Runs what was parsed; prints what comes of it; returns the exit code.
 #[must_use]
 pub fn run(matches: &ArgMatches, caller: &Caller) -> u8 {
-    let done = match chosen(matches) {
-        Some((command, matches)) => {
-            read_args(command, matches).and_then(|args| caller.dispatch(command, &args))
-        }
-        None => Err(CommandError::usage("there is no such command").hint("`uk --help` lists all")),
-    };
+    let read = read(matches, caller.place.as_ref());
+    let done = read.and_then(|(command, args)| caller.dispatch(command, &args));
     done.unwrap_or_else(|error| {
         show_error(&error, caller.json);
         error.code.exit()
     })
+}
+
+/// What was parsed: the command, and its arguments as they are meant at a place in the tree.
+///
+/// # Errors
+/// A value that does not fit.
+pub fn read(
+    matches: &ArgMatches,
+    place: Option<&TreePlace>,
+) -> Result<(&'static Command, Args), CommandError> {
+    let (command, matches) = chosen(matches).ok_or_else(|| {
+        CommandError::usage("there is no such command").hint("`uk --help` lists all")
+    })?;
+    Ok((command, read_args(command, matches, place)?))
 }
 
 /// Prints an error: for people to standard error, as JSON to standard output.
@@ -152,6 +165,8 @@ pub fn parser(in_console: bool) -> clap::Command {
         .max_term_width(100);
     if !in_console {
         root = root.after_help(AFTER_HELP).args(globals());
+    } else {
+        root = root.subcommands(console::own());
     }
     root = root.arg(json_flag());
     let commands = TABLE
@@ -230,15 +245,12 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
         .hide(arg.internal)
         .help(arg.help);
     if arg.place == Place::Option {
-        made = made.long(arg.name);
+        made = made.long(arg.name).short(arg.short);
     }
     match arg.kind {
         ArgKind::Flag => made.action(ArgAction::SetTrue),
         ArgKind::Settings | ArgKind::Keys => {
-            let made = made.action(ArgAction::Append).value_name(match arg.kind {
-                ArgKind::Keys => arg.name.trim_end_matches('s').to_uppercase(),
-                _ => "KEY=VALUE".to_owned(),
-            });
+            let made = made.action(ArgAction::Append).value_name(arg.value_name());
             if arg.place == Place::Position {
                 made.num_args(1..)
             } else {
@@ -247,22 +259,9 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
         }
         ArgKind::Word(words) => made
             .value_parser(clap::builder::PossibleValuesParser::new(words))
-            .value_name(arg.name.to_uppercase()),
-        ArgKind::Json => made.allow_hyphen_values(true).value_name("JSON"),
-        ArgKind::Duration => made.value_name("TIME"),
-        ArgKind::Size => made.value_name("SIZE"),
-        ArgKind::Address => made.value_name("ADDRESS:PORT"),
-        ArgKind::File => made.value_name("FILE"),
-        ArgKind::Folder => made.value_name("DIR"),
-        ArgKind::Path | ArgKind::Supervisor => made.value_name("PATH"),
-        ArgKind::Target => made.value_name("PATH|system"),
-        ArgKind::Schema => made.value_name("PATH|KIND|system"),
-        ArgKind::Text
-        | ArgKind::Key
-        | ArgKind::Kind
-        | ArgKind::Code
-        | ArgKind::Integer
-        | ArgKind::Rate => made.value_name(arg.name.to_uppercase()),
+            .value_name(arg.value_name()),
+        ArgKind::Json => made.allow_hyphen_values(true).value_name(arg.value_name()),
+        _ => made.value_name(arg.value_name()),
     }
 }
 
@@ -279,7 +278,11 @@ fn chosen(matches: &ArgMatches) -> Option<(&'static Command, Option<&ArgMatches>
     }
 }
 
-fn read_args(command: &Command, matches: Option<&ArgMatches>) -> Result<Args, CommandError> {
+fn read_args(
+    command: &Command,
+    matches: Option<&ArgMatches>,
+    place: Option<&TreePlace>,
+) -> Result<Args, CommandError> {
     let mut args = Args::default();
     let Some(matches) = matches else {
         return Ok(args);
@@ -303,9 +306,11 @@ fn read_args(command: &Command, matches: Option<&ArgMatches>) -> Result<Args, Co
                 }
             }
             _ => {
-                if let Some(text) = matches.get_one::<String>(arg.name) {
-                    args.insert(arg.name, arg.read_text(text)?);
-                }
+                let Some(text) = matches.get_one::<String>(arg.name) else {
+                    continue;
+                };
+                let meant = place.map(|place| place.meant(arg.kind, text)).transpose()?;
+                args.insert(arg.name, arg.read_text(meant.as_deref().unwrap_or(text))?);
             }
         }
     }
@@ -334,6 +339,7 @@ impl Caller {
             data_dir: None,
             screen: Screen::stdout(),
             interrupts: None,
+            place: None,
         }
     }
 
@@ -360,7 +366,7 @@ impl Caller {
         let show = |document: &Value| output::frame(&self.drawn(command, document));
         tokio::select! {
             biased;
-            ended = watch::until_interrupted(self.interrupts.as_deref()) => ended?,
+            ended = watch::interrupted(self.interrupts.as_deref()) => ended?,
             done = client.follow(command, args, show) => done?,
         }
         Ok(0)
@@ -389,7 +395,7 @@ impl Caller {
     /// None runs, or several do.
     pub fn kernel(&self) -> Result<Client, CommandError> {
         if let Some(socket) = &self.socket {
-            return Ok(Client::new(socket.clone()));
+            return Ok(Client::new(socket.clone()).ended_by(self.interrupts.clone()));
         }
         if let Some(name) = &self.name {
             let socket =
@@ -530,7 +536,7 @@ mod tests {
         let matches = parser(false).try_get_matches_from(line).unwrap();
         let (command, inner) = chosen(&matches).unwrap();
 
-        let args = read_args(command, inner).unwrap();
+        let args = read_args(command, inner, None).unwrap();
 
         assert_eq!(args.text("path"), Some("/a"));
         assert_eq!(args.integer("timeout"), Some(2000));

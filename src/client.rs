@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -17,6 +18,7 @@ use crate::arguments::{Args, duration_text, milliseconds};
 use crate::commands::{Access, Command};
 use crate::error::{Code, CommandError};
 use crate::socket;
+use crate::watch::Interrupts;
 
 /// How long a kernel that is there may take to listen: at boot, and after its control service was killed.
 const LISTENS_WITHIN: Duration = Duration::from_secs(3);
@@ -31,13 +33,24 @@ const ANSWER_LEN_MAX: usize = 256 << 20;
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
+    /// Who ends a call that waits, if anybody but the end of the process does.
+    interrupts: Option<Arc<Interrupts>>,
 }
 
 impl Client {
     /// The kernel at `socket`.
     #[must_use]
     pub fn new(socket: PathBuf) -> Self {
-        Self { socket }
+        Self {
+            socket,
+            interrupts: None,
+        }
+    }
+
+    /// Its calls end when `interrupts` says so.
+    #[must_use]
+    pub fn ended_by(self, interrupts: Option<Arc<Interrupts>>) -> Self {
+        Self { interrupts, ..self }
     }
 
     /// Where it is reached.
@@ -75,10 +88,16 @@ impl Client {
                 Value::Object(wire).to_string().into(),
             ),
         }?;
-        match timeout(within, self.exchange(request)).await {
-            Ok(answered) => answered,
-            Err(_elapsed) => Err(too_late(command, within)),
-        }
+        let exchange = timeout(within, self.exchange(request));
+        let answered = match &self.interrupts {
+            None => exchange.await,
+            Some(interrupts) => tokio::select! {
+                biased;
+                () = interrupts.told() => return Err(interrupted(command)),
+                answered = exchange => answered,
+            },
+        };
+        answered.unwrap_or_else(|_elapsed| Err(too_late(command, within)))
     }
 
     /// Runs a command in the kernel that answers with many documents; each is given to `show` as it comes, until that says
@@ -229,6 +248,14 @@ fn too_late(command: &Command, within: Duration) -> CommandError {
     } else {
         "`uk health` says how it is"
     })
+}
+
+fn interrupted(command: &Command) -> CommandError {
+    let error = CommandError::new(Code::Failed, "interrupted");
+    match command.access {
+        Access::Read => error,
+        Access::Change => error.hint("the kernel may still do what it was asked for"),
+    }
 }
 
 fn read_answer(status: StatusCode, body: &[u8]) -> Result<Value, CommandError> {

@@ -39,6 +39,7 @@ mod health;
 mod jobs;
 mod kill;
 mod open;
+mod paths;
 mod release;
 mod restart;
 mod resume;
@@ -67,6 +68,7 @@ pub static TABLE: &[Command] = &[
     tree::COMMAND,
     which::COMMAND,
     count::COMMAND,
+    paths::COMMAND,
     why::COMMAND,
     health::COMMAND,
     doctor::COMMAND,

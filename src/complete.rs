@@ -15,11 +15,14 @@ use serde_json::Value;
 use crate::arguments::{Arg, ArgKind, Args, Place, SYSTEM};
 use crate::cli::{Caller, block_on};
 use crate::commands::{Command, GROUPS, TABLE};
+use crate::console::{self, Place as TreePlace};
 use crate::output;
 use crate::screen::{count, list, number, text};
 use crate::settings::system::{KEYS, Key};
 use crate::socket;
 use crate::tree_file::Code;
+
+mod json;
 
 /// The word that says that candidates are wanted. No command: people never type it.
 pub const WORD: &str = "__complete";
@@ -77,8 +80,15 @@ pub enum Names {
 
 /// What runs, for those who complete its names.
 pub trait Live {
-    /// The paths of the kernel that `socket` and `name` mean, of supervisors alone if wanted, and what is there.
-    fn paths(&self, only: Only, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate>;
+    /// The paths of the kernel that `socket` and `name` mean that begin with `begin`, of supervisors alone if wanted, and what
+    /// is there.
+    fn paths(
+        &self,
+        begin: &str,
+        only: Only,
+        socket: Option<&str>,
+        name: Option<&str>,
+    ) -> Vec<Candidate>;
     /// Other names of that kernel, and what each is.
     fn names(&self, of: Names, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate>;
     /// The names of all kernels.
@@ -94,7 +104,7 @@ pub fn main(args: impl Iterator<Item = OsString>) {
         words = joined(words);
     }
     let Some(current) = words.pop() else { return };
-    let said = match candidates(&words, &current, &Running) {
+    let said = match candidates(&words, &current, &Running::default()) {
         Candidates::Files => "files\n".to_owned(),
         Candidates::Some(found) => {
             // Bash looks at what stands after a `=` or a `:` alone.
@@ -131,7 +141,17 @@ fn joined(words: Vec<String>) -> Vec<String> {
 /// What could stand in the place of `current`, after `words`.
 #[must_use]
 pub fn candidates(words: &[String], current: &str, live: &dyn Live) -> Candidates {
-    let line = Line::read(words);
+    candidates_at(None, words, current, live)
+}
+
+/// The same in a console, where paths are meant from a place in the tree and JSON needs no quotes.
+pub(crate) fn candidates_at(
+    place: Option<&TreePlace>,
+    words: &[String],
+    current: &str,
+    live: &dyn Live,
+) -> Candidates {
+    let line = Line::read(place, words);
     let found = line.next(current, live);
     match found {
         Candidates::Some(mut found) => {
@@ -142,9 +162,40 @@ pub fn candidates(words: &[String], current: &str, live: &dyn Live) -> Candidate
     }
 }
 
+/// What a command goes on with after `words`, for people: `PATH [--reason TEXT]`. `None` if that is nothing, or no command.
+pub(crate) fn usage(words: &[String]) -> Option<String> {
+    let line = Line::read(None, words);
+    let own = line.chosen()?.args.iter().filter(|arg| !arg.internal);
+    if let Some(open) = line.open.and_then(|open| line.option(open)) {
+        return Some(open.value_name());
+    }
+    let (positions, options): (Vec<&Arg>, Vec<&Arg>) =
+        own.partition(|arg| arg.place == Place::Position);
+    let positions = positions.into_iter().skip(line.positions.len());
+    let options = options
+        .into_iter()
+        .filter(|arg| line.given(arg.name).is_none());
+    let shown = positions.chain(options).map(|arg| {
+        let shown = match (arg.place, takes_value(arg)) {
+            (Place::Position, _) => arg.value_name(),
+            (Place::Option, true) => format!("--{} {}", arg.name, arg.value_name()),
+            (Place::Option, false) => format!("--{}", arg.name),
+        };
+        if arg.required {
+            shown
+        } else {
+            format!("[{shown}]")
+        }
+    });
+    let shown: Vec<String> = shown.collect();
+    (!shown.is_empty()).then(|| shown.join(" "))
+}
+
 /// What stands before the cursor.
 #[derive(Default)]
 struct Line<'w> {
+    /// Where in the tree paths are meant from.
+    place: Option<&'w TreePlace>,
     /// The words of the command, one or two, as far as they are there.
     command: Vec<&'w str>,
     /// What was given by its position.
@@ -158,8 +209,11 @@ struct Line<'w> {
 }
 
 impl<'w> Line<'w> {
-    fn read(words: &'w [String]) -> Self {
-        let mut line = Self::default();
+    fn read(place: Option<&'w TreePlace>, words: &'w [String]) -> Self {
+        let mut line = Self {
+            place,
+            ..Self::default()
+        };
         for word in words {
             line.take(word);
         }
@@ -263,10 +317,39 @@ impl<'w> Line<'w> {
             .collect()
     }
 
-    /// All that runs.
-    fn targets(&self, live: &dyn Live) -> impl Iterator<Item = Candidate> + use<> {
-        let found = live.paths(Only::Any, self.given("socket"), self.given("name"));
-        found.into_iter()
+    /// What is there and is written in a way that begins with `current`.
+    fn paths(&self, only: Only, current: &str, live: &dyn Live) -> Vec<Candidate> {
+        let (socket, name) = (self.given("socket"), self.given("name"));
+        let Some(place) = self.place.filter(|_| !current.starts_with('/')) else {
+            return live.paths(current, only, socket, name);
+        };
+        let Ok(begin) = place.absolute(current) else {
+            return Vec::new();
+        };
+        let is_whole = current.is_empty() || current.ends_with('/');
+        let begin = match begin.as_str() {
+            "/" => begin,
+            _ if is_whole => begin + "/",
+            _ => begin,
+        };
+        let found = live.paths(&begin, only, socket, name).into_iter();
+        let written = found.filter_map(|found| {
+            let value = console::written(place, current, &found.value)?;
+            Some(Candidate { value, ..found })
+        });
+        written.collect()
+    }
+
+    /// The kind of what runs at the path that stands first.
+    fn kind(&self, live: &dyn Live) -> Option<String> {
+        let first = self.positions.first().copied().unwrap_or_default();
+        let path = match self.place {
+            Some(place) => place.absolute(first).ok()?,
+            None => first.to_owned(),
+        };
+        let found = live.paths(&path, Only::Any, self.given("socket"), self.given("name"));
+        let found = found.into_iter().find(|found| found.value == path)?;
+        Some(found.about.split_once(", ")?.0.to_owned())
     }
 
     /// The names of events and streams; none for other texts.
@@ -299,29 +382,51 @@ impl<'w> Line<'w> {
             let key = |key: &Key| candidate(&format!("{}{after}", key.name), &key.about());
             return keys.map(key).collect();
         }
-        if !first.starts_with('/') {
+        let is_kind = match self.own().first().map(|arg| arg.kind) {
+            Some(ArgKind::Kind) => true,
+            Some(ArgKind::Schema) => !first.starts_with(['/', '.']),
+            _ => false,
+        };
+        if is_kind {
             return settings(first, after);
         }
-        let found = self.targets(live).find(|found| found.value == first);
-        let kind = found.and_then(|found| Some(found.about.split_once(", ")?.0.to_owned()));
+        let kind = self.kind(live);
         kind.map(|kind| settings(&kind, after)).unwrap_or_default()
     }
 
     /// The values of an argument; `lead` stands before them in the same word.
     fn values(&self, arg: &Arg, lead: &str, current: &str, live: &dyn Live) -> Candidates {
+        let typed = current.strip_prefix(lead).unwrap_or(current);
         let found = match arg.kind {
             ArgKind::File | ArgKind::Folder => return Candidates::Files,
-            ArgKind::Path => live.paths(Only::Any, self.given("socket"), self.given("name")),
-            ArgKind::Supervisor => {
-                live.paths(Only::Supervisors, self.given("socket"), self.given("name"))
-            }
+            ArgKind::Path => self.paths(Only::Any, typed, live),
+            ArgKind::Supervisor => self.paths(Only::Supervisors, typed, live),
             ArgKind::Word(words) => words.iter().map(|word| candidate(word, "")).collect(),
             ArgKind::Kind => kinds(),
             ArgKind::Code => codes(current),
-            ArgKind::Target => self.targets(live).chain([system()]).collect(),
+            ArgKind::Target => {
+                let mut found = self.paths(Only::Any, typed, live);
+                found.push(system());
+                found
+            }
             ArgKind::Schema => {
-                let all = self.targets(live).chain([system()]);
-                all.chain(kinds()).collect()
+                let mut found = match self.place {
+                    Some(_) if !typed.starts_with(['/', '.']) => Vec::new(),
+                    _ => self.paths(Only::Any, typed, live),
+                };
+                found.push(system());
+                found.extend(kinds());
+                found
+            }
+            ArgKind::Json if arg.name == "message" => {
+                let kind = self.kind(live);
+                let schema =
+                    kind.and_then(|kind| unity_actors::kinds().get(&kind)?.message_schema());
+                let schema = schema.unwrap_or_default();
+                match self.place {
+                    Some(_) => json::messages(&schema, typed),
+                    None => json::words(&schema),
+                }
             }
             ArgKind::Settings => self.keys(live, "="),
             ArgKind::Key => self.keys(live, ""),
@@ -395,24 +500,48 @@ fn settings(kind: &str, after: &str) -> Vec<Candidate> {
 }
 
 /// What runs on this machine.
-#[derive(Debug)]
-struct Running;
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    /// The socket of the kernel that is meant where no other is named.
+    pub(crate) socket: Option<PathBuf>,
+}
+
+impl Running {
+    fn caller(&self, socket: Option<&str>, name: Option<&str>) -> Caller {
+        let socket = socket.map(PathBuf::from);
+        Caller::naming(
+            socket.or_else(|| self.socket.clone()),
+            name.map(str::to_owned),
+        )
+    }
+}
 
 impl Live for Running {
-    fn paths(&self, only: Only, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate> {
-        let caller = Caller::naming(socket.map(PathBuf::from), name.map(str::to_owned));
+    fn paths(
+        &self,
+        begin: &str,
+        only: Only,
+        socket: Option<&str>,
+        name: Option<&str>,
+    ) -> Vec<Candidate> {
+        let caller = self.caller(socket, name);
+        let mut args = Args::default();
+        let begin = if begin.is_empty() { "/" } else { begin };
+        args.insert("begin", Value::from(begin));
+        args.insert("limit", Value::from(LIVE_MAX));
+        args.insert("supervisors", Value::Bool(only == Only::Supervisors));
         within_limit(move || {
-            let document = asked(&caller, &["tree"])?;
-            let mut found = Vec::new();
-            for top in ["tree", "system"] {
-                add_paths(document.get(top).unwrap_or(&Value::Null), only, &mut found);
-            }
-            Some(found)
+            let document = asked_with(&caller, &["paths"], &args)?;
+            let found = list(&document, "paths").iter().map(|found| {
+                let (what, state) = (text(found, "what"), text(found, "state"));
+                candidate(text(found, "path"), &format!("{what}, {state}"))
+            });
+            Some(found.collect())
         })
     }
 
     fn names(&self, of: Names, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate> {
-        let caller = Caller::naming(socket.map(PathBuf::from), name.map(str::to_owned));
+        let caller = self.caller(socket, name);
         within_limit(move || {
             let mut found = match of {
                 Names::Topics => topics(&caller)?,
@@ -439,9 +568,13 @@ impl Live for Running {
 
 /// What a command that reads says, asked without arguments.
 fn asked(caller: &Caller, words: &[&str]) -> Option<Value> {
+    asked_with(caller, words, &Args::default())
+}
+
+fn asked_with(caller: &Caller, words: &[&str], args: &Args) -> Option<Value> {
     let client = caller.kernel().ok()?;
     let command = Command::find(words)?;
-    block_on(client.call(command, &Args::default())).ok()?.ok()
+    block_on(client.call(command, args)).ok()?.ok()
 }
 
 /// Those of the catalog, then what else was published.
@@ -507,23 +640,6 @@ fn within_limit(work: impl FnOnce() -> Option<Vec<Candidate>> + Send + 'static) 
     }
 }
 
-fn add_paths(node: &Value, only: Only, found: &mut Vec<Candidate>) {
-    let path = text(node, "path");
-    if path.is_empty() || found.len() >= LIVE_MAX {
-        return;
-    }
-    let what = match text(node, "kind") {
-        "" => "supervisor",
-        kind => kind,
-    };
-    if only == Only::Any || text(node, "type") == "supervisor" {
-        found.push(candidate(path, &format!("{what}, {}", text(node, "state"))));
-    }
-    for child in list(node, "children") {
-        add_paths(child, only, found);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -531,7 +647,13 @@ mod tests {
     struct Fake;
 
     impl Live for Fake {
-        fn paths(&self, only: Only, socket: Option<&str>, name: Option<&str>) -> Vec<Candidate> {
+        fn paths(
+            &self,
+            _: &str,
+            only: Only,
+            socket: Option<&str>,
+            name: Option<&str>,
+        ) -> Vec<Candidate> {
             let of = format!("{}:{}", socket.unwrap_or("-"), name.unwrap_or("-"));
             match only {
                 Only::Any => vec![candidate("/a", &of), candidate("/group/one", &of)],

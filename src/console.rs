@@ -1,74 +1,147 @@
-//! The console: reads commands of the table, one a line, from the keyboard or a pipe.
+//! The console: reads commands of the table from the keyboard, a pipe or an argument.
 //!
-//! It is a client like any other: quitting it never stops the kernel. From a pipe it says nothing of its
-//! own and stops at the first error, with its exit code.
+//! It is a client like any other: quitting it never stops the kernel, and losing the kernel does not end it. Of one that is
+//! not typed in it says nothing of its own and stops at the first error, with its exit code. On a terminal lines are edited
+//! ([`editor`]), with what the table and the kernel know at hand; a terminal that cannot do that gets plain lines.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::sync::Arc;
 
-use serde_json::Value;
+use parking_lot::Mutex;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::editor::{Editor, Typed};
+pub use self::place::Place;
+pub(crate) use self::place::written;
+pub use self::session::own;
+use self::session::{Done, Session};
+pub use self::words::commands;
 use crate::arguments::Args;
 use crate::cli::{self, Caller};
+use crate::client::Client;
 use crate::commands::Command;
 use crate::error::{Code, CommandError};
 use crate::output;
-use crate::screen::text;
+use crate::screen::{Line, Screen, Tone, text};
 use crate::watch::Interrupts;
+
+mod editor;
+mod history;
+mod notices;
+mod place;
+mod secrets;
+mod session;
+mod words;
 
 /// The longest line, in bytes.
 const LINE_LEN_MAX: usize = 1 << 20;
 
-/// Attaches to the kernel that the caller means, until the input ends or `exit`.
+/// Attaches to the kernel that the caller means, until the input ends or `exit`; with `line` only that is run.
 ///
 /// # Errors
 /// If there is no kernel.
-pub fn attach(caller: &Caller) -> Result<u8, CommandError> {
+pub fn attach(caller: &Caller, line: Option<&str>) -> Result<u8, CommandError> {
     let client = caller.kernel()?;
+    let node = node_of(&client)?;
+    let (stdin, stdout) = (io::stdin(), io::stdout());
+    let way = match line {
+        Some(_) => Way::Script,
+        None if !stdin.is_terminal() => Way::Script,
+        None if output::takes_drawing(&stdin) && output::takes_drawing(&stdout) => Way::Edited,
+        None => Way::Plain,
+    };
+    let prompt = Arc::default();
     let caller = Caller {
         socket: Some(client.socket().to_owned()),
         name: None,
-        interrupts: Some(listen()?),
+        interrupts: Some(listen(way, Arc::clone(&prompt))?),
+        place: Some(Place::root()),
         ..caller.clone()
     };
-    let health = Command::find(&["health"])
-        .ok_or_else(|| CommandError::new(Code::Failed, "there is no command `health`"))?;
-    let document = cli::block_on(client.call(health, &Args::default()))??;
-    let node = text(&document, "node").to_owned();
-    let stdin = io::stdin();
-    let is_piped = !stdin.is_terminal();
-    if !is_piped {
-        output::out(&format!(
-            "attached to `{node}`; `help` lists commands, `exit` leaves\n"
-        ))?;
+    let mut session = Session::new(caller, node);
+    match (line, way) {
+        (Some(line), _) => Ok(session.run(line).code()),
+        (None, Way::Edited) => edited(&mut session, &client),
+        (None, _) => plain(&mut session, way, &prompt),
     }
-    let mut lines = stdin.lock();
+}
+
+fn node_of(client: &Client) -> Result<String, CommandError> {
+    let paths = Command::find(&["paths"])
+        .ok_or_else(|| CommandError::new(Code::Failed, "there is no command `paths`"))?;
+    let mut args = Args::default();
+    args.insert("limit", 0.into());
+    let document = cli::block_on(client.call(paths, &args))??;
+    Ok(text(&document, "node").to_owned())
+}
+
+/// How lines come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// From a pipe or an argument.
+    Script,
+    /// Typed into a terminal that can do no more than lines.
+    Plain,
+    /// Typed into a terminal.
+    Edited,
+}
+
+/// Says where one is, and how to get on.
+fn greet(session: &Session, how: &str) -> Result<(), CommandError> {
+    let mut line = Line::new();
+    let said = format!("attached to `{}`; {how}", session.node());
+    line.push(Tone::Plain, &said);
+    output::out(&line.wrap(&Screen::stdout(), 0))
+}
+
+fn edited(session: &mut Session, client: &Client) -> Result<u8, CommandError> {
+    let mut editor = Editor::new(session, client)?;
+    greet(
+        session,
+        "Tab completes, `help` lists commands, Ctrl-D leaves",
+    )?;
     loop {
-        if !is_piped {
-            output::out(&format!("{node}> "))?;
-        }
-        let Some(line) = read_line(&mut lines)? else {
-            if !is_piped {
-                output::out("\n")?;
+        match editor.read(session)? {
+            Typed::Line(line) => {
+                if session.run(&line) == Done::Leave {
+                    return Ok(0);
+                }
             }
-            return Ok(0);
-        };
-        let code = match line.trim() {
-            "" => 0,
-            "exit" | "quit" => return Ok(0),
-            line if line.starts_with('#') => 0,
-            line => run_line(line, &caller),
-        };
-        if code != 0 && (is_piped || code == Code::Unreachable.exit()) {
-            return Ok(code);
+            Typed::Nothing => {}
+            Typed::End => return Ok(0),
         }
     }
 }
 
-/// Listens to Ctrl-C and SIGTERM on a thread of its own, from now on: they end the watch that is on, else the
-/// console, also while it waits for a line or an answer.
-fn listen() -> Result<Arc<Interrupts>, CommandError> {
+fn plain(session: &mut Session, way: Way, prompt: &Mutex<String>) -> Result<u8, CommandError> {
+    let is_typed = way == Way::Plain;
+    if is_typed {
+        greet(session, "`help` lists commands, Ctrl-D or `exit` leaves")?;
+    }
+    let mut lines = io::stdin().lock();
+    loop {
+        if is_typed {
+            let asked = format!("{}> ", session.prompt());
+            prompt.lock().clone_from(&asked);
+            output::out(&asked)?;
+        }
+        let Some(line) = read_line(&mut lines)? else {
+            if is_typed {
+                output::out("\n")?;
+            }
+            return Ok(0);
+        };
+        match session.run(&line) {
+            Done::Leave => return Ok(0),
+            Done::Code(code) if code != 0 && !is_typed => return Ok(code),
+            Done::Code(_) => {}
+        }
+    }
+}
+
+/// Listens to Ctrl-C and SIGTERM on a thread of its own, from now on: they end what runs. Where nothing runs, SIGTERM ends
+/// the console, and Ctrl-C only that of a script; a line that is typed is begun anew after `prompt`.
+fn listen(way: Way, prompt: Arc<Mutex<String>>) -> Result<Arc<Interrupts>, CommandError> {
     let failed = |error: io::Error| {
         CommandError::new(Code::Failed, format!("cannot listen for signals: {error}"))
     };
@@ -84,12 +157,24 @@ fn listen() -> Result<Arc<Interrupts>, CommandError> {
     drop(guard);
     let listening = async move {
         loop {
-            let code = tokio::select! {
-                _ = interrupt.recv() => 130,
-                _ = terminate.recv() => 143,
-            };
-            if !heard.end_watch() {
-                leave(code);
+            tokio::select! {
+                _ = interrupt.recv() => match way {
+                    Way::Script if !heard.end_what_runs() => leave(way, 130),
+                    // The terminal has dropped the line itself.
+                    Way::Plain if !heard.end_what_runs() => {
+                        output::err(&format!("\n{}", prompt.lock()));
+                    }
+                    // While a line is edited, Ctrl-C is a key.
+                    Way::Edited => drop(heard.end_what_runs()),
+                    _ => {}
+                },
+                _ = terminate.recv() => {
+                    if heard.end_what_runs() && way == Way::Edited {
+                        // It may have drawn on the whole of the screen.
+                        ratatui::restore();
+                    }
+                    leave(way, 143);
+                }
             }
         }
     };
@@ -104,7 +189,10 @@ fn listen() -> Result<Arc<Interrupts>, CommandError> {
     clippy::exit,
     reason = "the console may be reading a line, which nothing else ends"
 )]
-fn leave(code: i32) {
+fn leave(way: Way, code: i32) {
+    if way == Way::Edited {
+        editor::restore_terminal();
+    }
     output::err("\n");
     std::process::exit(code);
 }
@@ -126,135 +214,5 @@ fn read_line(from: &mut impl BufRead) -> Result<Option<String>, CommandError> {
     match String::from_utf8(bytes) {
         Ok(line) => Ok(Some(line)),
         Err(_) => Err(CommandError::usage("a line is not UTF-8")),
-    }
-}
-
-fn run_line(line: &str, caller: &Caller) -> u8 {
-    let words = match split(line) {
-        Ok(mut words) => {
-            // Whoever copies a line from elsewhere brings its `uk` along.
-            if words.len() > 1 && words.first().is_some_and(|word| word == "uk") {
-                words.remove(0);
-            }
-            words
-        }
-        Err(error) => {
-            cli::show_error(&error, caller.json);
-            return error.code.exit();
-        }
-    };
-    match cli::parser(true).try_get_matches_from(words) {
-        Ok(matches) => {
-            let caller = Caller {
-                json: caller.json || matches.get_flag("json"),
-                ..caller.clone()
-            };
-            cli::run(&matches, &caller)
-        }
-        Err(error) => cli::show_parse_error(&error, caller.json),
-    }
-}
-
-/// Splits a line into words as a shell does: blanks, `'…'`, `"…"`, backslashes. A word that begins with
-/// `{` or `[` is JSON and goes to the end of its value; if it is not valid, to the end of the line.
-///
-/// # Errors
-/// A quote that is not closed, a backslash at the end.
-pub fn split(line: &str) -> Result<Vec<String>, CommandError> {
-    let mut words = Vec::new();
-    let mut rest = line.trim();
-    while !rest.is_empty() {
-        let (word, after) = if rest.starts_with(['{', '[']) {
-            json_word(rest)
-        } else {
-            shell_word(rest)?
-        };
-        words.push(word);
-        rest = after.trim_start();
-    }
-    Ok(words)
-}
-
-fn json_word(rest: &str) -> (String, &str) {
-    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
-    let end = match values.next() {
-        Some(Ok(_)) => values.byte_offset(),
-        Some(Err(_)) | None => rest.len(),
-    };
-    let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-    (word.to_owned(), after)
-}
-
-fn shell_word(rest: &str) -> Result<(String, &str), CommandError> {
-    let mut word = String::new();
-    let mut quote = None;
-    let mut chars = rest.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match (quote, c) {
-            (None, c) if c.is_whitespace() => {
-                return Ok((word, rest.get(at..).unwrap_or_default()));
-            }
-            (None, '\'' | '"') => quote = Some(c),
-            (Some(open), c) if open == c => quote = None,
-            (None | Some('"'), '\\') => match chars.next() {
-                Some((_, escaped)) => word.push(escaped),
-                None => return Err(CommandError::usage("the line ends with a backslash")),
-            },
-            (_, c) => word.push(c),
-        }
-    }
-    match quote {
-        Some(open) => Err(CommandError::usage(format!("a quote {open} is not closed"))),
-        None => Ok((word, "")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_split_as_a_shell_does() {
-        for (line, words) in [
-            ("tree", vec!["tree"]),
-            ("  kill   /a  ", vec!["kill", "/a"]),
-            (
-                "kill /a --reason 'un plug'",
-                vec!["kill", "/a", "--reason", "un plug"],
-            ),
-            (
-                r#"kill /a --reason "say \"hi\"""#,
-                vec!["kill", "/a", "--reason", r#"say "hi""#],
-            ),
-            (r"a\ b ''", vec!["a b", ""]),
-            ("a'b'c", vec!["abc"]),
-        ] {
-            assert_eq!(split(line).unwrap(), words, "{line}");
-        }
-        for line in ["'a", "\"a", "a\\"] {
-            assert!(split(line).is_err(), "{line}");
-        }
-    }
-
-    #[test]
-    fn json_needs_no_quotes() {
-        assert_eq!(
-            split(r#"ask /a {"echo": {"a b": [1, 2]}} --timeout 2s"#).unwrap(),
-            [
-                "ask",
-                "/a",
-                r#"{"echo": {"a b": [1, 2]}}"#,
-                "--timeout",
-                "2s"
-            ]
-        );
-        assert_eq!(
-            split("tell /a {echo: 1").unwrap(),
-            ["tell", "/a", "{echo: 1"]
-        );
-        assert_eq!(
-            split(r#"tell /a '{"echo": 1}'"#).unwrap(),
-            ["tell", "/a", r#"{"echo": 1}"#]
-        );
     }
 }

@@ -40,7 +40,12 @@ fn write(to: &mut impl Write, text: &str) -> io::Result<()> {
 #[must_use]
 pub fn wants_colour(stream: &impl IsTerminal) -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    stream.is_terminal()
-        && !set("NO_COLOR")
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    takes_drawing(stream) && !set("NO_COLOR")
+}
+
+/// Whether something can be drawn there: a terminal that is not dumb.
+#[must_use]
+pub fn takes_drawing(stream: &impl IsTerminal) -> bool {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !is_dumb
 }

@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::io::{self, IsTerminal};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,52 +23,50 @@ const KEYS: Duration = Duration::from_millis(50);
 /// Time between two frames elsewhere.
 const PLAIN_FRAME: Duration = Duration::from_secs(1);
 
-/// Who hears of signals where more than a watch waits for them: the console. A watch takes them while it is on.
+/// Who hears of signals where more than one thing waits for them: the console. What runs takes them while it does.
 #[derive(Debug, Default)]
 pub struct Interrupts {
-    is_watching: AtomicBool,
+    /// How many wait; what waits may itself wait for something that waits.
+    waiting: AtomicUsize,
     told: Notify,
 }
 
 impl Interrupts {
-    /// Ends the watch that is on; `false` if there is none.
+    /// Ends what runs and can be ended; `false` if there is nothing.
     #[must_use]
-    pub fn end_watch(&self) -> bool {
-        let is_watching = self.is_watching.load(Ordering::Acquire);
-        if is_watching {
-            self.told.notify_one();
+    pub fn end_what_runs(&self) -> bool {
+        let waits = self.waiting.load(Ordering::Acquire) > 0;
+        if waits {
+            self.told.notify_waiters();
         }
-        is_watching
+        waits
     }
 
-    fn watching(&self) -> Watching<'_> {
-        self.is_watching.store(true, Ordering::Release);
-        Watching(self)
+    /// Hears of signals from now on, not from the first poll on.
+    pub(crate) async fn told(&self) {
+        let told = self.told.notified();
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let _waiting = Waiting(self);
+        told.await;
     }
 }
 
-/// A watch is on until it is dropped.
-struct Watching<'a>(&'a Interrupts);
+/// Something waits until it is dropped.
+struct Waiting<'a>(&'a Interrupts);
 
-impl Drop for Watching<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.is_watching.store(false, Ordering::Release);
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
-}
-
-/// Waits for Ctrl-C or SIGTERM; a console's go to whoever waits here until it is done or dropped.
-///
-/// # Errors
-/// If the system does not tell of signals.
-pub(crate) async fn until_interrupted(interrupts: Option<&Interrupts>) -> Result<(), CommandError> {
-    let _watching = interrupts.map(Interrupts::watching);
-    interrupted(interrupts).await
 }
 
 /// Waits for Ctrl-C or SIGTERM, from `interrupts` where the process hears of them there.
+///
+/// # Errors
+/// If the system does not tell of signals.
 pub(crate) async fn interrupted(interrupts: Option<&Interrupts>) -> Result<(), CommandError> {
     if let Some(interrupts) = interrupts {
-        interrupts.told.notified().await;
+        interrupts.told().await;
         return Ok(());
     }
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -94,9 +93,8 @@ pub(crate) async fn watch<F>(
 where
     F: Future<Output = Result<String, CommandError>>,
 {
-    let _watching = interrupts.map(Interrupts::watching);
     let mut interrupted = std::pin::pin!(interrupted(interrupts));
-    let is_terminal = !plain && io::stdout().is_terminal();
+    let is_terminal = !plain && output::takes_drawing(&io::stdout());
     let mut beat = interval(if is_terminal { FRAME } else { PLAIN_FRAME });
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let _restored = is_terminal.then(Terminal::take);
@@ -108,7 +106,11 @@ where
             ended = &mut interrupted => return ended,
             _ = keys.tick(), if reads_keys => if is_quit_typed() { return Ok(()) },
             _ = beat.tick() => {
-                let frame = draw(Screen::stdout()).await?;
+                let frame = match draw(Screen::stdout()).await {
+                    // What was asked heard of it as well.
+                    Err(_) if (&mut interrupted).now_or_never().is_some() => return Ok(()),
+                    drawn => drawn?,
+                };
                 if !show(&frame, is_terminal)? {
                     return Ok(());
                 }

@@ -35,7 +35,7 @@ const WORDS: [&str; 12] = [
 ];
 
 /// Whether what stands behind `key` is a secret: `apiKey`, `API_KEY`, `--token` are, `keyboard` and `max_tokens` are not.
-fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     let mut words = vec![String::new()];
     let mut was_lower = false;
     for letter in key.chars() {

@@ -47,6 +47,12 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         &["count", "/group"],
         "/group  2 children, 2 running",
     ),
+    ("paths", &["paths", "/gr"], "/group/one\n/group/two\n"),
+    (
+        "paths",
+        &["paths", "/", "--supervisors", "--limit", "1"],
+        "/\n… and ",
+    ),
     ("suspend", &["suspend", "/a"], "/a suspended"),
     (
         "resume",

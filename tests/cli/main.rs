@@ -46,3 +46,5 @@ mod state;
 )]
 mod streams;
 mod templates;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod terminal;
