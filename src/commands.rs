@@ -55,6 +55,7 @@ mod streams;
 mod suspend;
 mod tell;
 mod token;
+mod top;
 pub(crate) mod tree;
 mod version;
 mod which;
@@ -66,6 +67,7 @@ pub static TABLE: &[Command] = &[
     check::COMMAND,
     explain::COMMAND,
     tree::COMMAND,
+    top::COMMAND,
     which::COMMAND,
     count::COMMAND,
     paths::COMMAND,

@@ -11,7 +11,7 @@
 //! | [`arguments`] | the arguments of a command, from a shell, a query or a JSON body |
 //! | [`cli`], [`console`], [`complete`] | what a person types, and what could come next |
 //! | [`http`], [`client`], [`socket`] | HTTP and JSON over a Unix socket: the two ends, and where it is |
-//! | [`screen`], [`output`] | drawing for people, and the one place that prints |
+//! | [`screen`], [`output`], `watch`, `live` | drawing for people, and the one place that prints; what is drawn again and again |
 //! | [`settings`] | settings of the tree, which change while it runs, and those of the kernel itself; where secrets come from |
 //! | [`tree_file`], [`event_file`], [`nearest`] | reading trees and catalogs of events, and guessing what somebody meant |
 //!
@@ -38,6 +38,7 @@ pub mod guard;
 mod hangup;
 pub mod http;
 pub mod kind_check;
+mod live;
 pub mod nearest;
 pub mod output;
 pub mod recorder;

@@ -141,22 +141,32 @@ impl Line {
     /// The line, with its end.
     #[must_use]
     pub fn render(&self, screen: &Screen) -> String {
-        let mut text = String::new();
-        let mut left = screen.width.max(1);
-        let fits = self.width <= left;
-        for (tone, piece) in &self.pieces {
-            let count = piece.chars().count();
-            if fits || count < left {
-                text.push_str(&screen.paint(*tone, piece));
-                left = left.saturating_sub(count);
-            } else {
-                text.push_str(&screen.paint(*tone, &cut(piece, left)));
-                break;
-            }
-        }
+        let pieces = self.fitting(screen).into_iter();
+        let text: String = pieces
+            .map(|(tone, piece)| screen.paint(tone, &piece))
+            .collect();
         let mut text = text.trim_end().to_owned();
         text.push('\n');
         text
+    }
+
+    /// Its pieces, as far as they fit.
+    #[must_use]
+    pub(crate) fn fitting(&self, screen: &Screen) -> Vec<(Tone, String)> {
+        let mut left = screen.width.max(1);
+        if self.width <= left {
+            return self.pieces.clone();
+        }
+        let mut fitting = Vec::new();
+        for (tone, piece) in &self.pieces {
+            let count = piece.chars().count();
+            fitting.push((*tone, cut(piece, left)));
+            if count >= left {
+                break;
+            }
+            left -= count;
+        }
+        fitting
     }
 }
 
@@ -247,17 +257,19 @@ fn is_invisible(c: char) -> bool {
 /// all columns.
 #[must_use]
 pub fn table(rows: &[Vec<(Tone, String)>], screen: &Screen) -> String {
-    table_of(rows, |line, _| line.render(screen))
+    let (lines, _) = table_lines(rows);
+    lines.iter().map(|line| line.render(screen)).collect()
 }
 
 /// A table as [`table`] makes it, its last column wrapped.
 #[must_use]
 pub fn wrapped_table(rows: &[Vec<(Tone, String)>], screen: &Screen) -> String {
-    table_of(rows, |line, last| line.wrap(screen, last))
+    let (lines, last) = table_lines(rows);
+    lines.iter().map(|line| line.wrap(screen, last)).collect()
 }
 
-/// `draw` is given a line and where the last column begins.
-fn table_of(rows: &[Vec<(Tone, String)>], draw: impl Fn(&Line, usize) -> String) -> String {
+/// The lines of a table, and where its last column begins.
+pub(crate) fn table_lines(rows: &[Vec<(Tone, String)>]) -> (Vec<Line>, usize) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let mut starts = vec![0];
     for column in 0..columns {
@@ -278,7 +290,7 @@ fn table_of(rows: &[Vec<(Tone, String)>], draw: impl Fn(&Line, usize) -> String)
         .checked_sub(1)
         .and_then(|last| starts.get(last).copied())
         .unwrap_or(0);
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for row in rows {
         let mut line = Line::new();
         for ((tone, cell), start) in row.iter().zip(&starts) {
@@ -289,9 +301,9 @@ fn table_of(rows: &[Vec<(Tone, String)>], draw: impl Fn(&Line, usize) -> String)
                 line.push(*tone, cell);
             }
         }
-        text.push_str(&draw(&line, last));
+        lines.push(line);
     }
-    text
+    (lines, last)
 }
 
 /// How long ago, in one unit: `now`, `12s ago`, `3m ago`.

@@ -1,5 +1,7 @@
 //! `uk tree`: the tree as it is.
 
+use std::io;
+
 use futures_util::FutureExt;
 use serde_json::Value;
 use unity_supervisors::{ActorPath, Kernel};
@@ -8,25 +10,29 @@ use super::{Command, stall};
 use crate::arguments::{Arg, ArgKind, Args, duration_text};
 use crate::cli::{Caller, block_on};
 use crate::error::CommandError;
+use crate::live::{self, View};
 use crate::output;
-use crate::screen::{Line, Screen, Tone, count, cut, list, number, reason, table, text, thousands};
+use crate::screen::{
+    Line, Screen, Tone, count, cut, list, number, reason, table, table_lines, text, thousands,
+};
 use crate::settings::service::Room;
 use crate::watch::watch;
 
 pub(super) const COMMAND: Command = Command {
     about: "Show the tree: states, restarts of the budget, what waits",
     help: "A supervisor's restarts are those of its children within its budget; a worker's are its share. \
-           With --watch it is drawn anew twice a second until q or Ctrl-C. Of the children of a template the first 20 \
+           With --watch it is drawn anew twice a second until q or Ctrl-C; arrows scroll. Of the children of a template the first 20 \
            are shown.\n\n\
            Example: uk tree /sensors",
     args: &[
         Arg::optional("path", ArgKind::Path, "only this part"),
-        Arg::for_client("watch", "draw it again and again"),
+        Arg::for_client("watch", "draw it again and again").short('w'),
         Arg::option(
             "all",
             ArgKind::Flag,
             "all children of templates and the kernel's own services too",
         ),
+        TIMED,
     ],
     show,
     attend: Some(attend),
@@ -35,7 +41,14 @@ pub(super) const COMMAND: Command = Command {
     })
 };
 
-fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
+/// What `uk top` asks with, to learn what keeps threads busy.
+pub(super) const TIMED: Arg =
+    Arg::internal("timed", ArgKind::Duration, "have lives timed for so long");
+
+pub(super) fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
+    if let Some(long) = args.duration(TIMED.name) {
+        kernel.time_lives(long);
+    }
     let path = args.path("path");
     let tree = if args.flag("all") {
         kernel.whole_tree(path.as_ref())
@@ -92,7 +105,19 @@ fn attend(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
             render(document, screen, with_system)
         }
     };
-    if args.flag("watch") {
+    if args.flag("watch") && !caller.json && output::takes_drawing(&io::stdout()) {
+        let mut view = Watched {
+            document: Value::Null,
+            with_system,
+        };
+        let (colour, interrupts) = (caller.screen.colour, caller.interrupts.as_deref());
+        block_on(live::show(
+            (&client, &COMMAND, args),
+            colour,
+            interrupts,
+            &mut view,
+        ))??;
+    } else if args.flag("watch") {
         let end = if caller.json { "" } else { "\n" };
         let frames = watch(caller.json, caller.interrupts.as_deref(), |screen| {
             let (client, draw) = (&client, &draw);
@@ -114,8 +139,15 @@ const STATE: usize = 2;
 /// Draws the document of `uk tree`, with the kernel's own services if wanted.
 #[must_use]
 pub(crate) fn render(document: &Value, screen: &Screen, with_system: bool) -> String {
+    let mut out = head(document).render(screen);
+    let rows = rows(document, screen, with_system);
+    out.push_str(&table(&rows, screen));
+    out
+}
+
+/// A row for each node of the document.
+fn rows(document: &Value, screen: &Screen, with_system: bool) -> Vec<Vec<(Tone, String)>> {
     let tree = document.get("tree").unwrap_or(&Value::Null);
-    let mut out = head(document, tree, screen);
     let mut rows = Vec::new();
     add_rows(tree, &mut Branch::top(text(tree, "path")), &mut rows);
     let system = document
@@ -125,8 +157,24 @@ pub(crate) fn render(document: &Value, screen: &Screen, with_system: bool) -> St
         add_rows(system, &mut Branch::top(text(system, "path")), &mut rows);
     }
     fit(&mut rows, screen.width);
-    out.push_str(&table(&rows, screen));
-    out
+    rows
+}
+
+/// The tree, drawn again and again.
+struct Watched {
+    document: Value,
+    with_system: bool,
+}
+
+impl View for Watched {
+    fn take(&mut self, document: Value) {
+        self.document = document;
+    }
+
+    fn lines(&self, screen: &Screen) -> (Vec<Line>, Vec<Line>) {
+        let rows = rows(&self.document, screen, self.with_system);
+        (vec![head(&self.document)], table_lines(&rows).0)
+    }
 }
 
 /// Makes room for the states: the kinds go first, then the ends of the names.
@@ -152,7 +200,8 @@ fn fit(rows: &mut [Vec<(Tone, String)>], width: usize) {
     }
 }
 
-fn head(document: &Value, tree: &Value, screen: &Screen) -> String {
+pub(super) fn head(document: &Value) -> Line {
+    let tree = document.get("tree").unwrap_or(&Value::Null);
     let mode = text(document, "mode");
     let mut line = Line::new();
     line.push(Tone::Bold, text(document, "node"));
@@ -164,7 +213,7 @@ fn head(document: &Value, tree: &Value, screen: &Screen) -> String {
     };
     line.push(tone, if mode == "safe" { "SAFE MODE" } else { mode });
     line.push(Tone::Dim, &format!(" · {}", count(workers(tree), "worker")));
-    line.render(screen)
+    line
 }
 
 fn workers(node: &Value) -> u64 {

@@ -174,7 +174,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
 #[test]
 fn every_command_works_and_says_what_it_did() {
     let rig = Rig::boot();
-    let mut seen: BTreeSet<String> = ["run"].map(str::to_owned).into();
+    let mut seen: BTreeSet<String> = ["run", "top"].map(str::to_owned).into();
     for (name, args, expected) in ROWS {
         let said = rig.uk(args);
         assert_eq!(said.code, 0, "{args:?}: {said:?}");

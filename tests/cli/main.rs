@@ -32,6 +32,8 @@ mod harness;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod http;
 mod last_good;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod live;
 mod replay;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod secrets;
