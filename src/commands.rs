@@ -39,6 +39,7 @@ mod health;
 mod jobs;
 mod kill;
 mod open;
+mod loglevel;
 mod paths;
 mod release;
 mod restart;
@@ -56,6 +57,7 @@ mod suspend;
 mod tell;
 mod token;
 mod top;
+mod trace;
 pub(crate) mod tree;
 mod version;
 mod which;
@@ -76,6 +78,8 @@ pub static TABLE: &[Command] = &[
     doctor::COMMAND,
     state::COMMAND,
     jobs::COMMAND,
+    trace::COMMAND,
+    loglevel::COMMAND,
     kill::COMMAND,
     restart::COMMAND,
     stop::COMMAND,

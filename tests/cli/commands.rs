@@ -24,6 +24,18 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     ("health", &["health"], "rig is ok"),
     ("state", &["state", "/a"], "stop_takes_ms"),
     ("jobs", &["jobs"], "critical  4"),
+    ("trace", &["trace", "/a", "--for", "1ms"], "time is up"),
+    ("loglevel", &["loglevel"], "warn,unity_kernel=info"),
+    (
+        "loglevel",
+        &["loglevel", "info"],
+        "→ info,unity_kernel=info",
+    ),
+    (
+        "loglevel",
+        &["loglevel", "unity_actors=debug"],
+        ",unity_actors=debug",
+    ),
     (
         "kill",
         &["kill", "/a", "--reason", "drill"],

@@ -62,7 +62,10 @@ enum Item {
     Missed(u64),
 }
 
-async fn run(kernel: Kernel, args: Args) -> Result<Documents, CommandError> {
+pub(in crate::commands) async fn run(
+    kernel: Kernel,
+    args: Args,
+) -> Result<Documents, CommandError> {
     let pattern = pattern(&args, "pattern")?;
     let from = from(&kernel, &args)?;
     let bus = Arc::clone(kernel.bus());
@@ -292,7 +295,7 @@ fn live(bus: &Arc<Bus>, pattern: &Pattern, read: &[StreamName]) -> BoxStream<'st
     batches.flatten().boxed()
 }
 
-fn show(document: &Value, screen: &Screen) -> String {
+pub(in crate::commands) fn show(document: &Value, screen: &Screen) -> String {
     let mut line = Line::new();
     if text(document, "topic").is_empty() {
         let missed = count(number(document, "missed"), "event");

@@ -125,6 +125,21 @@ impl InForce {
         changes
     }
 
+    /// Goes by another filter of the log until the settings say something else.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn set_log(&self, filter: &str) -> Result<(), String> {
+        let Some(log) = &self.log else {
+            return Err("the log is not the kernel's own".to_owned());
+        };
+        log(filter)?;
+        self.settings.send_modify(|settings| {
+            Arc::make_mut(settings).log = filter.to_owned();
+        });
+        Ok(())
+    }
+
     fn switch_log(&self, filter: &str) -> bool {
         let Some(log) = &self.log else {
             return false;
