@@ -29,6 +29,7 @@ use crate::event_file::{self, EventFiles};
 use crate::guard::Guarded;
 use crate::http;
 use crate::http::listener::Listening;
+use crate::log_ring::LogRing;
 use crate::recorder::{Origin, Recorder};
 use crate::rights::tokens::Tokens;
 use crate::settings::history::Keep;
@@ -74,6 +75,8 @@ pub struct BootOptions {
     pub streams: Option<Arc<dyn StreamStore>>,
     /// Changes the filter of the log, if that is the kernel's own.
     pub log: Option<LogSwitch>,
+    /// The last lines of that log; none are known where the log is somebody else's.
+    pub log_ring: Option<Arc<LogRing>>,
     /// The control socket, if not the usual place of that name.
     pub socket: Option<PathBuf>,
     /// The data folder, if not the usual place of that name.
@@ -109,6 +112,7 @@ impl BootOptions {
             event_files: None,
             streams: None,
             log: None,
+            log_ring: None,
             socket: None,
             data_dir: None,
             seed: None,
@@ -190,6 +194,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         event_files,
         streams,
         log,
+        log_ring,
         socket,
         data_dir,
         seed,
@@ -236,6 +241,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let config = with_settings(config, system, log, &data_dir)
         .with_shared(Arc::clone(&recorder))
         .with_shared(Arc::new(trouble))
+        .with_shared(log_ring.unwrap_or_default())
         .with_shared(room);
     let kernel = control.block_on(Kernel::start(config, tree))?;
     recorder.attach(&kernel);

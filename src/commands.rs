@@ -41,6 +41,7 @@ mod kill;
 mod open;
 mod loglevel;
 mod paths;
+mod logs;
 mod release;
 mod restart;
 mod resume;
@@ -74,6 +75,7 @@ pub static TABLE: &[Command] = &[
     count::COMMAND,
     paths::COMMAND,
     why::COMMAND,
+    logs::COMMAND,
     health::COMMAND,
     doctor::COMMAND,
     state::COMMAND,

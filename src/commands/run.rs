@@ -146,6 +146,7 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         kinds,
         system,
         log: log.switch.clone(),
+        log_ring: Some(Arc::clone(&log.ring)),
         socket: caller.socket.clone(),
         data_dir: caller.data_dir.clone(),
         seed: args.integer("seed"),

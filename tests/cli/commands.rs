@@ -42,6 +42,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         "/a killed, now running (life 2)",
     ),
     ("why", &["why", "/a"], "killed: drill → restarted"),
+    ("logs", &["logs", "/a"], "reason=killed: drill"),
     (
         "restart",
         &["restart", "/a"],

@@ -34,6 +34,7 @@ mod http;
 mod last_good;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod live;
+mod logs;
 mod replay;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod secrets;

@@ -7,8 +7,10 @@ use tracing::Subscriber;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 use unity_supervisors::Secrets;
 
+use crate::log_ring::{LogRing, RingLayer};
 use crate::output;
 use crate::screen::Screen;
 use crate::settings::system::LogSwitch;
@@ -19,6 +21,8 @@ pub(super) struct Log {
     pub(super) lines: Masked,
     /// Changes its filter; none where a program that embeds this has a log of its own.
     pub(super) switch: Option<LogSwitch>,
+    /// Its last lines; none where it is somebody else's.
+    pub(super) ring: Arc<LogRing>,
     /// Writes out what is left when it is dropped.
     _last_lines: WorkerGuard,
 }
@@ -34,14 +38,18 @@ impl Log {
             .buffered_lines_limit(LOG_LINES_MAX)
             .thread_name("uk-log")
             .finish(std::io::stderr());
+        let ring = Arc::new(LogRing::default());
+        let kept = RingLayer::new(Arc::clone(&ring), secrets.clone());
         let lines = Masked { lines, secrets };
         let writer = lines.clone();
         let (log, switch) = writing(screen, filter, move || writer.clone());
+        let log = log.with(kept);
         // A program that embeds this has a log of its own already; then that one stays.
         let is_ours = tracing::subscriber::set_global_default(log).is_ok();
         Self {
             switch: is_ours.then_some(switch),
             lines,
+            ring,
             _last_lines: guard,
         }
     }
