@@ -42,6 +42,7 @@ mod open;
 mod loglevel;
 mod paths;
 mod logs;
+mod overriding;
 mod release;
 mod restart;
 mod resume;
@@ -55,6 +56,7 @@ mod state;
 mod stop;
 mod streams;
 mod suspend;
+pub(crate) mod telemetry;
 mod tell;
 mod token;
 mod top;
@@ -88,11 +90,13 @@ pub static TABLE: &[Command] = &[
     start::COMMAND,
     suspend::COMMAND,
     resume::COMMAND,
+    overriding::COMMAND,
     release::COMMAND,
     spawn::COMMAND,
     delete::COMMAND,
     tell::COMMAND,
     ask::COMMAND,
+    telemetry::COMMAND,
     events::LIST,
     events::SHOW,
     events::PUBLISH,

@@ -38,17 +38,19 @@ use serde_json::{Map, Value, json};
 use tokio::net::{UnixListener, UnixSocket};
 use tokio::time::timeout;
 use unity_supervisors::spec::{ChildKind, ChildSpec};
-use unity_supervisors::{
-    Actor, ChildId, Context, Exit, Kernel, Kinds, Mode, Next, NoMessage, Start,
-};
+use unity_supervisors::{Actor, ChildId, Context, Exit, Kernel, Kinds, Next, NoMessage, Start};
 
 use self::audit::Audit;
 use self::door::Door;
 use crate::arguments::Args;
+use crate::commands::telemetry::Telemetry;
 use crate::commands::{Access, Command, KernelRun, Run, StreamRun, TABLE};
 use crate::error::{Code, CommandError};
 use crate::rights::Who;
 use crate::rights::tokens::Tokens;
+
+mod metrics;
+mod status;
 
 /// The largest body of a request, in bytes.
 pub const BODY_LEN_MAX: usize = 1 << 20;
@@ -103,6 +105,8 @@ impl Actor for Control {
         let listener = listen(&settings.socket)?;
         let router = router(ctx.kernel()).layer(axum::middleware::from_fn(from_socket));
         let router = router.into_make_service_with_connect_info::<SocketPeer>();
+        Telemetry::begin(ctx.kernel())?;
+        let router = router(ctx.kernel());
         ctx.spawn(async move { Ok(axum::serve(listener, router).await?) });
         Ok(Start::Running(Self))
     }
@@ -172,7 +176,6 @@ pub fn router(kernel: &Kernel) -> Router {
             }
         };
     }
-    let ready = kernel.clone();
     router
         .route("/livez", get(|| async { "ok\n" }))
         .route(
@@ -181,6 +184,8 @@ pub fn router(kernel: &Kernel) -> Router {
         )
         .merge(live::routes(kernel))
         .merge(openapi::routes())
+        .merge(metrics::routes(kernel))
+        .merge(status::routes(kernel))
         .fallback(|| async { failure(&no_such_route()) })
         .method_not_allowed_fallback(|| async { wrong_method() })
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
@@ -405,17 +410,4 @@ fn no_such_route() -> CommandError {
 fn wrong_method() -> Response {
     let error = CommandError::usage("wrong method").hint("GET reads, POST changes");
     json_response(StatusCode::METHOD_NOT_ALLOWED, &error.to_json())
-}
-
-fn readiness(mode: Mode) -> Response {
-    let ready = mode == Mode::Normal;
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    json_response(
-        status,
-        &json!({ "version": 1, "ready": ready, "mode": mode }),
-    )
 }

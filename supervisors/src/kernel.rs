@@ -33,6 +33,7 @@ use tokio::time::Instant;
 use crate::address::Address;
 use crate::bus::Bus;
 use crate::clock::Clock;
+use crate::counts::{Counter, OTHERS};
 use crate::dead_letter::{DeadLetterBox, DeadLetters, DeadReason};
 use crate::event::{Events, SystemEvent};
 use crate::exit::{ExitKind, ExitReason};
@@ -122,6 +123,7 @@ struct Inner {
     parts: RwLock<Option<Parts>>,
     tombstones: Mutex<VecDeque<Tombstone>>,
     events: Events,
+    counter: Counter,
     life: Arc<Life>,
     mode_changed: Notify,
     serials: AtomicU64,
@@ -184,6 +186,7 @@ impl Kernel {
             parts: RwLock::new(None),
             tombstones: Mutex::default(),
             events: Events::default(),
+            counter: Counter::default(),
             life: Life::new(path.clone(), 1),
             mode_changed: Notify::new(),
             serials: AtomicU64::new(0),
@@ -376,10 +379,18 @@ impl Kernel {
 
     pub(crate) fn report(&self, fact: Fact) {
         fact.log();
+        self.0.counter.note(&fact, Instant::now(), |path| {
+            let slot = self.0.registry.get(path);
+            slot.map_or_else(|| OTHERS.to_owned(), |slot| slot.kind())
+        });
         if let Some(observer) = &self.0.config.observer {
             observer(&fact);
         }
         self.0.events.keep(fact, self.clock().wall());
+    }
+
+    pub(crate) fn counter(&self) -> &Counter {
+        &self.0.counter
     }
 
     pub(crate) fn set_safe(&self, why: Option<String>) {

@@ -146,6 +146,8 @@ pub(crate) trait WorkerBody: Send + Sync {
     /// How many messages its lives have taken in hand.
     fn handled(&self) -> u64;
     fn dead_letters(&self) -> u64;
+    /// How many messages were taken in hand.
+    fn handled(&self) -> u64;
     fn tell_json(
         &self,
         message: Value,
@@ -238,6 +240,10 @@ impl<A: Actor> WorkerBody for Typed<A> {
 
     fn dead_letters(&self) -> u64 {
         self.mailbox.dead_letter_count()
+    }
+
+    fn handled(&self) -> u64 {
+        self.mailbox.handled()
     }
 
     fn tell_json(

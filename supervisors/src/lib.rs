@@ -21,6 +21,7 @@
 //! | [`sim`] | whole kernels simulated from a seed, and what must be true of them |
 //! | [`bus`] | events: topics and patterns, the catalog, who receives what |
 //! | [`stream`] | where events are kept, so that whoever was late finds them |
+//! | [`counts`] | what is counted for monitoring |
 //! | [`report`], [`event`] | what happened, one fact at a time, and the last of them as events |
 //!
 //! # Invariants
@@ -39,6 +40,7 @@ mod bug;
 pub mod bus;
 pub mod clock;
 pub mod context;
+pub mod counts;
 pub mod dead_letter;
 pub mod event;
 pub mod exit;

@@ -50,9 +50,9 @@ impl Registry {
         self.slots.insert(slot.path().clone(), Arc::clone(slot));
     }
 
-    /// Removes `slot`, unless another one has taken its path.
-    pub(crate) fn remove(&self, path: &ActorPath, slot: &Slot) {
-        self.slots
-            .remove_if(path, |_, held| std::ptr::eq(Arc::as_ptr(held), slot));
+    /// Removes `slot`, unless another one has taken its path; says whether it was there.
+    pub(crate) fn remove(&self, path: &ActorPath, slot: &Slot) -> bool {
+        let is_it = |held: &Arc<Slot>| std::ptr::eq(Arc::as_ptr(held), slot);
+        self.slots.remove_if(path, |_, held| is_it(held)).is_some()
     }
 }

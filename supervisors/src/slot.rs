@@ -487,7 +487,10 @@ impl Slot {
             Body::Worker(worker) => worker.set_gate(Gate::Gone, reason),
             Body::Supervisor(supervisor) => supervisor.forget_children(reason),
         }
-        self.kernel.registry().remove(&self.path, self);
+        let registry = self.kernel.registry();
+        self.kernel
+            .counter()
+            .retire(self, || registry.remove(&self.path, self));
     }
 
     /// Leaves its history behind.

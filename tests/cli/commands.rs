@@ -72,6 +72,12 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         &["resume", "/a"],
         "/a resumed, now running (life 4)",
     ),
+    ("override", &["override", "/a", "suspend"], "/a suspended"),
+    (
+        "override",
+        &["override", "/a", "resume"],
+        "/a resumed, now running (life 4)",
+    ),
     ("tell", &["tell", "/a", r#"{"echo": 1}"#], "told /a"),
     (
         "ask",
@@ -126,6 +132,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         "by the pattern quick.*",
     ),
     ("events stats", &["events", "stats"], "quick.hello"),
+    ("telemetry", &["telemetry"], "sensor.host.load  /group/host"),
     ("schema tree", &["schema", "tree"], "tree file"),
     (
         "schema events",

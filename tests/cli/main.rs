@@ -35,6 +35,8 @@ mod last_good;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod live;
 mod logs;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod monitoring;
 mod replay;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod secrets;
