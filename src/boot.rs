@@ -73,10 +73,8 @@ pub struct BootOptions {
     pub event_files: Option<EventFiles>,
     /// Where events are kept that the catalog says are.
     pub streams: Option<Arc<dyn StreamStore>>,
-    /// Changes the filter of the log, if that is the kernel's own.
-    pub log: Option<LogSwitch>,
-    /// The last lines of that log; none are known where the log is somebody else's.
-    pub log_ring: Option<Arc<LogRing>>,
+    /// The log, if that is the kernel's own.
+    pub log: KernelLog,
     /// The control socket, if not the usual place of that name.
     pub socket: Option<PathBuf>,
     /// The data folder, if not the usual place of that name.
@@ -95,6 +93,23 @@ pub struct BootOptions {
     pub progress: Option<Progress>,
 }
 
+/// What a kernel knows of its log: nothing where the log is that of the program around it.
+#[derive(Clone, Default)]
+pub struct KernelLog {
+    /// Changes its filter.
+    pub switch: Option<LogSwitch>,
+    /// Its last lines.
+    pub ring: Arc<LogRing>,
+}
+
+impl fmt::Debug for KernelLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KernelLog")
+            .field("is_ours", &self.switch.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
 /// Hears of each step of a boot.
 pub type Progress = Box<dyn Fn(&str, &str, Duration)>;
 
@@ -111,8 +126,7 @@ impl BootOptions {
             events: None,
             event_files: None,
             streams: None,
-            log: None,
-            log_ring: None,
+            log: KernelLog::default(),
             socket: None,
             data_dir: None,
             seed: None,
@@ -194,7 +208,6 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         event_files,
         streams,
         log,
-        log_ring,
         socket,
         data_dir,
         seed,
@@ -241,7 +254,6 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let config = with_settings(config, system, log, &data_dir)
         .with_shared(Arc::clone(&recorder))
         .with_shared(Arc::new(trouble))
-        .with_shared(log_ring.unwrap_or_default())
         .with_shared(room);
     let kernel = control.block_on(Kernel::start(config, tree))?;
     recorder.attach(&kernel);
@@ -325,7 +337,7 @@ fn services(
 fn with_settings(
     config: KernelConfig,
     system: SystemSettings,
-    log: Option<LogSwitch>,
+    log: KernelLog,
     data_dir: &Path,
 ) -> KernelConfig {
     let config = KernelConfig {
@@ -343,6 +355,8 @@ fn with_settings(
         .with_shared(Arc::new(InForce::new(system, log)))
         .with_shared(Arc::new(Tokens::open(data_dir)))
         .with_shared(Arc::new(Listening::new(data_dir)))
+        .with_shared(Arc::new(InForce::new(system, log.switch)))
+        .with_shared(log.ring)
 }
 
 fn max_abandoned(system: &SystemSettings) -> usize {

@@ -107,7 +107,7 @@ pub fn of_kernel(kernel: &Kernel, cause: &Cause) -> Value {
         let Some(slot) = kernel.registry().get(&path) else {
             continue;
         };
-        if let Ok(why) = commands::why::living(kernel, &slot) {
+        if let Ok(why) = commands::why::living(kernel, &slot, None) {
             let letters = why.pointer("/mailbox/dead_letters").and_then(Value::as_u64);
             if let Some(letters) = letters.filter(|letters| *letters > 0) {
                 dead.insert(path.to_string(), letters);

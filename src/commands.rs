@@ -30,6 +30,7 @@ mod completions;
 pub(crate) mod config;
 mod console;
 mod count;
+mod crashes;
 mod delete;
 mod dlq;
 mod doctor;
@@ -77,6 +78,7 @@ pub static TABLE: &[Command] = &[
     count::COMMAND,
     paths::COMMAND,
     why::COMMAND,
+    crashes::COMMAND,
     logs::COMMAND,
     health::COMMAND,
     doctor::COMMAND,

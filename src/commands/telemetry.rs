@@ -36,11 +36,14 @@ pub(super) const COMMAND: Command = Command {
     })
 };
 
+/// The topic and the source of an event.
+type Key = (Topic, Arc<str>);
+
 /// The last events of the sensors; found with [`Kernel::shared`].
 #[derive(Debug, Default)]
 pub(crate) struct Telemetry {
     has_begun: AtomicBool,
-    kept: Mutex<BTreeMap<(Topic, Arc<str>), Arc<Event>>>,
+    kept: Mutex<BTreeMap<Key, Arc<Event>>>,
 }
 
 impl Telemetry {

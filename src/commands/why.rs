@@ -9,6 +9,8 @@ use unity_supervisors::{ActorPath, ExitKind, Kernel, SlotState};
 
 mod ladder;
 mod offline;
+pub(super) mod story;
+pub(super) mod telling;
 
 use super::{Command, need_of, stall, waits_for, waits_text};
 use crate::arguments::{Arg, ArgKind, Args, duration_text, milliseconds};
@@ -48,13 +50,30 @@ pub(super) const COMMAND: Command = Command {
 
 fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     let path = args.the_path()?;
-    match kernel.registry().get(&path) {
-        Some(slot) => living(kernel, &slot),
-        None => deleted(kernel, &path),
+    // The latest that it had a part in; what is below it is told of there.
+    let mut stories = story::of_kernel(kernel).into_iter();
+    let story = stories.find(|story| story.has(&path));
+    let began = story.as_ref().and_then(story::Story::cause);
+    let began = began
+        .map(|cause| &cause.path)
+        .filter(|cause| **cause != path);
+    let mut document = match kernel.registry().get(&path) {
+        Some(slot) => living(kernel, &slot, began)?,
+        None => deleted(kernel, &path)?,
+    };
+    if let (Some(document), Some(story)) = (document.as_object_mut(), &story) {
+        document.insert("began".to_owned(), json!(began));
+        document.insert("story".to_owned(), telling::document(kernel, story));
     }
+    Ok(document)
 }
 
-pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError> {
+/// The document of what is there. `began` is who began what came over it, if that was somebody else.
+pub(crate) fn living(
+    kernel: &Kernel,
+    slot: &Slot,
+    began: Option<&ActorPath>,
+) -> Result<Value, CommandError> {
     let path = slot.path();
     let node = kernel
         .node(path)
@@ -81,6 +100,7 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
         is_stalled: node.stall.is_some(),
         is_swapped: slot.swap().is_some(),
         rollback: rollback.as_ref(),
+        began,
     });
     Ok(json!({
         "version": 1,
@@ -106,6 +126,7 @@ pub(crate) fn living(kernel: &Kernel, slot: &Slot) -> Result<Value, CommandError
         "exits": exits(kernel, &history),
         "earlier_exits": exits(kernel, &earlier(kernel, path, &history)),
         "next": { "command": advice.command, "because": advice.because },
+        "suggest": telling::suggestion(&advice.command, advice.because),
     }))
 }
 
@@ -131,13 +152,18 @@ pub(crate) fn deleted(kernel: &Kernel, path: &ActorPath) -> Result<Value, Comman
         .find(|tombstone| tombstone.path == *path);
     let tombstone = tombstone.ok_or_else(|| CommandError::not_found(path, kernel))?;
     let parent = path.parent().unwrap_or_else(ActorPath::root);
+    let (command, because) = (
+        format!("uk tree {parent}"),
+        "it was deleted; this shows what is there",
+    );
     Ok(json!({
         "version": 1,
         "path": path,
         "state": null,
         "deleted": true,
         "exits": exits(kernel, &tombstone.history),
-        "next": { "command": format!("uk tree {parent}"), "because": "it was deleted; this shows what is there" },
+        "next": { "command": command, "because": because },
+        "suggest": telling::suggestion(&command, because),
     }))
 }
 
@@ -171,6 +197,8 @@ struct Facts<'a> {
     is_swapped: bool,
     /// It has its former settings back.
     rollback: Option<&'a Rollback>,
+    /// Who began what came over it.
+    began: Option<&'a ActorPath>,
 }
 
 struct Advice {
@@ -224,27 +252,41 @@ fn advise(facts: &Facts<'_>) -> Advice {
             format!("uk start {path}"),
             "it waits before its next start; this starts it now",
         ),
-        SlotState::Running if facts.is_swapped => advice(
+        SlotState::Running => advise_running(facts),
+        _ => advice("uk tree --watch".to_owned(), "see whether it holds"),
+    }
+}
+
+/// The same of one that runs.
+fn advise_running(facts: &Facts<'_>) -> Advice {
+    let path = facts.path;
+    let advice = |command: String, because| Advice { command, because };
+    match facts.last {
+        _ if facts.is_swapped => advice(
             format!("uk release {path}"),
             "it runs with other settings; once the cause is mended, this brings its own back",
         ),
-        SlotState::Running if let Some(rollback) = facts.rollback => advice(
+        _ if let Some(rollback) = facts.rollback => advice(
             format!("uk config diff {} {}", rollback.of, rollback.number),
             "it has its former settings back; this shows what it did not live with",
         ),
-        SlotState::Running if facts.last.is_some_and(|last| last.in_hand.is_some()) => advice(
+        _ if let Some(began) = facts.began => advice(
+            format!("uk why {began}"),
+            "it went down with that, which began it",
+        ),
+        Some(last) if last.in_hand.is_some() => advice(
             format!("uk dlq list --path {path}"),
             "the message it had in hand at its last crash is kept there",
         ),
-        SlotState::Running if !facts.is_worker => advice(
+        _ if !facts.is_worker => advice(
             format!("uk tree {path}"),
             "it runs; this shows how its children are",
         ),
-        SlotState::Running if facts.exits == 0 => advice(
+        _ if facts.exits == 0 => advice(
             format!("uk state {path}"),
             "it never exited; this is what it says of itself",
         ),
-        SlotState::Running if killed(facts.last) => advice(
+        last if killed(last) => advice(
             format!("uk tree {path}"),
             "somebody killed it; it came back",
         ),
@@ -274,6 +316,7 @@ fn show(document: &Value, screen: &Screen) -> String {
         out.push_str("before its supervisor was restarted\n");
         out.push_str(&show_exits(earlier, screen));
     }
+    out.push_str(&neighbours(document, screen));
     let next = document.get("next").unwrap_or(&Value::Null);
     let mut line = Line::new();
     line.push(Tone::Dim, "next  ");
@@ -281,6 +324,25 @@ fn show(document: &Value, screen: &Screen) -> String {
     line.push(Tone::Dim, &format!("  {}", text(next, "because")));
     out.push_str(&line.wrap(screen, 6));
     out
+}
+
+/// What others had to do with its last exits: who began it, and what went on in the tree.
+fn neighbours(document: &Value, screen: &Screen) -> String {
+    let Some(story) = document.get("story") else {
+        return String::new();
+    };
+    if list(story, "with").is_empty() {
+        return String::new();
+    }
+    let mut line = Line::new();
+    match text(document, "began") {
+        "" => line.push(Tone::Plain, "it began this:"),
+        began => {
+            line.push(Tone::Bold, began);
+            line.push(Tone::Plain, " began it:");
+        }
+    }
+    line.render(screen) + &telling::timeline(story, screen)
 }
 
 /// That it has its former settings back, and why.
@@ -492,6 +554,7 @@ mod tests {
         let path: ActorPath = "/a".parse().unwrap();
         let facts = |state, is_safe| Facts {
             rollback: None,
+            began: None,
             path: &path,
             state,
             last: None,
@@ -524,6 +587,12 @@ mod tests {
             ..facts(SlotState::Running, false)
         };
         assert_eq!(advise(&swapped).command, "uk release /a");
+        let began: ActorPath = "/b".parse().unwrap();
+        let taken_along = Facts {
+            began: Some(&began),
+            ..facts(SlotState::Running, false)
+        };
+        assert_eq!(advise(&taken_along).command, "uk why /b");
         let root = ActorPath::root();
         let need: ActorPath = "/n".parse().unwrap();
         let of_root = Facts {

@@ -42,6 +42,11 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         "/a killed, now running (life 2)",
     ),
     ("why", &["why", "/a"], "killed: drill → restarted"),
+    (
+        "crashes",
+        &["crashes", "--since", "1h"],
+        "/a was killed: drill",
+    ),
     ("logs", &["logs", "/a"], "reason=killed: drill"),
     (
         "restart",

@@ -17,6 +17,11 @@ mod completions;
 mod config;
 mod console;
 mod control;
+#[expect(
+    clippy::indexing_slicing,
+    reason = "what helps tests may fail as they do"
+)]
+mod crashes;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod dead_letters;
 mod diagnostics;
@@ -35,7 +40,6 @@ mod last_good;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod live;
 mod logs;
-#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod monitoring;
 mod replay;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]

@@ -10,6 +10,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use unity_supervisors::Secrets;
 
+use crate::boot::KernelLog;
 use crate::log_ring::{LogRing, RingLayer};
 use crate::output;
 use crate::screen::Screen;
@@ -19,10 +20,8 @@ use crate::settings::system::LogSwitch;
 /// loses lines and never holds up the kernel.
 pub(super) struct Log {
     pub(super) lines: Masked,
-    /// Changes its filter; none where a program that embeds this has a log of its own.
-    pub(super) switch: Option<LogSwitch>,
-    /// Its last lines; none where it is somebody else's.
-    pub(super) ring: Arc<LogRing>,
+    /// What the kernel knows of it; nothing where a program that embeds this has a log of its own.
+    pub(super) kernel: KernelLog,
     /// Writes out what is left when it is dropped.
     _last_lines: WorkerGuard,
 }
@@ -47,9 +46,11 @@ impl Log {
         // A program that embeds this has a log of its own already; then that one stays.
         let is_ours = tracing::subscriber::set_global_default(log).is_ok();
         Self {
-            switch: is_ours.then_some(switch),
             lines,
-            ring,
+            kernel: KernelLog {
+                switch: is_ours.then_some(switch),
+                ring,
+            },
             _last_lines: guard,
         }
     }
