@@ -24,6 +24,7 @@ mod control;
 mod crashes;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod dead_letters;
+mod deploy;
 mod diagnostics;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod events;
