@@ -192,7 +192,7 @@ pub fn parser(in_console: bool) -> clap::Command {
 }
 
 fn is_for_console(command: &Command) -> bool {
-    !matches!(command.words, ["run" | "console"])
+    !matches!(command.words, ["run" | "console" | "mcp"])
 }
 
 fn json_flag() -> clap::Arg {

@@ -43,6 +43,7 @@ mod open;
 mod loglevel;
 mod paths;
 mod logs;
+mod mcp;
 mod overriding;
 mod release;
 mod restart;
@@ -123,6 +124,7 @@ pub static TABLE: &[Command] = &[
     token::LIST,
     token::REVOKE,
     console::COMMAND,
+    mcp::COMMAND,
     completions::COMMAND,
     schema::TREE,
     schema::EVENTS,

@@ -48,6 +48,7 @@ use crate::commands::{Access, Command, KernelRun, Run, StreamRun, TABLE};
 use crate::error::{Code, CommandError};
 use crate::rights::Who;
 use crate::rights::tokens::Tokens;
+use crate::mcp;
 
 mod metrics;
 mod status;
@@ -186,6 +187,7 @@ pub fn router(kernel: &Kernel) -> Router {
         .merge(openapi::routes())
         .merge(metrics::routes(kernel))
         .merge(status::routes(kernel))
+        .merge(mcp::http::routes(kernel))
         .fallback(|| async { failure(&no_such_route()) })
         .method_not_allowed_fallback(|| async { wrong_method() })
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))

@@ -12,6 +12,7 @@
 //! | [`cli`], [`console`], [`complete`] | what a person types, and what could come next |
 //! | [`http`], [`client`], [`socket`] | HTTP and JSON over a Unix socket: the two ends, and where it is |
 //! | [`screen`], [`output`], `watch`, `live` | drawing for people, and the one place that prints; what is drawn again and again |
+//! | `mcp` | the commands as tools for AI assistants |
 //! | [`log_ring`] | the last lines of the log |
 //! | [`settings`] | settings of the tree, which change while it runs, and those of the kernel itself; where secrets come from |
 //! | [`tree_file`], [`event_file`], [`nearest`] | reading trees and catalogs of events, and guessing what somebody meant |
@@ -41,6 +42,7 @@ pub mod http;
 pub mod kind_check;
 mod live;
 pub mod log_ring;
+mod mcp;
 pub mod nearest;
 pub mod output;
 pub mod recorder;

@@ -231,6 +231,8 @@ fn every_command_works_and_says_what_it_did() {
     seen.extend(["dlq list", "dlq show", "dlq retry", "dlq drop", "shutdown"].map(str::to_owned));
     // These are tested in `events` and `streams`: one has no end, the others need a kernel with streams.
     seen.insert("events tail".to_owned());
+    // It speaks with a program: see `mcp`.
+    seen.insert("mcp".to_owned());
     let of_streams = [
         "list", "show", "read", "pending", "ack", "claim", "trim", "drop",
     ];

@@ -41,6 +41,12 @@ mod last_good;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod live;
 mod logs;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "what helps tests may fail as they do"
+)]
+mod mcp;
 mod monitoring;
 mod replay;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
