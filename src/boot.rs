@@ -352,7 +352,6 @@ fn with_settings(
     config
         .with_shared(Arc::new(alarms))
         .with_shared(Arc::new(Dispatcher::new(system.dispatcher.sizes())))
-        .with_shared(Arc::new(InForce::new(system, log)))
         .with_shared(Arc::new(Tokens::open(data_dir)))
         .with_shared(Arc::new(Listening::new(data_dir)))
         .with_shared(Arc::new(InForce::new(system, log.switch)))

@@ -42,13 +42,14 @@ use unity_supervisors::{Actor, ChildId, Context, Exit, Kernel, Kinds, Next, NoMe
 
 use self::audit::Audit;
 use self::door::Door;
+pub(crate) use self::openapi::schema_of;
 use crate::arguments::Args;
 use crate::commands::telemetry::Telemetry;
 use crate::commands::{Access, Command, KernelRun, Run, StreamRun, TABLE};
 use crate::error::{Code, CommandError};
+use crate::mcp;
 use crate::rights::Who;
 use crate::rights::tokens::Tokens;
-use crate::mcp;
 
 mod metrics;
 mod status;
@@ -104,10 +105,9 @@ impl Actor for Control {
         ctx: &mut Context<Self>,
     ) -> Result<Start<Self>, Exit> {
         let listener = listen(&settings.socket)?;
+        Telemetry::begin(ctx.kernel())?;
         let router = router(ctx.kernel()).layer(axum::middleware::from_fn(from_socket));
         let router = router.into_make_service_with_connect_info::<SocketPeer>();
-        Telemetry::begin(ctx.kernel())?;
-        let router = router(ctx.kernel());
         ctx.spawn(async move { Ok(axum::serve(listener, router).await?) });
         Ok(Start::Running(Self))
     }
@@ -159,8 +159,7 @@ pub fn router(kernel: &Kernel) -> Router {
             }
             (Run::Kernel(run), Access::Read) => {
                 let answer = move |Caller(who), query| async move {
-                    let args = allowed(&who, command, read(command, query));
-                    answer(command, args, run, kernel, &who).await
+                    answer(command, read(command, query), run, kernel, &who).await
                 };
                 router.route(&path, get(answer))
             }
@@ -168,7 +167,7 @@ pub fn router(kernel: &Kernel) -> Router {
                 let answer = move |Caller(who), request: Request| async move {
                     // Whoever may not use it need not be listened to.
                     let args = match who.may_use(command) {
-                        Ok(()) => allowed(&who, command, change(command, request).await),
+                        Ok(()) => change(command, request).await,
                         Err(denied) => Err(denied),
                     };
                     answer(command, args, run, kernel, &who).await
@@ -178,11 +177,6 @@ pub fn router(kernel: &Kernel) -> Router {
         };
     }
     router
-        .route("/livez", get(|| async { "ok\n" }))
-        .route(
-            "/readyz",
-            get(move || async move { readiness(ready.mode()) }),
-        )
         .merge(live::routes(kernel))
         .merge(openapi::routes())
         .merge(metrics::routes(kernel))
@@ -322,15 +316,10 @@ async fn answer(
     kernel: Kernel,
     who: &Who,
 ) -> Response {
-    let audit = args.as_ref().ok().filter(|_| command.is_audited);
-    let audit = audit.map(|args| Audit::new(command, args, who));
     let done = match args {
-        Ok(args) => run(kernel.clone(), args).await,
+        Ok(args) => run_for(who, &kernel, command, run, args).await,
         Err(error) => Err(error),
     };
-    if let Some(audit) = audit {
-        audit.write(&kernel, done.as_ref().err()).await;
-    }
     let (status, mut document) = match done {
         Ok(document) => (StatusCode::OK, document),
         Err(error) => {
@@ -342,6 +331,24 @@ async fn answer(
         kernel.secrets().mask_json(&mut document);
     }
     json_response(status, &document)
+}
+
+/// Runs a command for somebody, if they may use it, and writes down that they did.
+pub(crate) async fn run_for(
+    who: &Who,
+    kernel: &Kernel,
+    command: &Command,
+    run: KernelRun,
+    args: Args,
+) -> Result<Value, CommandError> {
+    who.may_use(command)?;
+    who.may_with(command, &args)?;
+    let audit = command.is_audited.then(|| Audit::new(command, &args, who));
+    let done = run(kernel.clone(), args).await;
+    if let Some(audit) = audit {
+        audit.write(kernel, done.as_ref().err()).await;
+    }
+    done
 }
 
 /// Answers with a line of JSON for each document, until there is no more. When the kernel ends before that, the answer

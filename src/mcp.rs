@@ -4,6 +4,8 @@
 //! arguments. This file and its folder are the home of `rmcp`. `uk mcp` serves one assistant over standard input and output
 //! and asks the kernel over its socket; `/mcp` serves many over HTTP, inside of the kernel, without sessions.
 
+use std::sync::Arc;
+
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
@@ -18,6 +20,7 @@ use self::door::Door;
 use crate::arguments::Args;
 use crate::commands::Command;
 use crate::error::{Code, CommandError};
+use crate::rights::Who;
 use crate::screen::Screen;
 
 pub(crate) mod door;
@@ -44,29 +47,29 @@ impl Server {
         Self { door }
     }
 
-    /// Whether this caller may run a command: the one place where rights are asked. A tool that it may not run is not listed.
-    #[expect(
-        clippy::unused_self,
-        reason = "whoever calls has rights of its own, once there are some"
-    )]
-    fn may(&self, _command: &Command) -> bool {
-        true
+    /// Whether `who` may run a command: a tool that they may not run is not listed. The socket finds out by itself who it is.
+    fn may(&self, who: Option<&Who>, command: &Command) -> bool {
+        match &self.door {
+            Door::Socket(_) => true,
+            Door::Inside(_) => who.is_some_and(|who| who.may_use(command).is_ok()),
+        }
     }
 
-    /// The command that a tool is, if the caller may run it.
-    fn command(&self, tool: &str) -> Option<&'static Command> {
+    async fn run(
+        &self,
+        request: CallToolRequestParams,
+        who: Option<&Who>,
+    ) -> Result<CallToolResult, ErrorData> {
         let mut commands = tools::commands();
-        commands.find(|command| tools::name(command) == tool && self.may(command))
-    }
-
-    async fn run(&self, request: CallToolRequestParams) -> Result<CallToolResult, ErrorData> {
-        let Some(command) = self.command(&request.name) else {
+        let command =
+            commands.find(|command| tools::name(command) == request.name && self.may(who, command));
+        let Some(command) = command else {
             let message = format!("there is no tool `{}`", request.name);
             return Err(ErrorData::invalid_params(message, None));
         };
         let given = request.arguments.unwrap_or_default();
         let done = match Args::from_json(command.args, given) {
-            Ok(args) => self.door.call(command, &args).await,
+            Ok(args) => self.door.call(command, &args, who).await,
             Err(error) => Err(error),
         };
         Ok(match done {
@@ -83,6 +86,12 @@ impl Server {
             Err(error) => failed(&error),
         })
     }
+}
+
+/// Who sends a request over HTTP, as its way in has found out.
+fn who_of(context: &RequestContext<RoleServer>) -> Option<Arc<Who>> {
+    let parts = context.extensions.get::<axum::http::request::Parts>()?;
+    parts.extensions.get::<Arc<Who>>().cloned()
 }
 
 /// A command that was not done, so that the assistant sees why and what would fit.
@@ -107,9 +116,10 @@ impl ServerHandler for Server {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let commands = tools::commands().filter(|command| self.may(command));
+        let who = who_of(&context);
+        let commands = tools::commands().filter(|command| self.may(who.as_deref(), command));
         Ok(ListToolsResult::with_all_items(
             commands.map(tools::of).collect(),
         ))
@@ -118,17 +128,21 @@ impl ServerHandler for Server {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        Ok(self.run(request).await?.into())
+        let who = who_of(&context);
+        Ok(self.run(request, who.as_deref()).await?.into())
     }
 
     async fn list_resources(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let resources = resources::all(&self.door).await.map_err(of_command)?;
+        let who = who_of(&context);
+        let resources = resources::all(&self.door, who.as_deref())
+            .await
+            .map_err(of_command)?;
         Ok(ListResourcesResult::with_all_items(resources))
     }
 
@@ -145,14 +159,16 @@ impl ServerHandler for Server {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        let who = who_of(&context);
         let uri = request.uri;
         let Some((command, args)) = resources::find(&uri) else {
             let message = format!("there is no resource `{uri}`");
             return Err(ErrorData::resource_not_found(message, None));
         };
-        let answer = self.door.call(command, &args).await.map_err(of_command)?;
+        let answer = self.door.call(command, &args, who.as_deref()).await;
+        let answer = answer.map_err(of_command)?;
         let text = ResourceContents::text(answer.document.to_string(), uri)
             .with_mime_type("application/json");
         Ok(ReadResourceResult::new(vec![text]).into())

@@ -80,11 +80,7 @@ pub(super) fn document() -> Value {
 }
 
 fn operation(command: &Command) -> Value {
-    let args: Vec<&Arg> = command
-        .args
-        .iter()
-        .filter(|arg| !arg.stays && !arg.internal)
-        .collect();
+    let args: Vec<&Arg> = outside(command.args).collect();
     let (name, is_stream) = (command.name(), matches!(command.run, Run::Stream(_)));
     let (media, shape) = match is_stream {
         true => ("application/x-ndjson", json!({ "type": "string" })),
@@ -114,12 +110,16 @@ fn operation(command: &Command) -> Value {
             let is_required = args.iter().any(|arg| arg.required);
             let body = json!({
                 "required": is_required,
-                "content": { "application/json": { "schema": body(&args) } },
+                "content": { "application/json": { "schema": schema_of(command.args) } },
             });
             put(&mut operation, "requestBody", body);
         }
     }
     operation
+}
+
+fn outside(args: &[Arg]) -> impl Iterator<Item = &Arg> {
+    args.iter().filter(|arg| !arg.stays && !arg.internal)
 }
 
 fn errors() -> Map<String, Value> {
@@ -150,8 +150,9 @@ fn parameter(arg: &Arg) -> Value {
     json!({ "name": name, "in": "query", "required": arg.required, "description": arg.help, "schema": schema })
 }
 
-/// The schema of an object that has these arguments.
-pub(crate) fn body(args: &[&Arg]) -> Value {
+/// The schema of an object that has these arguments, as far as they are for others than their own client.
+pub(crate) fn schema_of(args: &[Arg]) -> Value {
+    let args: Vec<&Arg> = outside(args).collect();
     let properties: Map<String, Value> = args
         .iter()
         .map(|arg| {

@@ -10,7 +10,9 @@ use unity_supervisors::Kernel;
 use crate::arguments::Args;
 use crate::client::Client;
 use crate::commands::{Command, Documents, Run};
-use crate::error::CommandError;
+use crate::error::{Code, CommandError};
+use crate::http::run_for;
+use crate::rights::Who;
 
 /// How long is waited for the documents of a command that has many.
 pub(super) const LISTENS_FOR: Duration = Duration::from_secs(2);
@@ -33,11 +35,12 @@ pub(super) struct Answer {
 }
 
 impl Door {
-    /// Runs a command; of one that has many documents what it says for a while.
+    /// Runs a command for `who`, which the socket finds out by itself; of one that has many documents what it says for a while.
     pub(super) async fn call(
         &self,
         command: &Command,
         args: &Args,
+        who: Option<&Who>,
     ) -> Result<Answer, CommandError> {
         match (self, command.run) {
             (Self::Socket(client), Run::Stream(_)) => {
@@ -54,13 +57,18 @@ impl Door {
             }
             (Self::Socket(client), _) => client.call(command, args).await.map(Answer::of_one),
             (Self::Inside(kernel), Run::Stream(run)) => {
+                let who = who.ok_or_else(nobody)?;
+                who.may_use(command)?;
+                who.may_with(command, args)?;
                 let documents = run(kernel.clone(), args.clone()).await?;
                 let mut answer = Answer::of_many(take(documents).await?);
                 answer.mask(kernel);
                 Ok(answer)
             }
             (Self::Inside(kernel), Run::Kernel(run)) => {
-                let mut answer = Answer::of_one(run(kernel.clone(), args.clone()).await?);
+                let who = who.ok_or_else(nobody)?;
+                let done = run_for(who, kernel, command, run, args.clone()).await?;
+                let mut answer = Answer::of_one(done);
                 answer.mask(kernel);
                 Ok(answer)
             }
@@ -69,6 +77,10 @@ impl Door {
             }
         }
     }
+}
+
+fn nobody() -> CommandError {
+    CommandError::new(Code::Denied, "who is there?")
 }
 
 /// What comes for a while.

@@ -7,6 +7,7 @@ use super::door::Door;
 use crate::arguments::Args;
 use crate::commands::Command;
 use crate::error::CommandError;
+use crate::rights::Who;
 use crate::screen::{list, text};
 
 /// The address, the command, and what it is.
@@ -33,14 +34,14 @@ const FIXED: &[(&str, &[&str], &str)] = &[
 const WHY: &str = "uk://why";
 
 /// The fixed ones, and why each actor is unwell that is.
-pub(super) async fn all(door: &Door) -> Result<Vec<Resource>, CommandError> {
+pub(super) async fn all(door: &Door, who: Option<&Who>) -> Result<Vec<Resource>, CommandError> {
     let fixed = FIXED.iter().map(|(uri, _, about)| {
         let name = uri.trim_start_matches("uk://");
         resource((*uri).to_owned(), name.to_owned(), about)
     });
     let mut resources: Vec<Resource> = fixed.collect();
     if let Some(health) = Command::find(&["health"]) {
-        let health = door.call(health, &Args::default()).await?.document;
+        let health = door.call(health, &Args::default(), who).await?.document;
         let paths = list(&health, "unwell")
             .iter()
             .map(|child| text(child, "path"));

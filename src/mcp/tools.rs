@@ -1,11 +1,12 @@
 //! Tools from the table of commands.
 
 use rmcp::model::{Tool, ToolAnnotations};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::door::{LISTENS_FOR, TAKEN_MAX};
-use crate::arguments::{Arg, ArgKind};
+use crate::arguments::Arg;
 use crate::commands::{Access, Command, Run, TABLE};
+use crate::http::schema_of;
 
 /// Commands that end something, or that change what is not undone by itself. All others that change are additive.
 const DESTRUCTIVE: &[&[&str]] = &[
@@ -26,11 +27,11 @@ const DESTRUCTIVE: &[&[&str]] = &[
     &["shutdown"],
 ];
 
-/// The commands that are tools: those that run in the kernel.
+/// The commands that are tools: those that run in the kernel. What answers with a secret is none of an assistant's business.
 pub(super) fn commands() -> impl Iterator<Item = &'static Command> {
     TABLE
         .iter()
-        .filter(|command| !matches!(command.run, Run::Local(_)))
+        .filter(|command| !matches!(command.run, Run::Local(_)) && !command.is_secret)
 }
 
 /// What a command is called as a tool: `config_set`.
@@ -56,48 +57,9 @@ pub(super) fn of(command: &'static Command) -> Tool {
 
 /// The JSON Schema of what a command takes.
 fn schema(args: &[Arg]) -> Map<String, Value> {
-    let args = || args.iter().filter(|arg| !arg.stays && !arg.internal);
-    let properties: Map<String, Value> = args()
-        .map(|arg| {
-            let mut schema = schema_of(arg.kind);
-            if let Some(schema) = schema.as_object_mut() {
-                schema.insert("description".to_owned(), Value::from(arg.help));
-            }
-            (arg.name.to_owned(), schema)
-        })
-        .collect();
-    let required: Vec<&str> = args()
-        .filter(|arg| arg.required)
-        .map(|arg| arg.name)
-        .collect();
-    let mut schema = Map::new();
-    schema.insert("type".to_owned(), Value::from("object"));
-    schema.insert("properties".to_owned(), Value::Object(properties));
-    schema.insert("required".to_owned(), json!(required));
-    schema.insert("additionalProperties".to_owned(), Value::Bool(false));
-    schema
-}
-
-fn schema_of(kind: ArgKind) -> Value {
-    match kind {
-        ArgKind::Path | ArgKind::Supervisor => json!({ "type": "string", "pattern": "^/" }),
-        ArgKind::Word(words) => json!({ "type": "string", "enum": words }),
-        ArgKind::Integer => json!({ "type": "integer", "minimum": 0 }),
-        ArgKind::Flag => json!({ "type": "boolean" }),
-        ArgKind::Settings => json!({ "type": "object" }),
-        ArgKind::Keys => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
-        ArgKind::Json => json!({}),
-        ArgKind::Duration => json!({ "type": "string", "examples": ["500ms", "5s", "2h"] }),
-        ArgKind::Size => json!({ "type": ["string", "integer"], "examples": ["512MiB"] }),
-        ArgKind::Rate => json!({ "type": "string", "examples": ["5/s", "30/m"] }),
-        ArgKind::Target
-        | ArgKind::Schema
-        | ArgKind::Key
-        | ArgKind::File
-        | ArgKind::Folder
-        | ArgKind::Text
-        | ArgKind::Kind
-        | ArgKind::Code => json!({ "type": "string" }),
+    match schema_of(args) {
+        Value::Object(schema) => schema,
+        _ => Map::new(),
     }
 }
 

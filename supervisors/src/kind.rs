@@ -143,8 +143,6 @@ pub(crate) trait WorkerBody: Send + Sync {
     fn in_hand(&self, life: &Life) -> Option<&'static str>;
     fn depth(&self) -> usize;
     fn capacity(&self) -> usize;
-    /// How many messages its lives have taken in hand.
-    fn handled(&self) -> u64;
     fn dead_letters(&self) -> u64;
     /// How many messages were taken in hand.
     fn handled(&self) -> u64;
@@ -232,10 +230,6 @@ impl<A: Actor> WorkerBody for Typed<A> {
 
     fn capacity(&self) -> usize {
         self.mailbox.capacity()
-    }
-
-    fn handled(&self) -> u64 {
-        self.mailbox.handled()
     }
 
     fn dead_letters(&self) -> u64 {

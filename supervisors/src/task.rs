@@ -197,10 +197,6 @@ impl WorkerBody for TaskBody {
         0
     }
 
-    fn handled(&self) -> u64 {
-        0
-    }
-
     fn dead_letters(&self) -> u64 {
         0
     }
