@@ -14,6 +14,8 @@
 //! | [`screen`], [`output`], `watch`, `live` | drawing for people, and the one place that prints; what is drawn again and again |
 //! | `mcp` | the commands as tools for AI assistants |
 //! | [`log_ring`] | the last lines of the log |
+//! | [`page`] | the page in the browser: its files and the routes that serve them |
+//! | [`screen`], [`output`] | drawing for people, and the one place that prints |
 //! | [`settings`] | settings of the tree, which change while it runs, and those of the kernel itself; where secrets come from |
 //! | [`tree_file`], [`event_file`], [`nearest`] | reading trees and catalogs of events, and guessing what somebody meant |
 //!
@@ -45,6 +47,7 @@ pub mod log_ring;
 mod mcp;
 pub mod nearest;
 pub mod output;
+pub mod page;
 pub mod recorder;
 mod replace;
 pub mod rights;

@@ -1,0 +1,196 @@
+// The one line to the kernel: calls, and the stream of what happens. What it knows is in `kernel`; `useKernel` draws anew
+// when that changes, at most once a frame.
+
+/** @import {Doc} from "./types.js" */
+import { useEffect, useReducer } from "../vendor/preact-htm.js";
+import { Forest } from "./forest.js";
+
+/** Pauses between attempts to reach a kernel that is lost. */
+const RETRY_MS = [500, 1000, 2000, 4000];
+/** A difference between the clocks that is worth more than the delays on the way. */
+const SKEW_MIN_MS = 2000;
+
+/** What a listener wants of the stream. @typedef {{events?: string, logs?: string, heard: (batch: Doc) => void}} Want */
+
+export const kernel = {
+  forest: new Forest(),
+  /** @type {"connecting" | "live" | "lost" | "denied"} */
+  line: "connecting",
+  /** When it was lost. */
+  lostAt: 0,
+  /** How often it came back, for what has to be read again then. */
+  times: 0,
+  node: "",
+  version: "",
+  startedAt: "",
+  who: { name: "", scope: "read" },
+  /** The kernel's clock minus ours. */
+  skewMs: 0,
+  /** @type {Doc | null} */
+  health: null,
+};
+
+export const now = () => Date.now() + kernel.skewMs;
+
+/** @type {Set<() => void>} */
+const watchers = new Set();
+let isDue = false;
+
+/** Has everything that watches the kernel drawn anew. */
+export function changed() {
+  if (isDue) return;
+  isDue = true;
+  requestAnimationFrame(() => {
+    isDue = false;
+    for (const watcher of watchers) watcher();
+  });
+}
+
+/** Draws a component anew whenever the kernel has changed. */
+export function useKernel() {
+  const [, again] = useReducer((count) => count + 1, 0);
+  useEffect(() => {
+    const watcher = () => again(null);
+    watchers.add(watcher);
+    return () => void watchers.delete(watcher);
+  }, []);
+  return kernel;
+}
+
+/** Something that the kernel refused, or could not do, in its own words. */
+export class Refusal extends Error {
+  /** @param {string} message @param {string | null} hint @param {number} status */
+  constructor(message, hint, status) {
+    super(message);
+    this.hint = hint;
+    this.status = status;
+  }
+}
+
+/** Calls a command. @param {"GET" | "POST"} method @param {string[]} words @param {Doc} [args] @returns {Promise<Doc>} */
+export async function call(method, words, args = {}) {
+  let path = `/api/v1/${words.join("/")}`;
+  /** @type {RequestInit} */
+  const request = { method, headers: { "X-UK-Page": "1" }, credentials: "same-origin", cache: "no-store" };
+  if (method === "GET") path += query(args);
+  else Object.assign(request, { body: JSON.stringify(args), headers: { "X-UK-Page": "1", "Content-Type": "application/json" } });
+  let response;
+  try {
+    response = await fetch(path, request);
+  } catch {
+    throw new Refusal("the kernel does not answer", "it may have stopped; this page tries to reach it again", 0);
+  }
+  noteClock(response.headers.get("date"));
+  if (response.status === 401) deny();
+  const document = await response.json().catch(() => null);
+  if (response.ok && document) return document;
+  const error = document?.error ?? { message: `the kernel answered with status ${response.status}`, hint: null };
+  throw new Refusal(error.message, error.hint, response.status);
+}
+
+/** @param {Doc} args */
+function query(args) {
+  const given = Object.entries(args).filter(([, value]) => value !== undefined && value !== "" && value !== false);
+  return given.length === 0 ? "" : `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)]))}`;
+}
+
+/** @param {string | null} date */
+function noteClock(date) {
+  const skew = date === null ? 0 : Date.parse(date) - Date.now();
+  kernel.skewMs = Math.abs(skew) > SKEW_MIN_MS ? skew : 0;
+}
+
+/** @type {Set<Want>} */
+const wants = new Set();
+/** @type {EventSource | null} */
+let source = null;
+let asked = "";
+let attempts = 0;
+
+/** Has events or log lines come as long as it is wanted; returns what ends that. @param {Want} want */
+export function listen(want) {
+  wants.add(want);
+  queueMicrotask(connect);
+  return () => {
+    wants.delete(want);
+    queueMicrotask(connect);
+  };
+}
+
+/** Opens the stream, or another one if something else is wanted of it. */
+export function connect() {
+  const topics = [...new Set([...wants].flatMap((want) => want.events ?? []))].sort();
+  const logs = [...wants].find((want) => want.logs)?.logs;
+  const url = `/api/v1/stream?${new URLSearchParams([["tree", "true"], ...topics.map((topic) => ["events", topic]), ...(logs ? [["logs", logs]] : [])])}`;
+  if (source && url === asked && source.readyState !== EventSource.CLOSED) return;
+  source?.close();
+  asked = url;
+  const mine = new EventSource(url);
+  source = mine;
+  /** @param {string} name @param {(document: Doc) => void} heard */
+  const on = (name, heard) => mine.addEventListener(name, (event) => {
+    if (mine === source) heard(JSON.parse(/** @type {MessageEvent} */ (event).data));
+  });
+  on("hello", hello);
+  on("tree", (document) => { kernel.forest.load(document); kernel.node = document.node; live(); });
+  on("change", (change) => { kernel.forest.apply(change); askHealth(); changed(); });
+  on("events", (batch) => tell("events", batch));
+  on("logs", (batch) => tell("logs", batch));
+  mine.onerror = () => { if (mine === source) void lost(mine); };
+}
+
+/** @param {"events" | "logs"} what @param {Doc} batch */
+function tell(what, batch) {
+  for (const want of wants) if (want[what]) want.heard(batch);
+}
+
+/** @param {Doc} document */
+function hello(document) {
+  kernel.node = document.node;
+  kernel.version = document.kernel.version;
+  kernel.startedAt = document.kernel.started_at;
+  kernel.who = document.who;
+}
+
+function live() {
+  attempts = 0;
+  if (kernel.line !== "live") kernel.times += 1;
+  kernel.line = "live";
+  askHealth();
+  changed();
+}
+
+function deny() {
+  source?.close();
+  source = null;
+  kernel.line = "denied";
+  changed();
+}
+
+/** The stream broke off. The browser tries again by itself unless it has given up. @param {EventSource} mine */
+async function lost(mine) {
+  if (kernel.line === "live" || kernel.line === "connecting") {
+    kernel.line = "lost";
+    kernel.lostAt = Date.now();
+    changed();
+  }
+  if (mine.readyState !== EventSource.CLOSED) return;
+  const pause = RETRY_MS[Math.min(attempts, RETRY_MS.length - 1)];
+  attempts += 1;
+  // A stream does not say with which status it was refused; a call does, and marks us as denied.
+  await call("GET", ["health"]).catch(() => null);
+  if (/** @type {string} */ (kernel.line) !== "denied") setTimeout(() => { if (mine === source) connect(); }, pause);
+}
+
+let healthDue = false;
+
+/** Reads how the kernel is, at most once a second. */
+export function askHealth() {
+  if (healthDue) return;
+  healthDue = true;
+  setTimeout(async () => {
+    healthDue = false;
+    const health = await call("GET", ["health"]).catch(() => null);
+    if (health) { kernel.health = health; changed(); }
+  }, kernel.health ? 1000 : 0);
+}
