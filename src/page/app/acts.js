@@ -13,11 +13,10 @@ const BY_POSITION = ["path", "target", "topic", "stream", "ids", "id", "from", "
 /** Options that have the name of what other commands have by position. @type {Record<string, string[]>} */
 const OPTIONS = { "streams read": ["from"], "dlq retry": ["path", "to", "message"], "dlq drop": ["path"], "dlq list": ["path"] };
 const ADMIN = ["spawn", "delete", "config set", "config unset", "config apply", "config rollback", "shutdown"];
-const DEEDS_KEPT = 20;
 
 export const acting = {
-  /** What was done here, the newest first. @type {Deed[]} */
-  deeds: [],
+  /** What was done here last. @type {Deed | null} */
+  deed: null,
   /** What is asked just now. @type {(Question & {command: string, answer: (yes: boolean) => void}) | null} */
   question: null,
 };
@@ -57,7 +56,7 @@ const quote = (text) => (/^[\w/.:=,@%+-]+$/.test(text) ? text : `'${text.replace
 /** Why a command cannot be run from here, or nothing. @param {string[]} words */
 export function barred(words) {
   if (kernel.line !== "live") return "there is no connection to the kernel";
-  const scope = kernel.who.scope.toLowerCase();
+  const scope = kernel.who.scope;
   const needed = ADMIN.includes(words.join(" ")) ? "admin" : "operate";
   const may = scope === "admin" || scope === needed;
   return may ? "" : `your login may only ${scope}; this needs “${needed}”`;
@@ -77,7 +76,7 @@ export async function run(plan) {
     const { message, hint = null } = /** @type {import("./kernel.js").Refusal} */ (error);
     Object.assign(deed, { ok: false, text: message, hint });
   }
-  acting.deeds = [deed, ...acting.deeds].slice(0, DEEDS_KEPT);
+  acting.deed = deed;
   changed();
   return document;
 }

@@ -7,7 +7,7 @@ import { barred, run, typed } from "./acts.js";
 import { call, kernel, now } from "./kernel.js";
 import { freeAgain } from "./judge.js";
 import { Icon } from "./icons.js";
-import { plural, stateOf, thousands } from "./words.js";
+import { stateOf, thousands } from "./words.js";
 
 const SETTLED_MS = 1500;
 
@@ -17,9 +17,9 @@ export const linkTo = (path) => `#/part${path.split("/").map(encodeURIComponent)
 /** @param {{path: string, children?: unknown}} props */
 export const PartLink = ({ path, children }) => html`<a class="path" href=${linkTo(path)}>${children ?? path}</a>`;
 
-/** A state by colour, shape and word. @param {{state: string | null}} props */
-export function State({ state }) {
-  const { word, tone, icon } = stateOf(state);
+/** A state by colour, shape and word. @param {{state: string | null, stall?: unknown}} props */
+export function State({ state, stall }) {
+  const { word, tone, icon } = stateOf(state, stall);
   return html`<span class="state" data-tone=${tone}><${Icon} name=${icon} />${word}</span>`;
 }
 
@@ -43,7 +43,7 @@ export function MailboxBar({ part }) {
   const tone = share >= 0.8 ? "bad" : share >= 0.4 ? "warn" : "good";
   return html`<span class="mailbox" data-tone=${tone}>
     <span class="bar" aria-hidden="true"><i style=${{ width: `${Math.max(depth > 0 ? 3 : 0, share * 100)}%` }} /></span>
-    <span>${depth === 0 ? html`<span class="none">empty</span>` : `${plural(depth, "message")} ${depth === 1 ? "waits" : "wait"}`}</span>
+    <span>${depth === 0 ? html`<span class="none">empty</span>` : `${thousands(depth)} waiting`}</span>
   </span>`;
 }
 

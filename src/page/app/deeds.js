@@ -9,23 +9,22 @@ const SHOWN_MS = 20_000;
 
 export function Deeds() {
   const [gone, setGone] = useState(0);
-  const newest = acting.deeds[0];
-  const isShown = newest !== undefined && newest.at > gone;
+  const deed = acting.deed;
+  const isShown = deed !== null && deed.at > gone;
   // What went well goes by itself; what did not stays until it is closed.
   useEffect(() => {
-    if (!newest?.ok) return undefined;
-    const timer = setTimeout(() => setGone(newest.at), SHOWN_MS);
+    if (!deed?.ok) return undefined;
+    const timer = setTimeout(() => setGone(deed.at), SHOWN_MS);
     return () => clearTimeout(timer);
-  }, [newest]);
-  return html`<aside class="deeds" aria-label="What you just did" role="status" data-tone=${newest?.ok ? "good" : "bad"} hidden=${!isShown}>
+  }, [deed]);
+  return html`<aside class="deeds" aria-label="What you just did" role="status" data-tone=${deed?.ok ? "good" : "bad"} hidden=${!isShown}>
     ${isShown && html`
-      <${Icon} name=${newest.ok ? "check" : "cross"} />
+      <${Icon} name=${deed.ok ? "check" : "cross"} />
       <div class="deed">
-        <p><strong>${newest.ok ? newest.did : `Not done: ${newest.did.charAt(0).toLowerCase()}${newest.did.slice(1)}`}</strong>${newest.text && html`. <${Text} text=${sentenceOf(newest.text)} />`}${newest.hint && html` <${Text} text=${sentenceOf(newest.hint)} />`}</p>
-        <${Command} command=${newest.command} />
-        ${acting.deeds.length > 1 && html`<details><summary>${acting.deeds.length - 1} before that</summary><ul>${acting.deeds.slice(1).map((deed) => html`<li>${deed.ok ? "" : "Not done: "}${deed.did} <${Command} command=${deed.command} /></li>`)}</ul></details>`}
+        <p><strong>${deed.ok ? deed.did : `Not done: ${deed.did.charAt(0).toLowerCase()}${deed.did.slice(1)}`}</strong>${deed.text && html`. <${Text} text=${sentenceOf(deed.text)} />`}${deed.hint && html` <${Text} text=${sentenceOf(deed.hint)} />`}</p>
+        <${Command} command=${deed.command} />
       </div>
-      <button type="button" class="close" aria-label="Close" onClick=${() => setGone(newest.at)}><${Icon} name="cross" /></button>`}
+      <button type="button" class="close" aria-label="Close" onClick=${() => setGone(deed.at)}><${Icon} name="cross" /></button>`}
   </aside>`;
 }
 

@@ -29,10 +29,10 @@ export function Health() {
     </dl>
     <${Alarms} health=${health} />
     <${Panel} id="unwell" title="Not well">
-      ${health.unwell.length === 0 ? html`<${Empty} title="Nothing">Every part is as it should be.</${Empty}>` : html`<ul class="list">${health.unwell.slice(0, 50).map((/** @type {Doc} */ entry) => html`<li key=${entry.path}><${PartLink} path=${entry.path} /><${State} state=${entry.state} /><span class="dim">${reason(entry)}</span></li>`)}</ul>`}
+      ${health.unwell.length === 0 ? html`<${Empty} title="Nothing">Every part is as it should be.</${Empty}>` : html`<ul class="list">${health.unwell.slice(0, 50).map((/** @type {Doc} */ entry) => html`<li key=${entry.path}><${PartLink} path=${entry.path} /><${State} ...${entry} /><span class="dim">${reason(entry)}</span></li>`)}</ul>`}
     </${Panel}>
     <${Warnings} />
-    <p class="dim">Kernel ${kernel.version}, node ${kernel.node}. You are ${kernel.who.name || "signed in"}, and may ${String(kernel.who.scope).toLowerCase()}.</p>`;
+    <p class="dim">Kernel ${kernel.version}, node ${kernel.node}. You are ${kernel.who.name}, with the right to ${kernel.who.scope === "admin" ? "change everything" : kernel.who.scope}.</p>`;
 }
 
 /** @param {Doc} entry */

@@ -7,7 +7,7 @@ import { Advice } from "./advice.js";
 import { Act, PartLink, Problem, State, Text, linkTo, sentenceOf, useRead, useSeconds, useSettled } from "./bits.js";
 import { Changes, WayBack } from "./changes.js";
 import { Icon } from "./icons.js";
-import { sentence, troubles } from "./judge.js";
+import { isOff, sentence, some, troubles } from "./judge.js";
 import { kernel, now, useKernel } from "./kernel.js";
 import { ago, because, doneAbout, nameOf, plural, rough, stalled, stateOf, thousands } from "./words.js";
 
@@ -24,10 +24,11 @@ export function Home() {
   const { text, tone } = sentence(forest, found, health);
   const broken = found.filter((trouble) => trouble.level !== "back");
   const back = found.filter((trouble) => trouble.level === "back");
+  const off = forest.own.filter((part) => part.type === "worker" && isOff(part));
   return html`
     <section class="hero" data-tone=${tone}>
       <h1 tabindex="-1">${text}</h1>
-      <p class="lead">${health ? `Up for ${rough(health.uptime_ms)}.` : ""} ${back.length > 0 ? `${back.map((trouble) => nameOf(trouble.part)).slice(0, 3).join(", ")} failed a moment ago and ${back.length === 1 ? "is" : "are"} working again.` : ""}</p>
+      <p class="lead">${health ? `Up for ${rough(health.uptime_ms)}.` : ""} ${off.length > 0 && `Switched off: ${some(off)}.`} ${back.length > 0 && `Working again after a failure: ${some(back.map((trouble) => trouble.part))}.`}</p>
       <${Tiles} broken=${broken} />
     </section>
     ${health?.safe_reason && html`<${SafeMode} reason=${health.safe_reason} />`}
@@ -65,7 +66,7 @@ function TroubleCard({ trouble }) {
   const exit = exits[0];
   return html`<article class="card" data-tone=${level}>
     <h3><${Icon} name=${level === "bad" ? "cross" : "clock"} /><span><a href=${linkTo(part.path)}>${nameOf(part)}</a> ${verb}</span></h3>
-    <p class="where"><${PartLink} path=${part.path} /> <${State} state=${part.state} /></p>
+    <p class="where"><${PartLink} path=${part.path} /> <${State} ...${part} /></p>
     <dl>
       <dt>Why</dt><dd><${Text} text=${cause(why, exit)} /></dd>
       <dt>What was done</dt><dd>${done(why, exits)}</dd>

@@ -28,7 +28,7 @@ export function troubleOf(part, exits, now, unwell) {
   if (part.state === "quarantined") return found("bad", "is out of order");
   if (part.stall) return found("bad", "hangs");
   if (unwell?.waits_for) return found("warn", `waits for ${unwell.waits_for.path}`);
-  if (["stopped", "ignored", "suspended"].includes(part.state)) return null;
+  if (isOff(part)) return null;
   if (failures >= 2) return found("bad", "keeps failing");
   if (["backoff", "restarting"].includes(part.state)) return found("warn", "is being started again");
   if (part.abandoned > 0) return found("warn", "had a stuck life cut off");
@@ -63,7 +63,7 @@ export function sentence(forest, found, health) {
   if (forest.mode === "booting") return { text: "It is starting up.", tone: "warn" };
   if (forest.mode === "stopping") return { text: "It is shutting down.", tone: "warn" };
   if (broken.length > 0) return { text: brokenText(broken, workers.length), tone: broken.some((t) => t.level === "bad") ? "bad" : "warn" };
-  const off = workers.filter((part) => ["stopped", "ignored", "suspended"].includes(part.state));
+  const off = workers.filter(isOff);
   if (off.length > 0) return { text: `${workers.length - off.length} of ${plural(workers.length, "part")} are working; ${off.length} ${off.length === 1 ? "is" : "are"} switched off.`, tone: "good" };
   if (workers.length === 0) return { text: "It is running, with no parts yet.", tone: "good" };
   const alarms = (health?.alarms.length ?? 0) + (health?.settings.troubles.length ?? 0);
@@ -71,15 +71,23 @@ export function sentence(forest, found, health) {
   return { text: workers.length === 1 ? "The one part is working." : `All ${plural(workers.length, "part")} are working.`, tone: "good" };
 }
 
+/** Whether somebody switched it off. @param {Part} part */
+export const isOff = ({ state }) => ["stopped", "ignored", "suspended"].includes(state);
+
+/** The names of the first, and how many more. @param {Part[]} parts */
+export function some(parts) {
+  const more = parts.length > NAMES_MAX ? ` and ${parts.length - NAMES_MAX} more` : "";
+  return parts.slice(0, NAMES_MAX).map(nameOf).join(", ") + more;
+}
+
 /** @param {Trouble[]} broken @param {number} all */
 function brokenText(broken, all) {
-  const names = broken.slice(0, NAMES_MAX).map((trouble) => nameOf(trouble.part)).join(", ");
-  const more = broken.length > NAMES_MAX ? ` and ${broken.length - NAMES_MAX} more` : "";
+  const names = some(broken.map((trouble) => trouble.part));
   const parts = plural(Math.max(all, broken.length), "part");
   const verbs = new Set(broken.map((trouble) => trouble.verb));
   if (broken.length === 1) return `1 of ${parts} ${broken[0].verb}: ${names}.`;
-  if (verbs.size === 1 && verbs.has("keeps failing")) return `${broken.length} of ${parts} keep failing: ${names}${more}.`;
-  return `${broken.length} of ${parts} need attention: ${names}${more}.`;
+  if (verbs.size === 1 && verbs.has("keeps failing")) return `${broken.length} of ${parts} keep failing: ${names}.`;
+  return `${broken.length} of ${parts} need attention: ${names}.`;
 }
 
 /** When restarts of a budget are free again: a sentence, or nothing. The kernel tells how many are used, not since when; what

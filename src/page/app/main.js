@@ -11,7 +11,7 @@ import { History } from "./history.js";
 import { Home } from "./home.js";
 import { Icon } from "./icons.js";
 import { sentence, troubles } from "./judge.js";
-import { changed, connect, kernel, now, useKernel } from "./kernel.js";
+import { connect, kernel, now, useKernel } from "./kernel.js";
 import { Letters } from "./letters.js";
 import { PartPage } from "./part.js";
 import { Streams } from "./streams.js";
@@ -118,20 +118,21 @@ function Banner() {
     const since = new Date(kernel.lostAt).toLocaleTimeString("en-GB");
     return html`<div class="banner" data-tone="bad" role="status"><${Icon} name="cross" /><p><strong>The kernel cannot be reached.</strong> What is shown here is from ${since}. This page tries again by itself; there is nothing to do here. If it stays like this, start the kernel again with <code>uk run</code>.</p></div>`;
   }
-  if (kernel.line === "live" && kernel.who.scope.toLowerCase() === "read") return html`<div class="banner" data-tone="off"><${Icon} name="pause" /><p><strong>You may look at everything here, but not change it.</strong> Who may change things can sign you in with <code>uk open</code>.</p></div>`;
+  if (kernel.line === "live" && kernel.who.scope === "read") return html`<div class="banner" data-tone="off"><${Icon} name="pause" /><p><strong>You may look at everything here, but not change it.</strong> Who may change things can sign you in with <code>uk open</code>.</p></div>`;
   if (back && kernel.line === "live") return html`<div class="banner" data-tone="good" role="status"><${Icon} name="check" /><p><strong>Connected again.</strong> It was away for ${rough(Date.now() - kernel.lostAt)}; all that is shown is new.</p></div>`;
   return null;
 }
 
-const Denied = () => html`<section class="denied"><h1 tabindex="-1">You are not signed in</h1>
-  <p>This page is only for people who may use this machine. Type this in a terminal on it; your browser then opens with you signed in:</p>
-  <p><${Command} command="uk open" /></p>
-  <button type="button" data-tone="main" onClick=${retry}>I have done that</button></section>`;
-
-function retry() {
-  kernel.line = "connecting";
-  connect();
-  changed();
+function Denied() {
+  // `uk open` signs in another tab: this one looks again when somebody comes back to it.
+  useEffect(() => {
+    addEventListener("focus", connect);
+    return () => removeEventListener("focus", connect);
+  }, []);
+  return html`<section class="denied"><h1 tabindex="-1">You are not signed in</h1>
+    <p>${kernel.times > 0 ? "The kernel was started again, or you were away for long, and it has forgotten who you are." : "This page is only for people who may use this machine."} Type this in a terminal on it; your browser then opens with you signed in:</p>
+    <p><${Command} command="uk open" /></p>
+    <button type="button" data-tone="main" onClick=${connect}>I have done that</button></section>`;
 }
 
 /** Says to who hears the page what has changed, at most every three seconds. */

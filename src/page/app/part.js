@@ -24,7 +24,7 @@ export function PartPage({ rest: path }) {
   }
   const isWorker = part?.type === "worker";
   return html`<${Crumbs} path=${path} />
-    <${Head} title=${part?.id ?? path} lead=${part ? lead(part) : "It was removed; this is what is remembered of it."}>${part && html`<${State} state=${part.state} />`}</${Head}>
+    <${Head} title=${part?.id ?? path} lead=${part ? lead(part) : "It was removed; this is what is remembered of it."}>${part && html`<${State} ...${part} />`}</${Head}>
     ${part && html`<div class="facts">
       <div><span class="dim">${isWorker ? "Its restarts" : "Restarts of what is in it"}</span><${Gauge} part=${part} /></div>
       ${part.mailbox && html`<div><span class="dim">Its mailbox</span><${MailboxBar} part=${part} /></div>`}
@@ -101,7 +101,7 @@ function Exit({ exit }) {
 function Members({ part }) {
   const kids = part.kids.slice(0, 50).flatMap((path) => kernel.forest.parts.get(path) ?? []);
   return html`<${Panel} id="members" title="What is in it">
-    ${kids.length === 0 ? html`<${Empty} title="Nothing yet">Parts are added with <code>uk spawn --under ${part.path}</code>.</${Empty}>` : html`<ul class="list">${kids.map((kid) => html`<li key=${kid.path}><${PartLink} path=${kid.path}>${kid.id}</${PartLink}><${State} state=${kid.state} /></li>`)}</ul>`}
+    ${kids.length === 0 ? html`<${Empty} title="Nothing yet">Parts are added with <code>uk spawn --under ${part.path}</code>.</${Empty}>` : html`<ul class="list">${kids.map((kid) => html`<li key=${kid.path}><${PartLink} path=${kid.path}>${kid.id}</${PartLink}><${State} ...${kid} /></li>`)}</ul>`}
     ${part.kids.length > kids.length && html`<p><a href="#/tree">and ${part.kids.length - kids.length} more</a></p>`}</${Panel}>`;
 }
 

@@ -177,9 +177,9 @@ function Row({ row, part, top, isCurrent, select, toggle }) {
     aria-expanded=${row.open === null ? undefined : row.open} aria-selected=${isCurrent} style=${{ top: `${top}px`, "--level": row.level - 1 }} onClick=${click}>
     <span class="name"><span class=${`twist ${row.open ? "open" : ""}`} aria-hidden="true">${row.open !== null && html`<${Icon} name="right" />`}</span>
       <span class=${part.type}>${name}</span>${row.open === false && html`<span class="dim count">${thousands(part.kids.length)}</span>`}<span class="dim kind">${part.kind ?? ""}</span></span>
-    <${State} state=${part.state} />
+    <${State} ...${part} />
     <span class="extra">${hasGauge(part) && html`<${Gauge} part=${part} />`}</span>
-    <span class="extra">${part.stall ? html`<span class="state" data-tone="bad"><${Icon} name="clock" />hangs</span>` : part.mailbox && html`<${MailboxBar} part=${part} />`}</span>
+    <span class="extra">${part.mailbox && html`<${MailboxBar} part=${part} />`}</span>
   </div>`;
 }
 

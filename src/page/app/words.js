@@ -15,8 +15,8 @@ export const STATES = {
   suspended: { word: "paused", tone: "off", icon: "pause" },
 };
 
-/** @param {string | null} state */
-export const stateOf = (state) => STATES[state ?? ""] ?? { word: state ?? "gone", tone: "off", icon: "stop" };
+/** @param {string | null} state @param {unknown} [stall] */
+export const stateOf = (state, stall) => stall ? { word: "hangs", tone: "bad", icon: "clock" } : STATES[state ?? ""] ?? { word: state ?? "gone", tone: "off", icon: "stop" };
 
 /** `8 s`, `3 min`, `2 h`: rough. @param {number} ms */
 export function rough(ms) {
