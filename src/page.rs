@@ -69,6 +69,7 @@ static FILES: &[File] = &[
     file!("app/judge.js", SCRIPT),
     file!("app/kernel.js", SCRIPT),
     file!("app/letters.js", SCRIPT),
+    file!("app/logs.js", SCRIPT),
     file!("app/main.js", SCRIPT),
     file!("app/part.js", SCRIPT),
     file!("app/schema.js", SCRIPT),

@@ -1,6 +1,6 @@
 // What was just done here, and the question before what cannot be taken back easily.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { acting } from "./acts.js";
 import { Command, Text, sentenceOf } from "./bits.js";
 import { Icon } from "./icons.js";
@@ -31,7 +31,7 @@ export function Deeds() {
 /** @param {{question: NonNullable<typeof acting.question>}} props */
 export function Question({ question }) {
   const dialog = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const back = /** @type {HTMLElement | null} */ (document.activeElement);
     dialog.current?.showModal();
     return () => back?.focus();

@@ -38,9 +38,15 @@ export class Forest {
   apply(change) {
     if (change.mode) this.mode = change.mode;
     for (const path of change.removed ?? []) this.#remove(path);
-    // What is above comes first, so that it is there when its children are put in.
-    const depth = (/** @type {Doc} */ node) => node.path.split("/").length;
-    for (const node of (change.changed ?? []).sort((/** @type {Doc} */ a, /** @type {Doc} */ b) => depth(a) - depth(b))) this.#put(node);
+    /** @type {Map<string, Map<string | null, string>>} */
+    const placed = new Map();
+    for (const node of change.changed ?? []) {
+      this.#put(node);
+      if (node.parent === undefined) continue;
+      const siblings = placed.get(node.parent) ?? new Map();
+      placed.set(node.parent, siblings.set(node.after, node.path));
+    }
+    for (const [parent, after] of placed) this.#place(parent, after);
   }
 
   /** All parts that are no part of the kernel itself. */
@@ -60,23 +66,23 @@ export class Forest {
   /** @param {Doc} node */
   #put(node) {
     const was = this.parts.get(node.path);
-    const { children: _, after, ...rest } = node;
-    if (was) {
-      const next = { ...was, ...rest, parent: was.parent, kids: was.kids };
-      this.parts.set(node.path, next);
-      this.#note(next);
-      return;
-    }
-    const parent = node.parent ?? parentOf(node.path);
-    const part = /** @type {Part} */ (/** @type {unknown} */ ({ ...rest, parent, kids: [] }));
+    const { children: _, after: __, ...rest } = node;
+    const parent = rest.parent === undefined ? (was?.parent ?? parentOf(node.path)) : rest.parent || null;
+    const part = /** @type {Part} */ ({ ...was, ...rest, parent, kids: was?.kids ?? [] });
     this.parts.set(part.path, part);
     this.#note(part);
+  }
+
+  /** Puts children where they are now: each comes after the id that it is said to, or that it came after before.
+   * @param {string} parent @param {Map<string | null, string>} next what comes after an id */
+  #place(parent, next) {
     const above = this.parts.get(parent);
-    if (above) {
-      const kids = above.kids.filter((kid) => kid !== part.path);
-      kids.splice(after ? kids.indexOf(after) + 1 : 0, 0, part.path);
-      this.parts.set(parent, { ...above, kids });
-    }
+    if (!above) return;
+    const isPlaced = new Set(next.values());
+    above.kids.forEach((kid, at) => isPlaced.has(kid) || next.set(at === 0 ? null : idOf(above.kids[at - 1]), kid));
+    const kids = [];
+    for (let kid = next.get(null); kid !== undefined && kids.length < next.size; kid = next.get(idOf(kid))) kids.push(kid);
+    this.parts.set(parent, { ...above, kids });
     this.shape += 1;
   }
 
@@ -108,6 +114,9 @@ export class Forest {
 
 /** @param {string} path */
 export const isSystem = (path) => path === "/system" || path.startsWith("/system/");
+
+/** @param {string} path */
+const idOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 
 /** @param {string} path */
 export const parentOf = (path) => path.slice(0, path.lastIndexOf("/")) || "/";

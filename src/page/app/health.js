@@ -4,12 +4,9 @@
 import { html } from "../vendor/preact-htm.js";
 import { Empty, Head, Panel, PartLink, State } from "./bits.js";
 import { Alarms } from "./home.js";
-import { Logs } from "./part.js";
-import { kernel, listen, useKernel } from "./kernel.js";
-import { useEffect, useState } from "../vendor/preact-htm.js";
+import { Logs } from "./logs.js";
+import { kernel, useKernel } from "./kernel.js";
 import { because, rough, size, stalled, stateOf, thousands } from "./words.js";
-
-const LINES_KEPT = 100;
 
 export function Health() {
   useKernel();
@@ -31,7 +28,7 @@ export function Health() {
     <${Panel} id="unwell" title="Not well">
       ${health.unwell.length === 0 ? html`<${Empty} title="Nothing">Every part is as it should be.</${Empty}>` : html`<ul class="list">${health.unwell.slice(0, 50).map((/** @type {Doc} */ entry) => html`<li key=${entry.path}><${PartLink} path=${entry.path} /><${State} ...${entry} /><span class="dim">${reason(entry)}</span></li>`)}</ul>`}
     </${Panel}>
-    <${Warnings} />
+    <${Panel} id="warnings" title="Warnings"><${Logs} args=${{ level: "warn" }} /></${Panel}>
     <p class="dim">Kernel ${kernel.version}, node ${kernel.node}. You are ${kernel.who.name}, with the right to ${kernel.who.scope === "admin" ? "change everything" : kernel.who.scope}.</p>`;
 }
 
@@ -40,12 +37,4 @@ function reason(entry) {
   if (entry.waits_for) return `waits for ${entry.waits_for.path}`;
   if (entry.stall) return stalled(entry.stall);
   return entry.reason ? because(entry.reason) : "";
-}
-
-/** Warnings of the kernel since this view was opened. */
-function Warnings() {
-  const [lines, setLines] = useState(/** @type {import("./types.js").LogLine[]} */ ([]));
-  useEffect(() => listen({ logs: "warn", heard: (batch) => setLines((was) => [...was, ...batch.lines].slice(-LINES_KEPT)) }), []);
-  return html`<${Panel} id="warnings" title="Warnings">
-    ${lines.length === 0 ? html`<${Empty} title="None so far">What the kernel warns of while you look appears here.</${Empty}>` : html`<${Logs} lines=${lines} />`}</${Panel}>`;
 }

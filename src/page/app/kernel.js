@@ -10,7 +10,7 @@ const RETRY_MS = [500, 1000, 2000, 4000];
 /** A difference between the clocks that is worth more than the delays on the way. */
 const SKEW_MIN_MS = 2000;
 
-/** What a listener wants of the stream. @typedef {{events?: string, logs?: string, heard: (batch: Doc) => void}} Want */
+/** What a listener wants of the stream. @typedef {{events: string, heard: (batch: Doc) => void}} Want */
 
 export const kernel = {
   forest: new Forest(),
@@ -22,7 +22,6 @@ export const kernel = {
   times: 0,
   node: "",
   version: "",
-  startedAt: "",
   who: { name: "", scope: "read" },
   /** The kernel's clock minus ours. */
   skewMs: 0,
@@ -67,11 +66,13 @@ export class Refusal extends Error {
   }
 }
 
-/** Calls a command. @param {"GET" | "POST"} method @param {string[]} words @param {Doc} [args] @returns {Promise<Doc>} */
-export async function call(method, words, args = {}) {
+/** Calls a command. One that answers with many documents has them `heard` as they come, until `signal` ends it.
+ * @param {"GET" | "POST"} method @param {string[]} words @param {Doc} [args] @param {(documents: Doc[]) => void} [heard] @param {AbortSignal} [signal]
+ * @returns {Promise<Doc>} */
+export async function call(method, words, args = {}, heard, signal) {
   let path = `/api/v1/${words.join("/")}`;
   /** @type {RequestInit} */
-  const request = { method, headers: { "X-UK-Page": "1" }, credentials: "same-origin", cache: "no-store" };
+  const request = { method, headers: { "X-UK-Page": "1" }, credentials: "same-origin", cache: "no-store", signal };
   if (method === "GET") path += query(args);
   else Object.assign(request, { body: JSON.stringify(args), headers: { "X-UK-Page": "1", "Content-Type": "application/json" } });
   let response;
@@ -82,10 +83,24 @@ export async function call(method, words, args = {}) {
   }
   noteClock(response.headers.get("date"));
   if (response.status === 401) deny();
+  if (response.ok && heard) return lines(response, heard);
   const document = await response.json().catch(() => null);
   if (response.ok && document) return document;
   const error = document?.error ?? { message: `the kernel answered with status ${response.status}`, hint: null };
   throw new Refusal(error.message, error.hint, response.status);
+}
+
+/** Reads a document a line. @param {Response} response @param {(documents: Doc[]) => void} heard */
+async function lines(response, heard) {
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = ""; reader; ) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    const whole = (rest + value).split("\n");
+    rest = whole.pop() ?? "";
+    heard(whole.map((line) => JSON.parse(line)));
+  }
+  return {};
 }
 
 /** @param {Doc} args */
@@ -107,7 +122,7 @@ let source = null;
 let asked = "";
 let attempts = 0;
 
-/** Has events or log lines come as long as it is wanted; returns what ends that. @param {Want} want */
+/** Has events come as long as it is wanted; returns what ends that. @param {Want} want */
 export function listen(want) {
   wants.add(want);
   queueMicrotask(connect);
@@ -119,9 +134,8 @@ export function listen(want) {
 
 /** Opens the stream, or another one if something else is wanted of it. */
 export function connect() {
-  const topics = [...new Set([...wants].flatMap((want) => want.events ?? []))].sort();
-  const logs = [...wants].find((want) => want.logs)?.logs;
-  const url = `/api/v1/stream?${new URLSearchParams([["tree", "true"], ...topics.map((topic) => ["events", topic]), ...(logs ? [["logs", logs]] : [])])}`;
+  const topics = [...new Set([...wants].map((want) => want.events))].sort();
+  const url = `/api/v1/stream?${new URLSearchParams([["tree", "true"], ...topics.map((topic) => ["events", topic])])}`;
   if (source && url === asked && source.readyState !== EventSource.CLOSED) return;
   source?.close();
   asked = url;
@@ -134,21 +148,14 @@ export function connect() {
   on("hello", hello);
   on("tree", (document) => { kernel.forest.load(document); kernel.node = document.node; live(); });
   on("change", (change) => { kernel.forest.apply(change); askHealth(); changed(); });
-  on("events", (batch) => tell("events", batch));
-  on("logs", (batch) => tell("logs", batch));
+  on("events", (batch) => { for (const want of wants) want.heard(batch); });
   mine.onerror = () => { if (mine === source) void lost(mine); };
-}
-
-/** @param {"events" | "logs"} what @param {Doc} batch */
-function tell(what, batch) {
-  for (const want of wants) if (want[what]) want.heard(batch);
 }
 
 /** @param {Doc} document */
 function hello(document) {
   kernel.node = document.node;
   kernel.version = document.kernel.version;
-  kernel.startedAt = document.kernel.started_at;
   kernel.who = document.who;
 }
 

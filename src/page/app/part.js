@@ -1,16 +1,15 @@
 // One part: how it is, what happened to it, what can be done with it, its settings, what it says.
 
-/** @import {ExitRecord, LogLine, Part, Why} from "./types.js" */
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
+/** @import {ExitRecord, Part, Why} from "./types.js" */
+import { html } from "../vendor/preact-htm.js";
 import { typed } from "./acts.js";
 import { Advice, askKill } from "./advice.js";
 import { Act, Command, Empty, Gauge, Head, MailboxBar, Panel, PartLink, Problem, State, Text, linkTo, sentenceOf, useRead, useSeconds } from "./bits.js";
-import { call, kernel, listen, useKernel } from "./kernel.js";
+import { kernel, useKernel } from "./kernel.js";
+import { Logs } from "./logs.js";
 import { Send } from "./send.js";
 import { SettingsForm } from "./settings.js";
 import { ago, because, clock, doneAbout, plural } from "./words.js";
-
-const LINES_KEPT = 100;
 
 /** @param {{rest: string}} props */
 export function PartPage({ rest: path }) {
@@ -114,18 +113,4 @@ function Says({ path, incarnation }) {
 }
 
 /** Its newest log lines. @param {{path: string}} props */
-function Lines({ path }) {
-  const [lines, setLines] = useState(/** @type {LogLine[]} */ ([]));
-  const [error, setError] = useState(null);
-  useEffect(() => {
-    const isMine = (/** @type {LogLine} */ line) => line.path === path || line.path?.startsWith(`${path}/`);
-    call("GET", ["logs"], { path, limit: LINES_KEPT }).then((document) => setLines((was) => [...(document.lines ?? []), ...was].slice(-LINES_KEPT)), setError);
-    return listen({ logs: "info", heard: ({ lines }) => setLines((was) => [...was, ...lines.filter(isMine)].slice(-LINES_KEPT)) });
-  }, [path]);
-  return html`<${Panel} id="lines" title="What it logged">
-    ${lines.length === 0 && html`<${Empty} title="No lines">${error && error.status !== 404 ? error.message : "It has logged nothing that is kept. New lines appear here as they come."}</${Empty}>`}
-    ${lines.length > 0 && html`<${Logs} lines=${lines} />`}</${Panel}>`;
-}
-
-/** @param {{lines: LogLine[]}} props */
-export const Logs = ({ lines }) => html`<ol class="logs" tabindex="0" aria-label="Log lines">${lines.map((line) => html`<li data-level=${line.level}><time datetime=${line.time}>${clock(line.time)}</time> <b>${line.level}</b> <span>${line.text}${line.fields && Object.keys(line.fields).length > 0 ? ` ${JSON.stringify(line.fields)}` : ""}</span></li>`)}</ol>`;
+const Lines = ({ path }) => html`<${Panel} id="lines" title="What it logged"><${Logs} args=${{ path }} /></${Panel}>`;

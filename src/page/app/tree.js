@@ -3,7 +3,7 @@
 
 /** @import {Part} from "./types.js" */
 /** @import {Row as RowAt} from "./forest.js" */
-import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import { Empty, Gauge, Head, MailboxBar, State, linkTo, ticking, typing, useSeconds } from "./bits.js";
 import { rows } from "./forest.js";
 import { Icon } from "./icons.js";
@@ -165,7 +165,6 @@ function find(list, at, typed, key) {
 
 /** @param {{row: RowAt, part: Part | undefined, top: number, isCurrent: boolean, select: () => void, toggle: () => void}} props */
 function Row({ row, part, top, isCurrent, select, toggle }) {
-  const flash = useFlash(part?.state);
   if (!part) return null;
   const click = (/** @type {any} */ event) => {
     select();
@@ -173,7 +172,7 @@ function Row({ row, part, top, isCurrent, select, toggle }) {
     else location.hash = linkTo(part.path).slice(1);
   };
   const name = part.parent === null ? (part.path === "/" ? "/ everything" : "the kernel's own services") : part.id;
-  return html`<div class=${`row ${isCurrent ? "current" : ""} ${flash}`} role="treeitem" id=${rowId(row.path)} aria-level=${row.level} aria-posinset=${row.at} aria-setsize=${row.of}
+  return html`<div class=${`row ${isCurrent ? "current" : ""}`} role="treeitem" id=${rowId(row.path)} aria-level=${row.level} aria-posinset=${row.at} aria-setsize=${row.of}
     aria-expanded=${row.open === null ? undefined : row.open} aria-selected=${isCurrent} style=${{ top: `${top}px`, "--level": row.level - 1 }} onClick=${click}>
     <span class="name"><span class=${`twist ${row.open ? "open" : ""}`} aria-hidden="true">${row.open !== null && html`<${Icon} name="right" />`}</span>
       <span class=${part.type}>${name}</span>${row.open === false && html`<span class="dim count">${thousands(part.kids.length)}</span>`}<span class="dim kind">${part.kind ?? ""}</span></span>
@@ -187,18 +186,4 @@ function Row({ row, part, top, isCurrent, select, toggle }) {
 function hasGauge({ type, restarts }) {
   if (!restarts) return false;
   return restarts.used > 0 || (type === "supervisor" && restarts.intensity <= BUDGET_MAX);
-}
-
-/** A short light on what has changed. @param {string | undefined} value */
-function useFlash(value) {
-  const was = useRef(value);
-  const [flash, setFlash] = useState("");
-  useEffect(() => {
-    if (was.current === value) return undefined;
-    was.current = value;
-    setFlash("flash");
-    const timer = setTimeout(() => setFlash(""), 900);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return flash;
 }
