@@ -43,6 +43,7 @@ test("a part that is killed from the page comes back, and the page shows it", as
 test("leaving the question as it is kills nothing", async (t) => {
   const page = await open(t, "part/arm/gripper");
   await page.getByRole("button", { name: "Kill", exact: true }).click();
+  await page.getByRole("dialog").waitFor();
 
   await page.keyboard.press("Escape");
 
