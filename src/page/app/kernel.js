@@ -157,6 +157,8 @@ function hello(document) {
   kernel.node = document.node;
   kernel.version = document.kernel.version;
   kernel.who = document.who;
+  // The browser goes on where it was: what was missed follows, and no tree if that is still so.
+  if (kernel.times > 0) live();
 }
 
 function live() {
