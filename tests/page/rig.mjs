@@ -22,6 +22,8 @@ const ENVIRONMENT = { UK_ALARMS__DISK: "off", UK_ALARMS__MEMORY: "off", UK_ALARM
 /** How often it is asked whether the kernel is ready, and how long between. */
 const TRIES = 600;
 const TRY_MS = 25;
+/** How long a page is given to show what it is to show. */
+const WAIT_MS = 15_000;
 
 export const browser = () => chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS });
 
@@ -51,7 +53,7 @@ export async function kernel() {
   await boot();
   const way = await wayTo(port);
   return {
-    base: `http://127.0.0.1:${way.port}`,
+    base: `http://localhost:${way.port}`,
     boot,
     crash,
     cut: way.cut,
@@ -71,6 +73,7 @@ export async function kernel() {
 /** A page that is logged in, at a view. A fault in it, or something that its policy refused, fails the test. */
 export async function openPage(t, chromium, uk, view = "", options = {}) {
   const context = await chromium.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce", ...options });
+  context.setDefaultTimeout(WAIT_MS);
   const page = await context.newPage();
   const faults = [];
   t.after(async () => {
