@@ -48,6 +48,7 @@ use crate::commands::telemetry::Telemetry;
 use crate::commands::{Access, Command, KernelRun, Run, StreamRun, TABLE};
 use crate::error::{Code, CommandError};
 use crate::mcp;
+use crate::page;
 use crate::rights::Who;
 use crate::rights::tokens::Tokens;
 
@@ -207,7 +208,9 @@ fn outer(kernel: &Kernel, door: &Arc<Door>) -> Router {
         ];
         (StatusCode::SEE_OTHER, to).into_response()
     };
-    router(kernel).route("/login", get(log_in))
+    router(kernel)
+        .route("/login", get(log_in))
+        .merge(page::routes())
 }
 
 #[derive(Deserialize)]

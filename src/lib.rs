@@ -15,7 +15,6 @@
 //! | `mcp` | the commands as tools for AI assistants |
 //! | [`log_ring`] | the last lines of the log |
 //! | [`page`] | the page in the browser: its files and the routes that serve them |
-//! | [`screen`], [`output`] | drawing for people, and the one place that prints |
 //! | [`settings`] | settings of the tree, which change while it runs, and those of the kernel itself; where secrets come from |
 //! | [`tree_file`], [`event_file`], [`nearest`] | reading trees and catalogs of events, and guessing what somebody meant |
 //!

@@ -66,6 +66,7 @@ fn schema(args: &[Arg]) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn each_command_of_the_kernel_is_a_tool_with_a_schema_that_is_one() {

@@ -35,7 +35,11 @@ mod guard;
 mod hangup;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod harness;
-#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "what helps tests may fail as they do"
+)]
 mod http;
 mod last_good;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]

@@ -184,7 +184,10 @@ fn the_number_bounds_what_is_kept_but_never_takes_what_is_needed() {
     assert_eq!(numbers(&history), [1, 3, 7]);
     let (again, _) = History::open(&folder.0, keep);
     assert_eq!(numbers(&again), [1, 3, 7]);
-    assert_eq!(again.texts(3).unwrap()[0].text, "last good".into());
+    assert_eq!(
+        again.texts(3).unwrap()[0].text,
+        Arc::<str>::from("last good")
+    );
     assert_eq!(store::names(&again.paths.texts()).unwrap().len(), 3);
 }
 
@@ -283,7 +286,7 @@ fn a_damaged_text_is_told_and_the_other_versions_can_be_had() {
         format!("{stored} is damaged, it held `a.yaml` of version 1; choose another version")
     );
     assert!(missing.starts_with(&format!("cannot read {stored}: No such file")));
-    assert_eq!(history.texts(2).unwrap()[0].text, "two".into());
+    assert_eq!(history.texts(2).unwrap()[0].text, Arc::<str>::from("two"));
     let unknown = history.texts(9).unwrap_err().to_string();
     assert_eq!(unknown, "there is no version 9; there are 1 to 2");
 }
@@ -308,7 +311,10 @@ fn a_file_in_the_place_of_the_folder_leaves_the_history_in_memory() {
     assert!(error.starts_with(&expected), "{error}");
     assert!(history.trouble().unwrap().contains("in memory only"));
     assert_eq!(numbers(&history), (51..=150).collect::<Vec<u64>>());
-    assert_eq!(history.texts(51).unwrap()[0].text, "tree 51".into());
+    assert_eq!(
+        history.texts(51).unwrap()[0].text,
+        Arc::<str>::from("tree 51")
+    );
     assert_eq!(history.waiting.texts.len(), 100);
     assert!(
         history
@@ -470,5 +476,5 @@ fn what_waits_for_room_is_written_with_the_next_change() {
         again.versions().collect::<Vec<_>>(),
         history.versions().collect::<Vec<_>>()
     );
-    assert_eq!(again.texts(3).unwrap()[0].text, "tree 3".into());
+    assert_eq!(again.texts(3).unwrap()[0].text, Arc::<str>::from("tree 3"));
 }
