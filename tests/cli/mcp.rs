@@ -10,7 +10,7 @@ use crate::harness::Rig;
 /// Runs the client; `None` where it is not installed, which `tests/run` says.
 fn drive(args: &[&str]) -> Option<Value> {
     let python =
-        std::env::var_os("UK_MCP_PYTHON").filter(|python| std::path::Path::new(python).exists())?;
+        std::env::var_os("MCP_PYTHON").filter(|python| std::path::Path::new(python).exists())?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mcp/client.py");
     let output = Command::new(python)
         .arg(script)
