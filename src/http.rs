@@ -44,7 +44,6 @@ use self::audit::Audit;
 use self::door::Door;
 pub(crate) use self::openapi::schema_of;
 use crate::arguments::Args;
-use crate::commands::telemetry::Telemetry;
 use crate::commands::{Access, Command, KernelRun, Run, StreamRun, TABLE};
 use crate::error::{Code, CommandError};
 use crate::mcp;
@@ -106,7 +105,6 @@ impl Actor for Control {
         ctx: &mut Context<Self>,
     ) -> Result<Start<Self>, Exit> {
         let listener = listen(&settings.socket)?;
-        Telemetry::begin(ctx.kernel())?;
         let router = router(ctx.kernel()).layer(axum::middleware::from_fn(from_socket));
         let router = router.into_make_service_with_connect_info::<SocketPeer>();
         ctx.spawn(async move { Ok(axum::serve(listener, router).await?) });

@@ -1,10 +1,11 @@
 //! `uk telemetry`: what each sensor said last.
 //!
 //! [`Telemetry`] hears all events below `sensor.` and keeps the last of each topic and source. It is bounded: where
-//! there are more than it keeps, those go that said nothing for longest. It lives as long as the kernel, so that the
+//! there are more than it keeps, those go that said nothing for longest. It begins when it is first asked, with what the
+//! streams have, so that a kernel that nobody asks publishes without it; and it lives as long as the kernel, so that the
 //! service that answers may be killed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,27 +13,35 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use unity_supervisors::Kernel;
-use unity_supervisors::bus::{Event, InvalidTopic, Pattern, Place, Refused, Subscriber, Topic};
+use unity_supervisors::bus::{Event, Pattern, Place, Refused, Subscriber, Topic};
+use unity_supervisors::stream::{Position, StreamName};
 
 use super::Command;
 use crate::arguments::milliseconds;
+use crate::error::CommandError;
 use crate::screen::{Screen, Tone, ago, cut, list, number, table, text};
 
 /// What sensors publish.
 const TOPICS: &str = "sensor.*";
 /// How many topics and sources are kept.
 const KEPT_MAX: usize = 512;
+/// How many entries of each stream are looked at for what was said before.
+const LOOKED_AT: usize = 1_000;
 /// How much of what was measured is drawn; `--json` has all.
 const DRAWN_MAX: usize = 60;
 
 pub(super) const COMMAND: Command = Command {
     about: "Show what each sensor measured last",
-    help: "The last event of each topic below `sensor.` and of each actor that publishes it, since the kernel started. Of \
+    help: "The last event of each topic below `sensor.` and of each actor that publishes it, as far as it is kept. Of \
            frames and other blobs it has only what was said about them.\n\n\
            Example: uk telemetry --json",
     show,
     ..Command::reading(&["telemetry"], |kernel, _| {
-        async move { Ok(read(&kernel)) }.boxed()
+        async move {
+            Telemetry::begin(&kernel).await?;
+            Ok(read(&kernel))
+        }
+        .boxed()
     })
 };
 
@@ -47,18 +56,37 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Has it hear the events of `kernel` from now on. More than once is as once.
-    pub(crate) fn begin(kernel: &Kernel) -> Result<(), InvalidTopic> {
+    /// Has it hear the events of `kernel` from now on, and look up those before. More than once is as once.
+    async fn begin(kernel: &Kernel) -> Result<(), CommandError> {
         let telemetry = kernel.shared::<Self>();
-        if !telemetry.has_begun.swap(true, Ordering::Relaxed) {
-            kernel.bus().subscribe(&Pattern::new(TOPICS)?, telemetry);
+        if telemetry.has_begun.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let pattern = Pattern::new(TOPICS)?;
+        kernel.bus().subscribe(&pattern, telemetry.clone());
+        let Some(store) = kernel.bus().store() else {
+            return Ok(());
+        };
+        let catalog = kernel.bus().catalog();
+        let types = catalog.types().iter();
+        let kept = types.filter(|its| its.topic.meets(&pattern));
+        let streams: BTreeSet<&StreamName> = kept
+            .filter_map(|its| Some(&its.persist.as_ref()?.stream))
+            .collect();
+        for stream in streams {
+            let last = store.read_back(stream, Position::END, LOOKED_AT);
+            // A stream that cannot be read has nothing to tell; what is said from now on is heard all the same.
+            for entry in last.await.unwrap_or_default() {
+                if pattern.fits(entry.event.topic.as_str()) {
+                    telemetry.take(&entry.event, false);
+                }
+            }
         }
         Ok(())
     }
-}
 
-impl Subscriber for Telemetry {
-    fn deliver(&self, event: &Arc<Event>, _: Option<&Place>) -> Result<(), Refused> {
+    /// Keeps an event in the place of the one before; of those before it began, newest first, only what it has nothing of.
+    fn take(&self, event: &Arc<Event>, is_newer: bool) {
         // A frame is not kept from being freed.
         let event = match event.blob() {
             Some(_) => Arc::new(Event {
@@ -71,13 +99,23 @@ impl Subscriber for Telemetry {
         };
         let key = (event.topic.clone(), Arc::clone(&event.source));
         let mut kept = self.kept.lock();
-        if kept.len() >= KEPT_MAX && !kept.contains_key(&key) {
+        let is_known = kept.contains_key(&key);
+        if is_known && !is_newer {
+            return;
+        }
+        if kept.len() >= KEPT_MAX && !is_known {
             let oldest = kept.iter().min_by_key(|(_, event)| event.time);
             if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
                 kept.remove(&oldest);
             }
         }
         kept.insert(key, event);
+    }
+}
+
+impl Subscriber for Telemetry {
+    fn deliver(&self, event: &Arc<Event>, _: Option<&Place>) -> Result<(), Refused> {
+        self.take(event, true);
         Ok(())
     }
 

@@ -175,6 +175,10 @@ fn telemetry_has_what_each_sensor_said_last_also_when_its_service_was_killed() {
     assert_eq!(sensors.as_array().unwrap().len(), 1, "{sensors}");
     assert_eq!(sensors[0]["topic"], "sensor.host.load");
     assert_eq!(sensors[0]["data"], json!({ "cpu": 0.2 }));
+    // From now on it is heard, and no stream looked at.
+    rig.json(&["events", "publish", "sensor.host.load", r#"{"cpu": 0.3}"#]);
+    let sensors = rig.json(&["telemetry"])["sensors"].clone();
+    assert_eq!(sensors[0]["data"], json!({ "cpu": 0.3 }));
 }
 
 #[test]
