@@ -20,7 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -313,6 +313,11 @@ async fn serve(kernel: &Kernel, ready: &Ready) {
             tracing::warn!(%peer, "there are {CONNECTIONS_MAX} connections; one more is refused");
             continue;
         }
+        // Answers are whole when they are written: nothing is gained by waiting for more.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "a connection has gone already");
+            continue;
+        }
         let (router, tls) = (router.clone(), ready.tls.clone());
         connections.spawn(async move {
             if let Err(error) = connection(stream, peer, tls, router).await {
@@ -324,14 +329,15 @@ async fn serve(kernel: &Kernel, ready: &Ready) {
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-async fn connection(
-    stream: TcpStream,
+async fn connection<S>(
+    stream: S,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     router: Router,
-) -> Result<(), Failed> {
-    // Answers are whole when they are written: nothing is gained by waiting for more.
-    stream.set_nodelay(true)?;
+) -> Result<(), Failed>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
     let mut stream = Box::pin(TimeoutStream::new(stream));
     stream.as_mut().set_write_timeout_pinned(Some(TAKEN_WITHIN));
     match tls {
@@ -358,4 +364,52 @@ where
         .header_read_timeout(HEAD_WITHIN);
     let served = server.serve_connection(TokioIo::new(stream), answer);
     served.with_upgrades().await.map_err(Failed::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_never_ends_its_head_is_let_go() {
+        let (mut client, server) = duplex(1_024);
+        let began = tokio::time::Instant::now();
+        let served = connection(server, PEER, None, Router::new());
+        let sends = async {
+            let mut rest = Vec::new();
+            // A byte now and then does not help.
+            for byte in b"GET / HTTP/1.1\r\nhost: localhost" {
+                if client.write_all(&[*byte]).await.is_err() {
+                    break;
+                }
+                sleep(Duration::from_secs(1)).await;
+            }
+            drop(client.read_to_end(&mut rest).await);
+        };
+
+        let (served, ()) = tokio::join!(served, sends);
+
+        assert!(served.is_err());
+        assert!(began.elapsed() < HEAD_WITHIN * 2, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_takes_nothing_is_let_go() {
+        let (mut client, server) = duplex(64);
+        let router = Router::new().route("/", get(|| async { "x".repeat(1 << 20) }));
+        let served = connection(server, PEER, None, router);
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+
+        let served = timeout(TAKEN_WITHIN * 2, served).await;
+
+        assert!(matches!(served, Ok(Err(_))), "{served:?}");
+        drop(client);
+    }
 }
