@@ -399,6 +399,7 @@ fn next_steps(running: &RunningKernel, caller: &Caller) -> String {
         add(format!("kill {path}"), "kill a part; it comes back");
         add(format!("why {path}"), "what happened to it");
     }
+    add("open".to_owned(), "the page in a browser, with buttons");
     add("tree --watch".to_owned(), "the live tree");
     add("console".to_owned(), "commands without the `uk`");
     text.push_str("Ctrl-C here stops the kernel.\n\n");
