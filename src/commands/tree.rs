@@ -127,6 +127,10 @@ fn attend(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     } else {
         let document = block_on(client.call(&COMMAND, args))??;
         output::out(&draw(&document, &caller.screen))?;
+        // Outside of a console the process is about to end, and a large tree takes long to be taken apart.
+        if caller.interrupts.is_none() {
+            std::mem::forget(document);
+        }
     }
     Ok(0)
 }
