@@ -498,7 +498,10 @@ fn find<'a>(table: &'a [Arg], key: &str) -> Result<(&'a Arg, bool), CommandError
         return Ok((arg, true));
     }
     let error = CommandError::usage(format!("unknown key `{key}`"));
-    let names: Vec<&str> = sent().map(|arg| arg.name).collect();
+    let names: Vec<&str> = sent()
+        .filter(|arg| !arg.internal)
+        .map(|arg| arg.name)
+        .collect();
     Err(match nearest(key, names.iter().copied()) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None if names.is_empty() => error.hint("this command takes no arguments"),

@@ -152,7 +152,7 @@ pub fn router(kernel: &Kernel) -> Router {
             (Run::Stream(run), _) => {
                 let answer = move |Caller(who), query| async move {
                     let args = allowed(&who, command, read(command, query));
-                    many(command, args, run, kernel).await
+                    many(command, args, run, kernel, who).await
                 };
                 router.route(&path, get(answer))
             }
@@ -189,8 +189,13 @@ pub fn router(kernel: &Kernel) -> Router {
 /// What is there besides for who comes in by a [`Door`]: the login of the page.
 fn outer(kernel: &Kernel, door: &Arc<Door>) -> Router {
     let (tokens, door) = (kernel.shared::<Tokens>(), Arc::clone(door));
-    let log_in = move |Query(code): Query<LoginCode>| async move {
-        let Some(session) = tokens.log_in(&code.code) else {
+    let log_in = move |query: Result<Query<LoginCode>, QueryRejection>| async move {
+        let Ok(Query(login)) = query else {
+            let error = CommandError::usage("a login has one code, as in /login?code=…")
+                .hint("`uk open` makes one");
+            return failure(&error);
+        };
+        let Some(session) = tokens.log_in(&login.code) else {
             let error = CommandError::new(Code::Denied, "that login is used up, or too old")
                 .hint("`uk open` makes another");
             return failure(&error);
@@ -352,13 +357,14 @@ pub(crate) async fn run_for(
     done
 }
 
-/// Answers with a line of JSON for each document, until there is no more. When the kernel ends before that, the answer
-/// breaks off, so that its reader knows.
+/// Answers with a line of JSON for each document, until there is no more. When the kernel ends before that, or `who` asked
+/// is nobody any more, the answer breaks off, so that its reader knows.
 async fn many(
     command: &Command,
     args: Result<Args, CommandError>,
     run: StreamRun,
     kernel: Kernel,
+    who: Arc<Who>,
 ) -> Response {
     let done = match args {
         Ok(args) => run(kernel.clone(), args).await,
@@ -375,21 +381,29 @@ async fn many(
     let ended = async move {
         ended.ended().await;
     };
+    let tokens = kernel.shared::<Tokens>();
     let begin = Some((documents, ended.boxed(), kernel));
-    let lines = stream::unfold(begin, |state| async move {
-        let (mut documents, mut ended, kernel) = state?;
-        let document = tokio::select! {
-            biased;
-            document = documents.next() => document?,
-            () = &mut ended => return Some((Err(io::Error::other("the kernel has ended")), None)),
-        };
-        let (mut document, is_last) = match document {
-            Ok(document) => (document, false),
-            Err(error) => (error.to_json(), true),
-        };
-        kernel.secrets().mask_json(&mut document);
-        let rest = (!is_last).then_some((documents, ended, kernel));
-        Some((Ok(Bytes::from(format!("{document}\n"))), rest))
+    let is_still = move |kernel: &Kernel| tokens.is_still(&who, kernel.clock().wall());
+    let lines = stream::unfold(begin, move |state| {
+        let is_still = is_still.clone();
+        async move {
+            let (mut documents, mut ended, kernel) = state?;
+            let document = tokio::select! {
+                biased;
+                document = documents.next() => document?,
+                () = &mut ended => return Some((Err(io::Error::other("the kernel has ended")), None)),
+            };
+            if !is_still(&kernel) {
+                return Some((Err(io::Error::other("who asked is nobody any more")), None));
+            }
+            let (mut document, is_last) = match document {
+                Ok(document) => (document, false),
+                Err(error) => (error.to_json(), true),
+            };
+            kernel.secrets().mask_json(&mut document);
+            let rest = (!is_last).then_some((documents, ended, kernel));
+            Some((Ok(Bytes::from(format!("{document}\n"))), rest))
+        }
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
     (kind, Body::from_stream(lines)).into_response()

@@ -17,6 +17,10 @@ use crate::arguments::{ArgKind, Args};
 use crate::commands::Command;
 use crate::error::{Code, CommandError};
 
+/// What reaches further than the path or the topic that it names: a token may be for anything, and of replays there is one
+/// in a kernel, which anybody's feeds and stops.
+const FOR_ALL: [&[&str]; 2] = [&["token", "create"], &["events", "replay"]];
+
 /// How much a caller may do; each has what those before it have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -149,11 +153,15 @@ impl Who {
     }
 
     /// Whether they may use `command` with these arguments. Who is bound may use what names a path or a topic within, and
-    /// `health` and `version`.
+    /// `health` and `version`; whoever a thing goes `to` does not say what is taken. To look into a stream is to read, to
+    /// have it handed out to a group is not.
     ///
     /// # Errors
     /// [`Code::Denied`], with what they are bound to.
     pub fn may_with(&self, command: &Command, args: &Args) -> Result<(), CommandError> {
+        if command.words == ["streams", "read"] && args.get("group").is_some() {
+            self.may(Scope::Operate, "`streams read --group`")?;
+        }
         if self.bounds.is_none() || matches!(command.words, ["health"] | ["version"]) {
             return Ok(());
         }
@@ -166,6 +174,10 @@ impl Who {
                 (ArgKind::Path | ArgKind::Supervisor | ArgKind::Target, _) => {
                     value.parse().is_ok_and(|path| self.bounds.has_path(&path))
                 }
+                // Nobody speaks for an actor that is not theirs; a name that is no path is nobody's.
+                (ArgKind::Text, "source") if value.starts_with('/') => {
+                    value.parse().is_ok_and(|path| self.bounds.has_path(&path))
+                }
                 (ArgKind::Text, "topic" | "pattern") => value
                     .parse()
                     .is_ok_and(|pattern| self.bounds.has_pattern(&pattern)),
@@ -174,9 +186,9 @@ impl Who {
             if !is_within {
                 return Err(self.out_of_bounds(&format!("`{}` {value}", command.name())));
             }
-            is_named = true;
+            is_named |= !matches!(arg.name, "to" | "source");
         }
-        match is_named {
+        match is_named && !FOR_ALL.contains(&command.words) {
             true => Ok(()),
             false => Err(self.out_of_bounds(&format!("`{}`", command.name()))),
         }
@@ -244,6 +256,12 @@ mod tests {
             (&["events", "publish"], "topic", "sensor.leg", false),
             (&["events", "tail"], "pattern", "sensor.arm.*", true),
             (&["events", "tail"], "pattern", "sensor.*", false),
+            (&["dlq", "retry"], "path", "/arm", true),
+            (&["dlq", "retry"], "to", "/arm/spare", false),
+            (&["events", "replay"], "pattern", "sensor.arm.*", false),
+            (&["token", "create"], "topic", "sensor.arm.*", false),
+            (&["config", "get"], "target", "system", false),
+            (&["spawn"], "under", "/", false),
             (&["tree"], "", "", false),
             (&["health"], "", "", true),
         ] {

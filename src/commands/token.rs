@@ -177,7 +177,7 @@ fn show_list(document: &Value, screen: &Screen) -> String {
         let bounds: Vec<&str> = bounds.filter_map(Value::as_str).collect();
         let is_expired = token.get("expired") == Some(&Value::Bool(true));
         let until = match text(token, "expires_at") {
-            "" => "revoked",
+            "" => "it is revoked",
             _ if is_expired => "expired",
             until => until,
         };

@@ -28,7 +28,7 @@ use crate::settings::system::InForce;
 
 /// The header by which the page says that it is the page: no other page can send it along.
 pub(super) const PAGE: HeaderName = HeaderName::from_static("x-uk-page");
-/// How many requests are answered at a time; streams count as long as they last.
+/// How many requests are answered at a time. A stream counts until it begins: then it is one of the listener's connections.
 const REQUESTS_MAX: usize = 1_024;
 /// How many requests one caller may send in a burst, and how many of those come back each second.
 const BURST: f64 = 20_000.0;
@@ -155,7 +155,8 @@ fn let_in(door: &Door, request: &mut Request<Body>) -> Result<(), Box<Response>>
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| request.uri().authority().map(|own| own.as_str()));
     let host = host.unwrap_or_default().to_owned();
-    if !door.is_ours(&host) {
+    let is_one = headers.get_all(HOST).iter().count() <= 1;
+    if !is_one || !door.is_ours(&host) {
         let message = format!(
             "`{}` is no name of this kernel",
             crate::screen::cut(&host, 80)

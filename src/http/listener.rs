@@ -298,6 +298,7 @@ async fn serve(kernel: &Kernel, ready: &Ready) {
     let admitting = middleware::from_fn_with_state(Arc::clone(&door), admit);
     let router = super::outer(kernel, &door).layer(admitting);
     let mut connections = JoinSet::new();
+    let mut is_full = false;
     loop {
         // What has ended makes room.
         while connections.try_join_next().is_some() {}
@@ -310,9 +311,13 @@ async fn serve(kernel: &Kernel, ready: &Ready) {
             }
         };
         if connections.len() >= CONNECTIONS_MAX {
-            tracing::warn!(%peer, "there are {CONNECTIONS_MAX} connections; one more is refused");
+            // Said once, until there is room again: whoever knocks on does not fill the log.
+            if !std::mem::replace(&mut is_full, true) {
+                tracing::warn!(%peer, "there are {CONNECTIONS_MAX} connections; more are refused");
+            }
             continue;
         }
+        is_full = false;
         // Answers are whole when they are written: nothing is gained by waiting for more.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "a connection has gone already");

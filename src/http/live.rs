@@ -359,15 +359,16 @@ impl Reader {
         if let Some(hello) = self.hello.take() {
             return Some(hello);
         }
-        if !self.tokens.is_still(&self.who) {
-            return None;
-        }
         let next = self.read.next(&self.reading.open.channel);
         let heard = tokio::select! {
             biased;
             heard = timeout(HEARD, next) => heard,
             _ = self.ended.ended() => return None,
         };
+        // Looked at last: what happens after a token is gone is not for its holder.
+        if !self.tokens.is_still(&self.who, self.ended.clock().wall()) {
+            return None;
+        }
         Some(heard.unwrap_or_else(|_elapsed| Bytes::from_static(b": nothing new\n\n")))
     }
 }

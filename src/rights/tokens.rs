@@ -269,15 +269,11 @@ impl Tokens {
         Some(shown)
     }
 
-    /// Whether who was somebody still is.
-    pub(crate) fn is_still(&self, who: &Who) -> bool {
+    /// Whether who was somebody still is: their token was not revoked, and is not over.
+    pub(crate) fn is_still(&self, who: &Who, now: Timestamp) -> bool {
         let is_token = who.name.starts_with("t-");
-        !is_token
-            || self
-                .known
-                .lock()
-                .values()
-                .any(|token| *token.id == *who.name)
+        let is_theirs = |token: &Token| *token.id == *who.name && !token.is_expired(now);
+        !is_token || self.known.lock().values().any(is_theirs)
     }
 
     /// Who shows this session.

@@ -250,6 +250,97 @@ fn a_token_may_what_its_scope_and_bounds_say() {
     assert_eq!((life("/a"), life("/group/one")), (1.into(), 2.into()));
 }
 
+/// What a token for `/group` and `sensor.*` may not, whatever its scope, though each names something within.
+const BEYOND: &[(&str, &str)] = &[
+    // Where something goes does not say whose it was.
+    ("dlq/retry", r#"{"all":true,"to":"/group/one"}"#),
+    ("dlq/retry", r#"{"ids":["1"],"to":"/group/one"}"#),
+    ("events/replay", r#"{"to":"/group/one"}"#),
+    // There is one replay in a kernel.
+    ("events/replay", r#"{"pattern":"sensor.*","stop":true}"#),
+    // Nobody speaks for others, or makes a token for more than they have.
+    (
+        "events/publish",
+        r#"{"topic":"sensor.x","data":1,"source":"/a"}"#,
+    ),
+    (
+        "token/create",
+        r#"{"scope":"admin","topic":"sensor.x","path":"/"}"#,
+    ),
+];
+
+#[test]
+fn a_bound_token_reaches_nothing_beyond() {
+    let web = Web::boot();
+    let bound = web.token(&["admin", "--path", "/group", "--topic", "sensor.*"]);
+    let status = |request: &str, body: &str| web.as_token(&bound, request, body).status;
+
+    for (words, body) in BEYOND {
+        let beyond = status(&format!("POST /api/v1/{words}"), body);
+        assert_eq!(beyond, 403, "{words} {body}");
+    }
+    for beyond in [
+        "config/get?target=system",
+        "trace?path=/group&topic=*",
+        "logs",
+    ] {
+        assert_eq!(
+            status(&format!("GET /api/v1/{beyond}"), ""),
+            403,
+            "{beyond}"
+        );
+    }
+    let own = r#"{"topic":"sensor.x","data":1,"source":"/group/one"}"#;
+    assert_eq!(status("POST /api/v1/events/publish", own), 200);
+    let own = r#"{"all":true,"path":"/group","to":"/group/one"}"#;
+    assert_eq!(status("POST /api/v1/dlq/retry", own), 200);
+}
+
+#[test]
+fn to_look_into_a_stream_is_to_read() {
+    let web = Web::boot();
+    let read = web.token(&["read"]);
+    let status = |body: &str| {
+        web.as_token(&read, "POST /api/v1/streams/read", body)
+            .status
+    };
+
+    assert_eq!(status(r#"{"stream":"nowhere"}"#), 404);
+    // To have it handed out changes something.
+    let handed = r#"{"stream":"nowhere","group":"g","consumer":"c"}"#;
+    assert_eq!(status(handed), 403);
+}
+
+#[test]
+fn lines_that_follow_end_with_the_token_that_asked_for_them() {
+    let web = Web::boot();
+    let revoked = web.rig.json(&["token", "create", "--scope", "read"]);
+    let token = revoked["token"].as_str().unwrap();
+    let mut streams: Vec<TcpStream> = ["logs?follow=true", "events/tail?pattern=*"]
+        .into_iter()
+        .map(|what| {
+            let mut stream = TcpStream::connect(web.address).unwrap();
+            let head = format!("GET /api/v1/{what} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            // That it answers says that it listens.
+            assert!(stream.read(&mut [0; 12]).unwrap() > 0);
+            stream
+        })
+        .collect();
+
+    web.rig
+        .json(&["token", "revoke", revoked["id"].as_str().unwrap()]);
+    web.rig
+        .json(&["events", "publish", "sensor.after", "\"not for them\""]);
+    web.rig.json(&["kill", "/a"]);
+
+    for stream in &mut streams {
+        let mut rest = String::new();
+        drop(stream.read_to_string(&mut rest));
+        assert!(!rest.contains("not for them"), "{rest}");
+    }
+}
+
 #[test]
 fn a_forged_host_or_origin_is_refused() {
     let web = Web::boot();
@@ -264,6 +355,7 @@ fn a_forged_host_or_origin_is_refused() {
         ("host: localhost.evil.example".to_owned(), 403),
         ("host: 10.0.0.1".to_owned(), 403),
         ("host:".to_owned(), 403),
+        ("host: localhost\r\nhost: evil.example".to_owned(), 403),
         ("origin: http://evil.example".to_owned(), 403),
         ("origin: null".to_owned(), 403),
         (format!("origin: https://localhost:{port}"), 403),
@@ -304,6 +396,13 @@ fn a_page_logs_in_once_and_says_that_it_is_the_page() {
     let again = web.send(&login, &[], "");
 
     assert_eq!((first.status, again.status), (303, 403));
+    for wrong in ["GET /login", "GET /login?code=a&code=b"] {
+        let answer = web.send(wrong, &[], "");
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["code"]),
+            (400, &json!("usage"))
+        );
+    }
     let cookie = first
         .head
         .lines()

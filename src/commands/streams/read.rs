@@ -9,6 +9,7 @@ use super::{Asked, LIMIT, STREAM, limit, named};
 use crate::arguments::{Arg, ArgKind, Args, moment};
 use crate::commands::Command;
 use crate::error::CommandError;
+use crate::rights::Scope;
 use crate::screen::{NARROW, Screen, Tone, list, table, text};
 
 pub(in crate::commands) const COMMAND: Command = Command {
@@ -35,7 +36,8 @@ pub(in crate::commands) const COMMAND: Command = Command {
         ),
     ],
     show,
-    // To hand out changes something.
+    // To hand out changes something, and takes more than this: see `Who::may_with`.
+    scope: Scope::Read,
     ..Command::changing(&["streams", "read"], |kernel, args| {
         async move { run(&kernel, &args).await }.boxed()
     })
