@@ -53,6 +53,7 @@ mod logs;
 mod mcp;
 mod monitoring;
 mod replay;
+mod schemathesis;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod secrets;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
