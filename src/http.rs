@@ -7,6 +7,7 @@
 //! others, and then put in place, so that there is always one to connect to.
 
 mod audit;
+pub(crate) mod bridge;
 mod door;
 pub mod listener;
 pub mod live;
@@ -177,6 +178,7 @@ pub fn router(kernel: &Kernel) -> Router {
     }
     router
         .merge(live::routes(kernel))
+        .merge(bridge::routes(kernel))
         .merge(openapi::routes())
         .merge(metrics::routes(kernel))
         .merge(status::routes(kernel))

@@ -17,7 +17,7 @@ mod publish;
 pub(super) mod replay;
 mod show;
 mod stats;
-pub(super) mod tail;
+pub(crate) mod tail;
 
 pub(super) use self::list::COMMAND as LIST;
 pub(super) use self::publish::COMMAND as PUBLISH;

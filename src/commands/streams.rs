@@ -41,13 +41,13 @@ const LIMIT: Arg = Arg::option("limit", ArgKind::Integer, "how many; 50");
 const NAME_LEN_MAX: usize = 255;
 
 /// A stream that is named, and where it is.
-struct Asked {
-    store: Arc<dyn StreamStore>,
-    name: StreamName,
+pub(crate) struct Asked {
+    pub(crate) store: Arc<dyn StreamStore>,
+    pub(crate) name: StreamName,
 }
 
 impl Asked {
-    fn of(kernel: &Kernel, args: &Args) -> Result<Self, CommandError> {
+    pub(crate) fn of(kernel: &Kernel, args: &Args) -> Result<Self, CommandError> {
         let text = args.text(STREAM.name).unwrap_or_default();
         let name = StreamName::new(text).map_err(|error| {
             CommandError::usage(error.to_string()).hint("`uk streams list` lists all")
@@ -57,7 +57,7 @@ impl Asked {
     }
 
     /// How the stream is.
-    async fn info(&self) -> Result<StreamInfo, CommandError> {
+    pub(crate) async fn info(&self) -> Result<StreamInfo, CommandError> {
         let all = self.store.streams().await.map_err(of_stream)?;
         let names: Vec<String> = all.iter().map(|info| info.name.to_string()).collect();
         let found = all.into_iter().find(|info| info.name == self.name);
@@ -68,7 +68,7 @@ impl Asked {
     }
 
     /// What the store says, with what was probably meant where it knows no such stream or group.
-    async fn told<T>(&self, done: Result<T, StreamError>) -> Result<T, CommandError> {
+    pub(crate) async fn told<T>(&self, done: Result<T, StreamError>) -> Result<T, CommandError> {
         match done {
             Ok(done) => Ok(done),
             Err(StreamError::NoStream(_)) => Err(match self.info().await {
@@ -101,7 +101,7 @@ impl Asked {
 }
 
 /// Groups and consumers are made by what they are called, so a slip would be kept.
-fn named(name: &str, what: &str) -> Result<(), CommandError> {
+pub(crate) fn named(name: &str, what: &str) -> Result<(), CommandError> {
     let is_plain = !name.trim().is_empty() && name == printable(name);
     if is_plain && name.len() <= NAME_LEN_MAX {
         return Ok(());
@@ -131,7 +131,7 @@ pub(super) fn no_streams() -> CommandError {
 }
 
 /// What a store of streams says.
-pub(super) fn of_stream(error: StreamError) -> CommandError {
+pub(crate) fn of_stream(error: StreamError) -> CommandError {
     let message = error.to_string();
     match error {
         StreamError::NoStream(_) => CommandError::new(Code::NotFound, message)
@@ -149,7 +149,7 @@ pub(super) fn of_stream(error: StreamError) -> CommandError {
     }
 }
 
-fn position(text: &str) -> Result<Position, CommandError> {
+pub(crate) fn position(text: &str) -> Result<Position, CommandError> {
     text.parse().map_err(|error| {
         CommandError::usage(format!("{error}")).hint("`uk streams read STREAM` shows positions")
     })

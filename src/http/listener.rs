@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::middleware;
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,6 +30,7 @@ use tower_service::Service;
 use unity_supervisors::spec::{Backoff, ChildKind, ChildSpec, Ladder, LadderAction, LadderStep};
 use unity_supervisors::{Actor, ChildId, Context, Exit, Kernel, Kinds, Next, NoMessage, Start};
 
+use super::bridge::Listens;
 use super::door::{Door, Peer, admit};
 use super::tls;
 use crate::settings::service::NoSettings;
@@ -296,7 +297,11 @@ impl Drop for On<'_> {
 async fn serve(kernel: &Kernel, ready: &Ready) {
     let door = Door::new(kernel, ready.address, ready.tls.is_some());
     let admitting = middleware::from_fn_with_state(Arc::clone(&door), admit);
-    let router = super::outer(kernel, &door).layer(admitting);
+    // A bridge leaves the connections that are kept here; it ends with this all the same.
+    let (_while_it_listens, listens) = watch::channel(());
+    let router = super::outer(kernel, &door)
+        .layer(Extension(Listens(listens)))
+        .layer(admitting);
     let mut connections = JoinSet::new();
     let mut is_full = false;
     loop {
@@ -334,7 +339,7 @@ async fn serve(kernel: &Kernel, ready: &Ready) {
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-async fn connection<S>(
+pub(super) async fn connection<S>(
     stream: S,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,

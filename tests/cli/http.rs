@@ -12,9 +12,9 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::harness::{Folder, Rig, TREE};
 
 /// A kernel that listens on a free port of this machine.
-struct Web {
-    rig: Rig,
-    address: SocketAddr,
+pub(crate) struct Web {
+    pub(crate) rig: Rig,
+    pub(crate) address: SocketAddr,
 }
 
 /// An answer: status, head and body.
@@ -32,7 +32,7 @@ impl Answer {
 }
 
 impl Web {
-    fn boot() -> Self {
+    pub(crate) fn boot() -> Self {
         Self::listening("127.0.0.1:0")
     }
 
@@ -46,7 +46,7 @@ impl Web {
         Self { rig, address }
     }
 
-    fn token(&self, args: &[&str]) -> String {
+    pub(crate) fn token(&self, args: &[&str]) -> String {
         let made = self
             .rig
             .json(&[&["token", "create", "--scope"], args].concat());

@@ -4,6 +4,12 @@ mod alarms;
 mod bad_input;
 mod boot;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "what helps tests may fail as they do"
+)]
+mod bridge;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod bundle;
 mod child_api;
 mod commands;

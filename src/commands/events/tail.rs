@@ -54,11 +54,13 @@ pub(in crate::commands) const COMMAND: Command = Command {
     })
 };
 
-type Found = Result<Item, CommandError>;
+pub(crate) type Found = Result<Item, CommandError>;
 
-/// What is shown: an event, or that some were missed.
-enum Item {
+/// What is shown.
+pub(crate) enum Item {
+    /// An event.
     Event(Arc<Event>),
+    /// That so many were missed.
     Missed(u64),
 }
 
@@ -81,7 +83,7 @@ pub(in crate::commands) async fn run(
         return Err(error.hint("leave out --from; `uk events list` says what is kept"));
     }
     // First, so that nothing falls between.
-    let live = live(&bus, &pattern, &names);
+    let live = live(&bus, &pattern, &names, ROOM);
     let (past, present) = match bus.store() {
         Some(store) => kept(store, names, from).await?,
         None => (stream::empty().boxed(), SelectAll::new()),
@@ -211,7 +213,7 @@ async fn next_of(readings: &mut [Reading]) -> Result<Option<Entry>, StreamError>
 }
 
 /// The entries of a stream after `after`, as they come.
-fn following(
+pub(crate) fn following(
     store: Arc<dyn StreamStore>,
     name: StreamName,
     after: Position,
@@ -269,9 +271,14 @@ impl Drop for Listening {
     }
 }
 
-/// What comes by and is not in one of the streams that are `read`.
-fn live(bus: &Arc<Bus>, pattern: &Pattern, read: &[StreamName]) -> BoxStream<'static, Found> {
-    let (sender, events) = mpsc::channel(ROOM);
+/// What comes by and is not in one of the streams that are `read`; so many wait for who is slow.
+pub(crate) fn live(
+    bus: &Arc<Bus>,
+    pattern: &Pattern,
+    read: &[StreamName],
+    room: usize,
+) -> BoxStream<'static, Found> {
+    let (sender, events) = mpsc::channel(room);
     let missed = Arc::new(AtomicU64::new(0));
     let listener = Listener {
         read: read.iter().cloned().collect(),
@@ -359,7 +366,7 @@ mod tests {
         let config = KernelConfig::new(Runtimes::current(), Kinds::new(), 1);
         let kernel = Kernel::start(config, tree).await.unwrap();
         let bus = kernel.bus();
-        let items = live(bus, &Pattern::new("a.*").unwrap(), &[]);
+        let items = live(bus, &Pattern::new("a.*").unwrap(), &[], ROOM);
         let topic = Topic::new("a.b").unwrap();
         for number in 0..ROOM + 7 {
             let draft = Draft::new(&topic, json!(number));
