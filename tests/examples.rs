@@ -109,6 +109,51 @@ fn a_python_script_comes_back_and_ends_in_order() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+fn a_program_at_the_bridge_that_is_killed_again_and_again_misses_nothing() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("left out: python3 is not installed");
+        return;
+    }
+    let rig = boot("bridge");
+    let socket = rig.folder.path().join("unity-kernel/bridge.sock");
+    rig.folder.file("seen.txt", "");
+    let start = || {
+        let mut client = Command::new("python3");
+        client.arg("client.py").arg(&socket);
+        client.args(["sensor", "seen.txt"]);
+        client.current_dir(rig.folder.path()).spawn().unwrap()
+    };
+    let until_seen = |times: usize| {
+        rig.until(&["version"], |_| {
+            rig.folder.text("seen.txt").lines().count() >= times
+        });
+    };
+
+    let mut client = start();
+    for number in 1..=20_usize {
+        rig.json(&["events", "publish", "sensor.door", &number.to_string()]);
+        if number % 3 == 0 {
+            // The last that were published it has not seen, or seen and not acknowledged, or acknowledged.
+            until_seen(number - 2);
+            client.kill().unwrap();
+            client.wait().unwrap();
+        }
+        if number % 3 == 1 && number > 1 {
+            client = start();
+        }
+    }
+    until_seen(20);
+    client.kill().unwrap();
+    client.wait().unwrap();
+
+    let seen = rig.folder.text("seen.txt");
+    let without_ids = seen.lines().filter_map(|line| line.split_once(' '));
+    let said: String = without_ids.map(|(_, rest)| format!("{rest}\n")).collect();
+    assert_eq!(said, expected("bridge"));
+}
+
+#[test]
 fn programs_speak_by_lines_and_go_on_after_a_kill() {
     let rig = boot("speaking_process");
     // How often the arm has stopped, and the reflex has begun to watch, before each line is typed.
