@@ -2,7 +2,7 @@
 //!
 //! It is a client like any other: quitting it never stops the kernel, and losing the kernel does not end it. Of one that is
 //! not typed in it says nothing of its own and stops at the first error, with its exit code. On a terminal lines are edited
-//! ([`editor`]), with what the table and the kernel know at hand; a terminal that cannot do that gets plain lines.
+//! (`editor`), with what the table and the kernel know at hand; a terminal that cannot do that gets plain lines.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::sync::Arc;
