@@ -176,6 +176,8 @@ pub type KernelRun = fn(Kernel, Args) -> BoxFuture<'static, Result<Value, Comman
 pub type Documents = BoxStream<'static, Result<Value, CommandError>>;
 /// What a command in the kernel is that answers with many documents.
 pub type StreamRun = fn(Kernel, Args) -> BoxFuture<'static, Result<Documents, CommandError>>;
+/// Writes the document of a command as text, without making values of it first; `None` where that cannot be done.
+pub type WriteRun = fn(&Kernel, &Args) -> Result<Option<String>, CommandError>;
 /// What a command where it was typed is; it returns its exit code.
 pub type LocalRun = fn(&Caller, &Args) -> Result<u8, CommandError>;
 
@@ -210,6 +212,8 @@ pub struct Command {
     pub is_secret: bool,
     /// What it does, and where.
     pub run: Run,
+    /// A quicker way to the same document, of a command whose documents are large.
+    pub write: Option<WriteRun>,
     /// Draws its document for people.
     pub show: fn(&Value, &Screen) -> String,
     /// The exit code that its document stands for.
@@ -237,6 +241,7 @@ impl Command {
             is_audited: false,
             is_secret: false,
             run,
+            write: None,
             show: |document, _| format!("{document:#}\n"),
             exit: |_| 0,
             attend: None,

@@ -159,7 +159,11 @@ pub fn router(kernel: &Kernel) -> Router {
             }
             (Run::Kernel(run), Access::Read) => {
                 let answer = move |Caller(who), query| async move {
-                    answer(command, read(command, query), run, kernel, &who).await
+                    let args = read(command, query);
+                    match written(command, &args, &kernel, &who) {
+                        Some(answer) => answer,
+                        None => answer(command, args, run, kernel, &who).await,
+                    }
                 };
                 router.route(&path, get(answer))
             }
@@ -339,6 +343,23 @@ async fn answer(
         kernel.secrets().mask_json(&mut document);
     }
     json_response(status, &document)
+}
+
+/// The answer of a command that writes its document itself, if `who` may use it and it can.
+fn written(
+    command: &Command,
+    args: &Result<Args, CommandError>,
+    kernel: &Kernel,
+    who: &Who,
+) -> Option<Response> {
+    let (write, args) = (command.write?, args.as_ref().ok()?);
+    let may = who
+        .may_use(command)
+        .and_then(|()| who.may_with(command, args));
+    may.ok()?;
+    let text = write(kernel, args).ok()??;
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    Some((kind, text).into_response())
 }
 
 /// Runs a command for somebody, if they may use it, and writes down that they did.

@@ -4,6 +4,7 @@ use std::io;
 
 use futures_util::FutureExt;
 use serde_json::Value;
+use unity_supervisors::view::TreeView;
 use unity_supervisors::{ActorPath, Kernel};
 
 use super::{Command, stall};
@@ -35,6 +36,7 @@ pub(super) const COMMAND: Command = Command {
         TIMED,
     ],
     show,
+    write: Some(write),
     attend: Some(attend),
     ..Command::reading(&["tree"], |kernel, args| {
         async move { read(&kernel, &args) }.boxed()
@@ -46,6 +48,21 @@ pub(super) const TIMED: Arg =
     Arg::internal("timed", ArgKind::Duration, "have lives timed for so long");
 
 pub(super) fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
+    let mut tree = serde_json::to_value(look(kernel, args)?).map_err(unwritten)?;
+    note_rollbacks(&mut tree, kernel);
+    Ok(tree)
+}
+
+/// The same as text, if there is nothing to add to it or to hide in it.
+fn write(kernel: &Kernel, args: &Args) -> Result<Option<String>, CommandError> {
+    if kernel.secrets().has_any() || !kernel.shared::<Room>().status().rollbacks.is_empty() {
+        return Ok(None);
+    }
+    let tree = look(kernel, args)?;
+    serde_json::to_string(&tree).map(Some).map_err(unwritten)
+}
+
+fn look(kernel: &Kernel, args: &Args) -> Result<TreeView, CommandError> {
     if let Some(long) = args.duration(TIMED.name) {
         kernel.time_lives(long);
     }
@@ -55,13 +72,11 @@ pub(super) fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> 
     } else {
         kernel.tree(path.as_ref())
     };
-    let tree = tree.ok_or_else(|| {
-        CommandError::not_found(path.as_ref().unwrap_or(&ActorPath::root()), kernel)
-    })?;
-    let mut tree = serde_json::to_value(tree)
-        .map_err(|error| CommandError::new(crate::error::Code::Failed, error.to_string()))?;
-    note_rollbacks(&mut tree, kernel);
-    Ok(tree)
+    tree.ok_or_else(|| CommandError::not_found(path.as_ref().unwrap_or(&ActorPath::root()), kernel))
+}
+
+fn unwritten(error: serde_json::Error) -> CommandError {
+    CommandError::new(crate::error::Code::Failed, error.to_string())
 }
 
 /// Says of each child in the document that has its former settings back so.

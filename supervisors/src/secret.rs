@@ -135,6 +135,12 @@ impl Secrets {
         }
     }
 
+    /// Whether anything is known to be secret.
+    #[must_use]
+    pub fn has_any(&self) -> bool {
+        self.book().is_some()
+    }
+
     /// Masks all texts of a document, and its keys but those of small letters and `_`, which are the form's.
     pub fn mask_json(&self, document: &mut Value) {
         if let Some(book) = self.book() {
