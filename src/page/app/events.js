@@ -21,12 +21,14 @@ function Tail() {
   const [paused, setPaused] = useState(false);
   const [events, setEvents] = useState(/** @type {Event_[]} */ ([]));
   const [missed, setMissed] = useState(0);
+  const [isOpen, setOpen] = useState(false);
   const isPaused = useRef(paused);
   isPaused.current = paused;
   useEffect(() => {
     setEvents([]);
     setMissed(0);
-    return listen({ events: pattern, heard: (batch) => {
+    setOpen(false);
+    return listen({ events: pattern, open: () => setOpen(true), heard: (batch) => {
       if (isPaused.current) return;
       setMissed((was) => was + (batch.missed ?? 0));
       setEvents((was) => [...[...batch.events].reverse(), ...was].slice(0, EVENTS_KEPT));
@@ -43,7 +45,7 @@ function Tail() {
     <${Command} command=${asTyped(["events", "tail"], { topic: pattern })} />
     ${!isFine && html`<${Problem} error=${{ message: `“${typed}” is no pattern of topics`, hint: "words with dots between, and * for any: sensor.*, or * for all" }} />`}
     ${missed > 0 && html`<p class="dim">${plural(missed, "event")} came faster than they can be shown.</p>`}
-    ${events.length === 0 ? html`<${Empty} title="Nothing yet">Events that fit <code>${pattern}</code> appear here as they come.</${Empty}>` : html`<ol class="events" tabindex="0" aria-label="Events">${events.map((event) => html`<${One} key=${event.id} event=${event} />`)}</ol>`}
+    ${events.length === 0 ? html`<${Empty} title=${isOpen ? "Nothing yet" : "Connecting"}>Events that fit <code>${pattern}</code> appear here as they come.</${Empty}>` : html`<ol class="events" tabindex="0" aria-label="Events">${events.map((event) => html`<${One} key=${event.id} event=${event} />`)}</ol>`}
   </${Panel}>`;
 }
 

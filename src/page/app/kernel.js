@@ -10,7 +10,7 @@ const RETRY_MS = [500, 1000, 2000, 4000];
 /** A difference between the clocks that is worth more than the delays on the way. */
 const SKEW_MIN_MS = 2000;
 
-/** What a listener wants of the stream. @typedef {{events: string, heard: (batch: Doc) => void}} Want */
+/** What a listener wants of the stream. @typedef {{events: string, heard: (batch: Doc) => void, open?: () => void}} Want */
 
 export const kernel = {
   forest: new Forest(),
@@ -120,6 +120,7 @@ const wants = new Set();
 /** @type {EventSource | null} */
 let source = null;
 let asked = "";
+let greeted = "";
 let attempts = 0;
 
 /** Has events come as long as it is wanted; returns what ends that. @param {Want} want */
@@ -136,7 +137,7 @@ export function listen(want) {
 export function connect() {
   const topics = [...new Set([...wants].map((want) => want.events))].sort();
   const url = `/api/v1/stream?${new URLSearchParams([["tree", "true"], ...topics.map((topic) => ["events", topic])])}`;
-  if (source && url === asked && source.readyState !== EventSource.CLOSED) return;
+  if (source && url === asked && source.readyState !== EventSource.CLOSED) return void (greeted === url && opened());
   source?.close();
   asked = url;
   const mine = new EventSource(url);
@@ -157,8 +158,15 @@ function hello(document) {
   kernel.node = document.node;
   kernel.version = document.kernel.version;
   kernel.who = document.who;
+  greeted = asked;
+  opened();
   // The browser goes on where it was: what was missed follows, and no tree if that is still so.
   if (kernel.times > 0) live();
+}
+
+/** From now on nothing is missed. */
+function opened() {
+  for (const want of wants) want.open?.();
 }
 
 function live() {
