@@ -98,9 +98,9 @@ fn attend(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
             "Open this in a browser on this machine; it is good once, for two minutes:\n\n  {url}\n"
         ))?;
     } else {
+        let page = url.split_once("/login").map_or(url, |(page, _)| page);
         output::out(&format!(
-            "The page is at http://{}; your browser opens it.\nIf it does not, type this, which is good once:\n\n  {url}\n",
-            text(&document, "address")
+            "The page is at {page}; your browser opens it.\nIf it does not, type this, which is good once:\n\n  {url}\n"
         ))?;
     }
     Ok(0)
