@@ -372,10 +372,12 @@ pub(crate) async fn run_for(
 ) -> Result<Value, CommandError> {
     who.may_use(command)?;
     who.may_with(command, &args)?;
-    let audit = command.is_audited.then(|| Audit::new(command, &args, who));
+    let audit = command
+        .is_audited
+        .then(|| Audit::new(kernel, command, &args, who));
     let done = run(kernel.clone(), args).await;
     if let Some(audit) = audit {
-        audit.write(kernel, done.as_ref().err()).await;
+        audit.write(done.as_ref().err()).await;
     }
     done
 }

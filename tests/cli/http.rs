@@ -495,6 +495,32 @@ fn a_change_is_in_the_audit_with_who_made_it() {
 }
 
 #[test]
+fn a_change_is_in_the_audit_though_nobody_waited_for_it() {
+    let web = Web::boot();
+    let token = web.token(&["operate"]);
+    web.rig.json(&["tell", "/a", r#"{"busy":"2s"}"#]);
+
+    let mut stream = TcpStream::connect(web.address).unwrap();
+    let body = r#"{"path":"/a"}"#;
+    let head = format!(
+        "POST /api/v1/stop HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    web.rig
+        .until(&["tree", "/a"], |tree| tree["tree"]["state"] == "stopping");
+    drop(stream);
+
+    let read = ["streams", "read", "audit", "--from", "start", "--json"];
+    while !web
+        .rig
+        .uk(&read)
+        .out
+        .contains("went away before the answer")
+    {}
+}
+
+#[test]
 fn a_port_that_is_taken_quarantines_the_listener_and_nothing_else() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
