@@ -12,9 +12,19 @@ use unity_supervisors::clock::Timestamp;
 
 use crate::error::CommandError;
 use crate::nearest::nearest;
-use crate::screen::cut;
+use crate::screen::{cut, thousands};
 use crate::tree_file::{format_duration, parse_duration};
 
+mod form;
+mod rule;
+mod schema;
+
+pub use self::form::{Form, LEVELS, TEXT_LEN_MAX};
+pub use self::rule::{Rule, Together};
+pub use self::schema::schema_of;
+
+/// A path, as a regular expression.
+const PATH_PATTERN: &str = "/([A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})*/?)?";
 /// How much of a text that is wrong is shown, in characters.
 const SHOWN_MAX: usize = 60;
 
@@ -29,16 +39,16 @@ pub enum ArgKind {
     Target,
     /// What there is a schema of: a path in the tree, a kind, or `system`.
     Schema,
-    /// A key of the settings of what comes first, with dots for those of mappings.
-    Key,
-    /// So many of them as wanted, one at least; a list.
-    Keys,
+    /// So many texts of a form as wanted, one at least; a list.
+    Many(Form),
     /// A file, for commands that run where they were typed.
     File,
     /// A folder, for the same.
     Folder,
-    /// Any text.
+    /// Any text, of so many characters as its bounds say.
     Text,
+    /// A text of a form.
+    Form(Form),
     /// An address and a port: `127.0.0.1:8080`.
     Address,
     /// The name of a kind.
@@ -49,6 +59,8 @@ pub enum ArgKind {
     Word(&'static [&'static str]),
     /// A JSON value; in a shell a bare word counts as text.
     Json,
+    /// A JSON object.
+    Object,
     /// An integer, zero or more.
     Integer,
     /// So many bytes: `512MiB`, `2GB`.
@@ -90,6 +102,11 @@ pub struct Arg {
     pub stays: bool,
     /// Whether it is between parts of this program: no help or completion names it.
     pub internal: bool,
+    /// The least that it may be: of a number that, of a time in milliseconds, of a text so many characters, of an object so
+    /// many keys.
+    pub least: u64,
+    /// The most that it may be, by the same measure.
+    pub most: u64,
     /// What may stand for `--name`: this letter after one dash.
     pub short: Option<char>,
     /// One line about it.
@@ -107,6 +124,8 @@ impl Arg {
             place: Place::Position,
             stays: false,
             internal: false,
+            least: 0,
+            most: u64::MAX,
             short: None,
             help,
         }
@@ -157,6 +176,16 @@ impl Arg {
         }
     }
 
+    /// One that is within bounds; see [`least`](Self::least).
+    #[must_use]
+    pub const fn within(self, least: u64, most: u64) -> Self {
+        Self {
+            least,
+            most,
+            ..self
+        }
+    }
+
     /// One that a letter may stand for.
     #[must_use]
     pub const fn short(self, letter: char) -> Self {
@@ -179,9 +208,9 @@ impl Arg {
     #[must_use]
     pub fn value_name(&self) -> String {
         let name = match self.kind {
-            ArgKind::Keys => return self.name.trim_end_matches('s').to_uppercase(),
+            ArgKind::Many(_) => return self.name.trim_end_matches('s').to_uppercase(),
             ArgKind::Settings => "KEY=VALUE",
-            ArgKind::Json => "JSON",
+            ArgKind::Json | ArgKind::Object => "JSON",
             ArgKind::Duration => "TIME",
             ArgKind::Size => "SIZE",
             ArgKind::Address => "ADDRESS:PORT",
@@ -191,8 +220,8 @@ impl Arg {
             ArgKind::Target => "PATH|system",
             ArgKind::Schema => "PATH|KIND|system",
             ArgKind::Text
+            | ArgKind::Form(_)
             | ArgKind::Word(_)
-            | ArgKind::Key
             | ArgKind::Kind
             | ArgKind::Code
             | ArgKind::Integer
@@ -225,17 +254,19 @@ impl Arg {
                 let path: ActorPath = text.parse().map_err(CommandError::from)?;
                 Ok(Value::from(path.as_str()))
             }
-            ArgKind::Key | ArgKind::File | ArgKind::Folder | ArgKind::Code if text.is_empty() => {
+            ArgKind::File | ArgKind::Folder | ArgKind::Code if text.is_empty() => {
                 let error = self.wrong("an empty text was given");
                 Err(error.hint(format!("expected {}", self.help)))
             }
-            ArgKind::File
-            | ArgKind::Folder
-            | ArgKind::Text
-            | ArgKind::Key
-            | ArgKind::Kind
-            | ArgKind::Schema
-            | ArgKind::Code => Ok(Value::from(text)),
+            ArgKind::File | ArgKind::Folder | ArgKind::Text | ArgKind::Code => {
+                Ok(Value::from(text))
+            }
+            ArgKind::Form(form) => form.check(self.name, text).map(|()| Value::from(text)),
+            ArgKind::Schema if text.starts_with('/') => {
+                let path: ActorPath = text.parse().map_err(CommandError::from)?;
+                Ok(Value::from(path.as_str()))
+            }
+            ArgKind::Kind | ArgKind::Schema => self.read_kind(text),
             ArgKind::Address => match text.parse::<std::net::SocketAddr>() {
                 Ok(address) => Ok(Value::from(address.to_string())),
                 Err(_) => Err(self
@@ -250,6 +281,7 @@ impl Arg {
                 Err(self.wrong(&format!("`{text}` is not one of {}", words.join(", "))))
             }
             ArgKind::Json => self.read_json_text(text),
+            ArgKind::Object => self.read_json(self.read_json_text(text)?),
             ArgKind::Integer => text
                 .parse::<u64>()
                 .map(Value::from)
@@ -270,8 +302,19 @@ impl Arg {
                 _ => Err(self.wrong("it is true or false")),
             },
             ArgKind::Settings => Err(self.wrong("it is an object, which a query cannot carry")),
-            ArgKind::Keys => Err(self.wrong("it is a list, which a query cannot carry")),
+            ArgKind::Many(_) => Err(self.wrong("it is a list, which a query cannot carry")),
         }
+    }
+
+    fn read_kind(&self, text: &str) -> Result<Value, CommandError> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if !text.is_empty() && text.bytes().all(fits) {
+            return Ok(Value::from(text));
+        }
+        let said = cut(text, SHOWN_MAX);
+        Err(self
+            .wrong(&format!("`{said}` is not the name of a kind"))
+            .hint("a name is of A-Z a-z 0-9 _ . -, as in sensor.host"))
     }
 
     fn read_json_text(&self, text: &str) -> Result<Value, CommandError> {
@@ -297,13 +340,15 @@ impl Arg {
         match (self.kind, &value) {
             (ArgKind::Json, _)
             | (ArgKind::Flag, Value::Bool(_))
-            | (ArgKind::Settings, Value::Object(_)) => Ok(value),
-            (ArgKind::Integer | ArgKind::Size, Value::Number(number)) if number.is_u64() => {
-                Ok(value)
+            | (ArgKind::Settings | ArgKind::Object, Value::Object(_)) => Ok(value),
+            (ArgKind::Integer | ArgKind::Size, Value::Number(_)) if whole(&value).is_some() => {
+                Ok(whole(&value).into())
             }
-            (ArgKind::Keys, Value::Array(keys))
-                if !keys.is_empty() && keys.iter().all(Value::is_string) =>
+            (ArgKind::Many(form), Value::Array(texts))
+                if !texts.is_empty() && texts.iter().all(Value::is_string) =>
             {
+                let mut texts = texts.iter().filter_map(Value::as_str);
+                texts.try_for_each(|text| form.check(self.name, text))?;
                 Ok(value)
             }
             (
@@ -311,8 +356,8 @@ impl Arg {
                 | ArgKind::Supervisor
                 | ArgKind::Target
                 | ArgKind::Schema
-                | ArgKind::Key
                 | ArgKind::Text
+                | ArgKind::Form(_)
                 | ArgKind::Address
                 | ArgKind::Kind
                 | ArgKind::Code
@@ -333,11 +378,11 @@ impl Arg {
             ArgKind::Path | ArgKind::Supervisor | ArgKind::Target => {
                 "a path, as in \"/sensors/host\""
             }
-            ArgKind::Keys => "a list of texts",
+            ArgKind::Many(_) => "a list of texts",
             ArgKind::File
             | ArgKind::Folder
             | ArgKind::Text
-            | ArgKind::Key
+            | ArgKind::Form(_)
             | ArgKind::Kind
             | ArgKind::Schema
             | ArgKind::Code
@@ -349,9 +394,54 @@ impl Arg {
             ArgKind::Duration => "a duration, as in \"5s\"",
             ArgKind::Rate => "a rate, as in \"5/s\"",
             ArgKind::Flag => "true or false",
-            ArgKind::Settings => "an object",
+            ArgKind::Settings | ArgKind::Object => "an object",
         }
     }
+
+    /// Refuses what is not within its bounds.
+    fn check_bounds(&self, value: &Value) -> Result<(), CommandError> {
+        let (size, what) = match value {
+            Value::Number(number) => (number.as_u64().unwrap_or_default(), ""),
+            Value::String(text) => (text.chars().count() as u64, " characters"),
+            Value::Object(object) => (object.len() as u64, " keys"),
+            _ => return Ok(()),
+        };
+        let most = match value {
+            Value::String(_) => self.most.min(TEXT_LEN_MAX),
+            _ => self.most,
+        };
+        if self.kind == ArgKind::Json || (self.least..=most).contains(&size) {
+            return Ok(());
+        }
+        let write = match self.kind {
+            ArgKind::Duration => duration_text,
+            _ => thousands,
+        };
+        let least = write(self.least);
+        let bounds = match most {
+            u64::MAX => format!("{least}{what} or more"),
+            _ => format!("{least} to {}{what}", write(most)),
+        };
+        Err(self
+            .wrong(&format!("{} is not {bounds}", write(size)))
+            .hint(format!("expected {}", self.help)))
+    }
+}
+
+/// The integer of zero or more that a JSON number is; `3.0` is one as well.
+fn whole(value: &Value) -> Option<u64> {
+    /// The first that is too large, 2 to the power of 64.
+    const END: f64 = 18_446_744_073_709_551_616.0;
+    value.as_u64().or_else(|| {
+        let number = value.as_f64()?;
+        let is_whole = number.fract() == 0.0 && (0.0..END).contains(&number);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is whole and within"
+        )]
+        is_whole.then_some(number as u64)
+    })
 }
 
 /// The arguments of one call, each of the kind that its [`Arg`] says.
@@ -374,10 +464,10 @@ impl Args {
             let (arg, is_ms) = find(table, &key)?;
             let value = if !is_ms {
                 arg.read_json(value)?
-            } else if value.is_u64() {
-                value
             } else {
-                return Err(arg.wrong("it is an integer of milliseconds"));
+                let ms = whole(&value);
+                ms.ok_or_else(|| arg.wrong("it is an integer of milliseconds"))?
+                    .into()
             };
             args.insert(arg.name, value);
         }
@@ -406,7 +496,17 @@ impl Args {
         args.complete(table)
     }
 
-    fn complete(self, table: &[Arg]) -> Result<Self, CommandError> {
+    fn complete(mut self, table: &[Arg]) -> Result<Self, CommandError> {
+        for arg in table {
+            let Some(value) = self.0.get(arg.name) else {
+                continue;
+            };
+            arg.check_bounds(value)?;
+            // A flag that is false is one that was not given.
+            if *value == Value::Bool(false) && arg.kind == ArgKind::Flag {
+                self.0.remove(arg.name);
+            }
+        }
         match table
             .iter()
             .find(|arg| arg.required && !self.0.contains_key(arg.name))
@@ -425,11 +525,7 @@ impl Args {
         let sent = table.iter().filter(|arg| !arg.stays);
         sent.filter_map(|arg| {
             let value = self.0.get(arg.name)?.clone();
-            let key = match arg.kind {
-                ArgKind::Duration => format!("{}_ms", arg.name),
-                _ => arg.name.to_owned(),
-            };
-            Some((key, value))
+            Some((arg.wire_name(), value))
         })
         .collect()
     }
@@ -561,7 +657,8 @@ pub fn moment(args: &Args, name: &str, now: Timestamp) -> Result<Option<Timestam
 /// `5/s` and `30/m`, per second.
 fn parse_rate(text: &str) -> Option<f64> {
     let (count, unit) = text.split_once('/')?;
-    let count: u32 = count.parse().ok().filter(|count| *count > 0)?;
+    let is_plain = (1..=6).contains(&count.len()) && !count.starts_with(['0', '+']);
+    let count: u32 = count.parse().ok().filter(|_| is_plain)?;
     let per = match unit {
         "s" => 1.0,
         "m" => 60.0,

@@ -14,8 +14,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use unity_actors::alarms::{self, Alarms, RealMachine};
+use unity_actors::chaos::service::{self as chaos, Chaos, Ground};
+use unity_actors::chaos::shelf::Shelf;
 use unity_actors::dispatcher::Dispatcher;
-use unity_actors::streams::{self, EmbeddedStreams};
+use unity_actors::streams::{self, DiskFaults, EmbeddedStreams};
 use unity_actors::{bus, dead_letters, dispatcher, memory, replay};
 use unity_supervisors::bus::Catalog;
 use unity_supervisors::clock::Clock;
@@ -236,10 +238,8 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let (began, listening) = watch::channel(false);
     let runtimes = handles(&control, &work, &threads);
     let recorder = recorder(&data_dir, seed, &system, guarded);
-    let (streams, trouble) = match streams {
-        Some(streams) => (Some(streams), NoStreams::default()),
-        None => open_streams(&data_dir),
-    };
+    let (streams, disk, trouble) = open_streams(streams, &data_dir);
+    let chaos = chaos_on(disk, &recorder, &data_dir);
     let config = KernelConfig {
         service_kinds: service_kinds(),
         services: services(&socket, systemd.as_ref(), &system),
@@ -254,6 +254,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let config = with_settings(config, system, log, &data_dir)
         .with_shared(Arc::clone(&recorder))
         .with_shared(Arc::new(trouble))
+        .with_shared(Arc::new(chaos))
         .with_shared(room);
     let kernel = control.block_on(Kernel::start(config, tree))?;
     recorder.attach(&kernel);
@@ -285,19 +286,42 @@ fn recorder(
     }))
 }
 
+fn chaos_on(disk: Option<Arc<DiskFaults>>, recorder: &Recorder, data_dir: &Path) -> Chaos {
+    let origin = recorder.origin();
+    let ground = Ground {
+        disk,
+        guarded: origin.is_some_and(|origin| origin.guarded.is_some()),
+        ends_on_give_up: origin.is_some_and(|origin| origin.exit_on_give_up),
+    };
+    Chaos::new(ground, Shelf::new(data_dir.join("chaos")))
+}
+
 /// Why this kernel has no streams, if it has none.
 #[derive(Debug, Default)]
 pub(crate) struct NoStreams(pub(crate) Option<String>);
 
-/// The streams in the data folder. A kernel that cannot have them runs all the same, and says so: what is to be durable is
+/// The streams that are given, or those in the data folder with what of their disk can be broken. A kernel that cannot have them runs all the same, and says so: what is to be durable is
 /// refused then, and nothing else.
-fn open_streams(data_dir: &Path) -> (Option<Arc<dyn StreamStore>>, NoStreams) {
+fn open_streams(
+    given: Option<Arc<dyn StreamStore>>,
+    data_dir: &Path,
+) -> (
+    Option<Arc<dyn StreamStore>>,
+    Option<Arc<DiskFaults>>,
+    NoStreams,
+) {
+    if given.is_some() {
+        return (given, None, NoStreams::default());
+    }
     let folder = data_dir.join("streams");
     match EmbeddedStreams::open(&folder, Clock::real(), streams::Options::default()) {
-        Ok(streams) => (Some(streams), NoStreams::default()),
+        Ok(streams) => {
+            let disk = streams.disk_faults();
+            (Some(streams), Some(disk), NoStreams::default())
+        }
         Err(error) => {
             tracing::error!(%error, "this kernel runs without streams");
-            (None, NoStreams(Some(error.to_string())))
+            (None, None, NoStreams(Some(error.to_string())))
         }
     }
 }
@@ -306,7 +330,7 @@ fn open_streams(data_dir: &Path) -> (Option<Arc<dyn StreamStore>>, NoStreams) {
 fn service_kinds() -> Kinds {
     let kinds = replay::with_kind(systemd::with_kind(http::kinds()));
     let kinds = dispatcher::with_kinds(dead_letters::with_kind(kinds));
-    let kinds = alarms::with_kind(memory::with_kind(kinds));
+    let kinds = chaos::with_kind(alarms::with_kind(memory::with_kind(kinds)));
     service::with_kind(bus::with_kind(kinds))
 }
 
@@ -325,6 +349,7 @@ fn services(
         replay::child(),
         alarms::child(),
         dispatcher::child(),
+        chaos::child(),
     ];
     services.extend(systemd.map(systemd::child));
     services.extend(system.memory_limit.map(|_| memory::child()));

@@ -249,7 +249,7 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
     }
     match arg.kind {
         ArgKind::Flag => made.action(ArgAction::SetTrue),
-        ArgKind::Settings | ArgKind::Keys => {
+        ArgKind::Settings | ArgKind::Many(_) => {
             let made = made.action(ArgAction::Append).value_name(arg.value_name());
             if arg.place == Place::Position {
                 made.num_args(1..)
@@ -260,7 +260,9 @@ fn clap_arg(arg: &'static Arg) -> clap::Arg {
         ArgKind::Word(words) => made
             .value_parser(clap::builder::PossibleValuesParser::new(words))
             .value_name(arg.value_name()),
-        ArgKind::Json => made.allow_hyphen_values(true).value_name(arg.value_name()),
+        ArgKind::Json | ArgKind::Object => {
+            made.allow_hyphen_values(true).value_name(arg.value_name())
+        }
         _ => made.value_name(arg.value_name()),
     }
 }
@@ -299,7 +301,7 @@ fn read_args(
                     args.insert(arg.name, read_settings(pairs.map(String::as_str))?);
                 }
             }
-            ArgKind::Keys => {
+            ArgKind::Many(_) => {
                 if let Some(keys) = matches.get_many::<String>(arg.name) {
                     let keys: Vec<&String> = keys.collect();
                     args.insert(arg.name, serde_json::json!(keys));

@@ -10,21 +10,21 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use unity_supervisors::slot::Slot;
 use unity_supervisors::spec::Strategy;
 use unity_supervisors::{ActorPath, Done, Kernel, KernelError, SlotState};
 
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Rule, Together, schema_of};
 use crate::cli::Caller;
 use crate::error::CommandError;
 use crate::rights::Scope;
-use crate::screen::Screen;
+use crate::screen::{Screen, put};
 use crate::settings::keeper::{Act, Ask};
 use crate::settings::service;
 
 mod ask;
-mod chaos;
+pub(crate) mod chaos;
 mod check;
 mod completions;
 pub(crate) mod config;
@@ -32,6 +32,7 @@ mod console;
 mod count;
 mod crashes;
 mod delete;
+mod demo;
 mod dlq;
 mod doctor;
 pub(crate) mod events;
@@ -42,7 +43,7 @@ mod kill;
 mod loglevel;
 mod logs;
 mod mcp;
-mod open;
+pub(crate) mod open;
 mod overriding;
 mod paths;
 mod release;
@@ -51,6 +52,7 @@ mod resume;
 mod run;
 mod schema;
 mod shutdown;
+mod simulate;
 mod spawn;
 mod stall;
 mod start;
@@ -71,6 +73,7 @@ pub(crate) mod why;
 /// All commands, in the order of the help.
 pub static TABLE: &[Command] = &[
     run::COMMAND,
+    demo::COMMAND,
     check::COMMAND,
     explain::COMMAND,
     tree::COMMAND,
@@ -118,7 +121,14 @@ pub static TABLE: &[Command] = &[
     dlq::SHOW,
     dlq::settle::RETRY,
     dlq::settle::DROP,
-    chaos::COMMAND,
+    chaos::PLAN,
+    chaos::RUN,
+    chaos::PAUSE,
+    chaos::RESUME,
+    chaos::STOP,
+    chaos::REPORT,
+    chaos::LIST,
+    simulate::COMMAND,
     open::COMMAND,
     token::CREATE,
     token::LIST,
@@ -128,6 +138,7 @@ pub static TABLE: &[Command] = &[
     completions::COMMAND,
     schema::TREE,
     schema::EVENTS,
+    schema::CHAOS,
     config::GET,
     config::EXPLAIN,
     config::SCHEMA,
@@ -157,7 +168,7 @@ pub static GROUPS: &[(&str, &str)] = &[
     ("dlq", "Dead letters: messages that nobody will handle"),
     (
         "chaos",
-        "Kill actors on purpose and check that nothing is lost",
+        "Break things on purpose and check that all comes back and nothing is lost",
     ),
 ];
 
@@ -202,6 +213,8 @@ pub struct Command {
     pub help: &'static str,
     /// Its arguments, those by position first.
     pub args: &'static [Arg],
+    /// What of its arguments goes together.
+    pub rules: &'static [Rule],
     /// Whether it reads or changes.
     pub access: Access,
     /// What it takes to use it.
@@ -236,6 +249,7 @@ impl Command {
             about: "",
             help: "",
             args: &[],
+            rules: &[],
             access: Access::Read,
             scope: Scope::Read,
             is_audited: false,
@@ -287,6 +301,42 @@ impl Command {
     #[must_use]
     pub fn http_path(&self) -> String {
         format!("/api/v1/{}", self.words.join("/"))
+    }
+
+    /// Reads its arguments from the JSON object of a request.
+    ///
+    /// # Errors
+    /// As [`Args::from_json`]; also what does not go together.
+    pub fn read_json(&self, object: Map<String, Value>) -> Result<Args, CommandError> {
+        let args = Args::from_json(self.args, object)?;
+        self.check(&args)?;
+        Ok(args)
+    }
+
+    /// Refuses arguments that do not go together.
+    ///
+    /// # Errors
+    /// What would.
+    pub fn check(&self, args: &Args) -> Result<(), CommandError> {
+        self.rules.iter().try_for_each(|rule| rule.check(args))
+    }
+
+    /// Whether a request must have this argument.
+    #[must_use]
+    pub fn requires(&self, arg: &Arg) -> bool {
+        let is_alone = |rule: &Rule| matches!(rule.is, Together::Some([name]) if *name == arg.name);
+        arg.required || self.rules.iter().any(is_alone)
+    }
+
+    /// The schema of the object of a request.
+    #[must_use]
+    pub fn schema(&self) -> Value {
+        let mut schema = schema_of(self.args);
+        if !self.rules.is_empty() {
+            let rules = self.rules.iter().map(|rule| rule.schema(self.args));
+            put(&mut schema, "allOf", rules.collect::<Vec<_>>());
+        }
+        schema
     }
 
     /// The command of these words.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::arguments::{Arg, ArgKind, Args, Place, SYSTEM};
+use crate::arguments::{Arg, ArgKind, Args, Form, Place, SYSTEM};
 use crate::cli::{Caller, block_on};
 use crate::commands::{Command, GROUPS, TABLE};
 use crate::console::{self, Place as TreePlace};
@@ -74,6 +74,8 @@ pub enum Names {
     Topics,
     /// Streams.
     Streams,
+    /// Runs of chaos.
+    Runs,
     /// The groups of readers of this stream.
     Groups(String),
 }
@@ -277,7 +279,7 @@ impl<'w> Line<'w> {
             return Candidates::Some(self.words());
         }
         let mut positions = self.own().iter().filter(|arg| arg.place == Place::Position);
-        let is_many = |arg: &&Arg| matches!(arg.kind, ArgKind::Settings | ArgKind::Keys);
+        let is_many = |arg: &&Arg| matches!(arg.kind, ArgKind::Settings | ArgKind::Many(_));
         let next = positions.clone().nth(self.positions.len());
         match next.or_else(|| positions.next_back().filter(is_many)) {
             Some(arg) => self.values(arg, "", current, live),
@@ -357,6 +359,7 @@ impl<'w> Line<'w> {
         let of = match arg.name {
             "topic" | "pattern" => Names::Topics,
             "stream" => Names::Streams,
+            "run" => Names::Runs,
             "group" => Names::Groups(
                 self.positions
                     .first()
@@ -429,10 +432,9 @@ impl<'w> Line<'w> {
                 }
             }
             ArgKind::Settings => self.keys(live, "="),
-            ArgKind::Key => self.keys(live, ""),
-            ArgKind::Keys if arg.name == "keys" => self.keys(live, ""),
+            ArgKind::Form(Form::Key) | ArgKind::Many(Form::Key) => self.keys(live, ""),
             ArgKind::Text if arg.name == "name" => live.kernels(),
-            ArgKind::Text => self.names(arg, live),
+            ArgKind::Text | ArgKind::Form(_) => self.names(arg, live),
             _ => Vec::new(),
         };
         let with_lead = |found: Candidate| Candidate {
@@ -546,6 +548,7 @@ impl Live for Running {
             let mut found = match of {
                 Names::Topics => topics(&caller)?,
                 Names::Streams => streams(&caller)?,
+                Names::Runs => runs(&caller)?,
                 Names::Groups(stream) => groups(&caller, &stream)?,
             };
             found.truncate(LIVE_MAX);
@@ -607,6 +610,18 @@ fn streams(caller: &Caller) -> Option<Vec<Candidate>> {
     Some(list(&all, "streams").iter().map(stream).collect())
 }
 
+fn runs(caller: &Caller) -> Option<Vec<Candidate>> {
+    let all = asked(caller, &["chaos", "list"])?;
+    let under = all.get("under_way").filter(|under| under.is_object());
+    let under = under.map(|its| candidate(text(its, "run"), "under way"));
+    let ended = list(&all, "runs").iter();
+    let ended = ended.map(|its| {
+        let about = format!("{}, {}", text(its, "outcome"), text(its, "plan"));
+        candidate(text(its, "run"), &about)
+    });
+    Some(under.into_iter().chain(ended).collect())
+}
+
 fn groups(caller: &Caller, stream: &str) -> Option<Vec<Candidate>> {
     let all = asked(caller, &["streams", "list"])?;
     let mut all = list(&all, "streams").iter();
@@ -665,6 +680,7 @@ mod tests {
             match of {
                 Names::Topics => vec![candidate("door.*", ""), candidate("door.front", "")],
                 Names::Streams => vec![candidate("sensor:door", "")],
+                Names::Runs => vec![candidate("r2", ""), candidate("r1", "")],
                 Names::Groups(stream) => vec![candidate(&format!("of-{stream}"), "")],
             }
         }
@@ -692,7 +708,7 @@ mod tests {
     fn a_line_goes_on_with_what_fits() {
         for (line, expected) in [
             ("uk ki", &["kill"][..]),
-            ("uk d", &["doctor", "delete", "dlq"]),
+            ("uk d", &["demo", "doctor", "delete", "dlq"]),
             ("uk dlq ", &["list", "show", "retry", "drop"]),
             ("uk help ki", &["kill"]),
             ("uk nope ", &[]),
@@ -734,6 +750,7 @@ mod tests {
             ("uk events publish ", &["door.front"]),
             ("uk events list --pattern=door.*", &["--pattern=door.*"]),
             ("uk streams read ", &["sensor:door"]),
+            ("uk chaos report ", &["r2", "r1"]),
             ("uk streams drop sensor:door ", &["of-sensor:door"]),
             ("uk streams drop sensor:door x --f", &["--force"]),
             ("uk streams claim d g ", &[]),

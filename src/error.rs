@@ -18,6 +18,8 @@ pub enum Code {
     Failed,
     /// It was called wrongly.
     Usage,
+    /// It was called rightly, and not with what goes together or fits what is there.
+    Conflict,
     /// A tree, settings or a child is not valid.
     Invalid,
     /// There is no such thing.
@@ -34,9 +36,10 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Failed,
         Self::Usage,
+        Self::Conflict,
         Self::Invalid,
         Self::NotFound,
         Self::Unreachable,
@@ -51,6 +54,7 @@ impl Code {
         match self {
             Self::Failed => "failed",
             Self::Usage => "usage",
+            Self::Conflict => "conflict",
             Self::Invalid => "invalid",
             Self::NotFound => "not_found",
             Self::Unreachable => "unreachable",
@@ -65,7 +69,7 @@ impl Code {
     pub fn exit(self) -> u8 {
         match self {
             Self::Failed => 1,
-            Self::Usage | Self::TooLarge => 2,
+            Self::Usage | Self::Conflict | Self::TooLarge => 2,
             Self::Invalid => 3,
             Self::NotFound => 4,
             Self::Unreachable => 5,
@@ -78,7 +82,7 @@ impl Code {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Self::Failed => 409,
+            Self::Failed | Self::Conflict => 409,
             Self::Usage => 400,
             Self::Invalid => 422,
             Self::NotFound => 404,
@@ -142,6 +146,12 @@ impl CommandError {
     #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Code::Usage, message)
+    }
+
+    /// Called rightly, and not with what goes together or fits what is there.
+    #[must_use]
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Code::Conflict, message)
     }
 
     /// Says what to do next.
@@ -222,7 +232,7 @@ impl CommandError {
             } => Self::not_found(&path, kernel),
             KernelError::Refused { path, error } => {
                 let code = match error {
-                    RequestError::NotAWorker => Code::Usage,
+                    RequestError::NotAWorker => Code::Conflict,
                     _ => Code::Failed,
                 };
                 Self::new(code, message).hint(refusal_hint(&path, &error, kernel))
@@ -235,32 +245,33 @@ impl CommandError {
                 };
                 Self::new(Code::Failed, message).hint(hint)
             }
-            KernelError::NotASupervisor(path) => Self::usage(message).hint(format!(
+            KernelError::NotASupervisor(path) => Self::conflict(message).hint(format!(
                 "name a supervisor; `uk tree {path}` shows what is there"
             )),
-            KernelError::NotAWorker(path) => Self::usage(message).hint(format!(
+            KernelError::NotAWorker(path) => Self::conflict(message).hint(format!(
                 "name one of its children: `uk tree {path}` shows them"
             )),
-            KernelError::HasTemplate(path) => Self::usage(message).hint(format!(
+            KernelError::HasTemplate(path) => Self::conflict(message).hint(format!(
                 "leave out the kind: `uk spawn --under {path} --set key=value`"
             )),
-            KernelError::NoTemplate(path) => Self::usage(message).hint(format!(
+            KernelError::NoTemplate(path) => Self::conflict(message).hint(format!(
                 "name a kind and an id: `uk spawn probe --under {path} --id NAME`"
             )),
             KernelError::NoPartition(path) | KernelError::TooManyPartitions { path, .. } => {
                 Self::new(Code::Failed, message)
                     .hint(format!("`uk tree {path}` shows its partitions"))
             }
-            KernelError::NotPartitioned(path) | KernelError::NoTasks(path) => Self::usage(message)
-                .hint(format!(
+            KernelError::NotPartitioned(path) | KernelError::NoTasks(path) => {
+                Self::conflict(message).hint(format!(
                     "name one that has; `uk tree {path}` shows what is there"
-                )),
+                ))
+            }
             KernelError::Build(BuildError::UnknownKind { kind, .. }) => {
                 Self::no_such_kind(&kind, kernel)
             }
             KernelError::Build(BuildError::Watchdog(_)) => Self::new(Code::Failed, message),
             KernelError::Build(_) => Self::new(Code::Invalid, message),
-            KernelError::Message { .. } => Self::usage(message),
+            KernelError::Message { .. } => Self::conflict(message),
             KernelError::Undelivered { path, error } => {
                 Self::new(Code::Failed, message).hint(undelivered_hint(&path, &error))
             }

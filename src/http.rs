@@ -8,6 +8,7 @@
 
 mod audit;
 pub(crate) mod bridge;
+mod connections;
 mod door;
 pub mod listener;
 pub mod live;
@@ -43,9 +44,8 @@ use unity_supervisors::{Actor, ChildId, Context, Exit, Kernel, Kinds, Next, NoMe
 
 use self::audit::Audit;
 use self::door::Door;
-pub(crate) use self::openapi::schema_of;
 use crate::arguments::Args;
-use crate::commands::{Access, Command, KernelRun, Run, StreamRun, TABLE};
+use crate::commands::{Access, Command, KernelRun, Run, StreamRun, TABLE, open};
 use crate::error::{Code, CommandError};
 use crate::mcp;
 use crate::page;
@@ -194,14 +194,15 @@ pub fn router(kernel: &Kernel) -> Router {
 
 /// What is there besides for who comes in by a [`Door`]: the login of the page.
 fn outer(kernel: &Kernel, door: &Arc<Door>) -> Router {
-    let (tokens, door) = (kernel.shared::<Tokens>(), Arc::clone(door));
+    let (at, door) = (kernel.clone(), Arc::clone(door));
     let log_in = move |query: Result<Query<LoginCode>, QueryRejection>| async move {
         let Ok(Query(login)) = query else {
             let error = CommandError::usage("a login has one code, as in /login?code=…")
                 .hint("`uk open` makes one");
             return failure(&error);
         };
-        let Some(session) = tokens.log_in(&login.code) else {
+        let (tokens, now) = (at.shared::<Tokens>(), at.clock().wall());
+        let Some(session) = tokens.log_in(&login.code, now) else {
             let error = CommandError::new(Code::Denied, "that login is used up, or too old")
                 .hint("`uk open` makes another");
             return failure(&error);
@@ -220,6 +221,8 @@ fn outer(kernel: &Kernel, door: &Arc<Door>) -> Router {
     router(kernel)
         .route("/login", get(log_in))
         .merge(page::routes())
+        // Once more for the routes that have come since.
+        .method_not_allowed_fallback(|| async { wrong_method() })
 }
 
 #[derive(Deserialize)]
@@ -274,6 +277,7 @@ fn allowed(
     who.may_use(command)?;
     let args = args?;
     who.may_with(command, &args)?;
+    command.check(&args)?;
     Ok(args)
 }
 
@@ -368,13 +372,18 @@ pub(crate) async fn run_for(
     kernel: &Kernel,
     command: &Command,
     run: KernelRun,
-    args: Args,
+    mut args: Args,
 ) -> Result<Value, CommandError> {
     who.may_use(command)?;
     who.may_with(command, &args)?;
+    command.check(&args)?;
     let audit = command
         .is_audited
         .then(|| Audit::new(kernel, command, &args, who));
+    if command.words == open::COMMAND.words {
+        // No argument that somebody could give: a session is of who asked for it.
+        args.insert(open::BY, Value::from(&*who.name));
+    }
     let done = run(kernel.clone(), args).await;
     if let Some(audit) = audit {
         audit.write(done.as_ref().err()).await;

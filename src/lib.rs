@@ -12,11 +12,13 @@
 //! | [`cli`], [`console`], [`complete`] | what a person types, and what could come next |
 //! | [`http`], [`client`], [`socket`] | HTTP and JSON over a Unix socket: the two ends, and where it is |
 //! | [`screen`], [`output`], `watch`, `live` | drawing for people, and the one place that prints; what is drawn again and again |
+//! | `demo` | a robot in a storm, for somebody who has never seen a kernel |
+//! | [`chaos_report`] | a report of chaos for the terminal |
 //! | `mcp` | the commands as tools for AI assistants |
 //! | [`log_ring`] | the last lines of the log |
 //! | [`page`] | the page in the browser: its files and the routes that serve them |
 //! | [`settings`] | settings of the tree, which change while it runs, and those of the kernel itself; where secrets come from |
-//! | [`tree_file`], [`event_file`], [`nearest`] | reading trees and catalogs of events, and guessing what somebody meant |
+//! | [`tree_file`], [`event_file`], [`chaos_file`], [`nearest`] | reading trees, catalogs of events and plans of chaos, and guessing what somebody meant |
 //!
 //! # Invariants
 //!
@@ -29,11 +31,14 @@
 pub mod arguments;
 pub mod boot;
 pub mod bundle;
+pub mod chaos_file;
+pub mod chaos_report;
 pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod complete;
 pub mod console;
+mod demo;
 mod disk;
 pub mod error;
 pub mod event_file;

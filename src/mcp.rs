@@ -17,7 +17,6 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServiceExt};
 
 use self::door::Door;
-use crate::arguments::Args;
 use crate::commands::Command;
 use crate::error::{Code, CommandError};
 use crate::rights::Who;
@@ -68,7 +67,7 @@ impl Server {
             return Err(ErrorData::invalid_params(message, None));
         };
         let given = request.arguments.unwrap_or_default();
-        let done = match Args::from_json(command.args, given) {
+        let done = match command.read_json(given) {
             Ok(args) => self.door.call(command, &args, who).await,
             Err(error) => Err(error),
         };
@@ -180,7 +179,7 @@ fn of_command(error: CommandError) -> ErrorData {
     let message = error.to_string();
     match error.code {
         Code::NotFound => ErrorData::resource_not_found(message, data),
-        Code::Usage => ErrorData::invalid_params(message, data),
+        Code::Usage | Code::Conflict => ErrorData::invalid_params(message, data),
         _ => ErrorData::internal_error(message, data),
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use unity_supervisors::ActorPath;
 use unity_supervisors::bus::{Pattern, Topic};
 
-use crate::arguments::{ArgKind, Args};
+use crate::arguments::{ArgKind, Args, Form};
 use crate::commands::Command;
 use crate::error::{Code, CommandError};
 
@@ -178,7 +178,7 @@ impl Who {
                 (ArgKind::Text, "source") if value.starts_with('/') => {
                     value.parse().is_ok_and(|path| self.bounds.has_path(&path))
                 }
-                (ArgKind::Text, "topic" | "pattern") => value
+                (ArgKind::Form(Form::Topic | Form::Pattern | Form::Patterns), _) => value
                     .parse()
                     .is_ok_and(|pattern| self.bounds.has_pattern(&pattern)),
                 _ => continue,

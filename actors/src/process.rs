@@ -32,7 +32,7 @@ mod unsafe_calls;
 #[cfg(test)]
 mod tests;
 
-pub use actor::{PROBE_EVERY, PROBE_FAILS, PROBE_TIMEOUT, Process, ProcessMessage};
+pub use actor::{Commands, PROBE_EVERY, PROBE_FAILS, PROBE_TIMEOUT, Process, ProcessMessage};
 pub use child::{ProcessChild, ProcessExit, WaitError};
 pub use command::StartError;
 pub use hears::{Hears, TopicPattern};

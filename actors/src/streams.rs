@@ -12,6 +12,7 @@
 //! | `state`, `shelf` | what a stream is in memory, and where its entries are |
 //! | `open`, `write`, `stream` | how it is found again, written and read |
 //! | `disk` | the steps that all this is made of, so that a test can end them anywhere |
+//! | `sim`, `simulated` | a disk that is played, and a store on it for the simulation of a kernel |
 //!
 //! One thread writes for all streams. It takes all that is queued, writes it, syncs once for all who wait, calls those to
 //! whom it is to be delivered, and then those who wait: the more publishers, the more there is in one sync. An
@@ -30,12 +31,14 @@ mod bug;
 mod crash;
 mod disk;
 mod json;
+#[cfg(test)]
+mod kernels;
 mod open;
 mod record;
 mod segment;
 mod shelf;
-#[cfg(test)]
 mod sim;
+pub(crate) mod simulated;
 mod state;
 mod store;
 mod stream;
@@ -61,6 +64,7 @@ use unity_supervisors::stream::{
     StreamName, StreamStore,
 };
 
+pub use self::disk::DiskFaults;
 use self::disk::{Disk, RealDisk};
 use self::store::Store;
 use self::stream::{Promised, Stream};
@@ -143,9 +147,10 @@ impl EmbeddedStreams {
     ) -> Result<Arc<Self>, OpenError> {
         let folder = folder.as_ref();
         let failed = |error: io::Error| OpenError::Io(folder.to_owned(), error);
-        RealDisk.make_folder(folder).map_err(failed)?;
+        let disk = RealDisk::default();
+        disk.make_folder(folder).map_err(failed)?;
         let lock = lock(folder)?;
-        let store = Arc::new(Store::new(RealDisk, folder, clock, options));
+        let store = Arc::new(Store::new(disk, folder, clock, options));
         let (ends, ended) = watch::channel(());
         let writes = Arc::clone(&store);
         let write = move || {
@@ -159,6 +164,12 @@ impl EmbeddedStreams {
         drop(thread.map_err(failed)?);
         let ended = Some(ended);
         Ok(Arc::new(Self { store, ended }))
+    }
+
+    /// What of its disk can be broken on purpose.
+    #[must_use]
+    pub fn disk_faults(&self) -> Arc<DiskFaults> {
+        Arc::clone(&self.store.env.disk.faults)
     }
 }
 

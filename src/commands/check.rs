@@ -8,6 +8,7 @@ use unity_supervisors::spec::TreeSpec;
 
 use super::Command;
 use crate::arguments::{Arg, ArgKind, Args};
+use crate::chaos_file;
 use crate::cli::Caller;
 use crate::error::{Code, CommandError, EXIT_DIFFERENCE};
 use crate::event_file;
@@ -20,7 +21,7 @@ use crate::tree_file::mend::{Edited, Mended, mend, mend_read};
 use crate::tree_file::{Checked, Limits, Sources, load, load_text, read_file, to_json, to_yaml};
 
 pub(super) const COMMAND: Command = Command {
-    about: "Check a tree file, a system.yaml or an events.yaml, and show every fault at once",
+    about: "Check a tree file, a system.yaml, an events.yaml or a chaos plan, and show every fault at once",
     help: "Exits 0 if there are only warnings (9 with --strict), 3 if there are faults. Starts nothing.\n\n\
            With --fix, what can be meant in one way only is mended in the file and in what it includes: \
            a misspelt key or word with one near neighbour, `yes` for `true`, `5 sec` for `5s`. Comments and \
@@ -30,7 +31,8 @@ pub(super) const COMMAND: Command = Command {
            A secret that is missing is a warning here, for the tree may be meant for another machine; `uk run` \
            refuses it.\n\n\
            A file called `system.yaml`, or in a folder `system.d`, has the kernel's own settings and is checked as such. One called \
-           `events.yaml`, or with a key `events` and none `tree`, is a catalog of events. Any other is a tree.\n\n\
+           `events.yaml`, or with a key `events` and none `tree`, is a catalog of events. One in a folder `chaos`, or with a key \
+           `phases` or `acts` and none `tree`, is a plan of chaos. Any other is a tree.\n\n\
            In --json each place has `line` and `column` from 1 in characters, `bytes` from 0, and `range` \
            as the language server protocol has it: from 0, in UTF-16.\n\n\
            Example: uk check robot.yaml --fix --dry-run\n\
@@ -39,7 +41,7 @@ pub(super) const COMMAND: Command = Command {
         Arg::required(
             "file",
             ArgKind::File,
-            "a tree file, a system.yaml or an events.yaml",
+            "a tree file, a system.yaml, an events.yaml or a chaos plan",
         ),
         Arg::option("strict", ArgKind::Flag, "exit 9 if there are warnings"),
         Arg::option(
@@ -93,6 +95,16 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
             args,
             mended,
             (what, "`uk events list` shows what is in force"),
+        );
+    }
+    if chaos_file::is_plan_file(path, &sources(&known)) {
+        let mended = mend_read(path, &sources(&known), &chaos_file::check_file);
+        let what = "is a plan of chaos";
+        return check_other(
+            caller,
+            args,
+            mended,
+            (what, "`uk chaos plan` shows what it would touch"),
         );
     }
     let checked = match mode(args)? {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use unity_supervisors::slot::Slot;
 use unity_supervisors::{ActorPath, Kernel, KernelError};
 
-use crate::arguments::{Arg, ArgKind, Args, SYSTEM};
+use crate::arguments::{Arg, ArgKind, Args, Form, SYSTEM};
 use crate::cli::{Caller, block_on};
 use crate::commands::{Command, LocalRun};
 use crate::error::{Code, CommandError};
@@ -54,7 +54,7 @@ const TARGET: Arg = Arg::required(
 );
 const KEY: Arg = Arg::optional(
     "key",
-    ArgKind::Key,
+    ArgKind::Form(Form::Key),
     "one key, or the mapping of several, as in history.keep; without it all",
 );
 const TREE: Arg = Arg::option(
@@ -121,7 +121,7 @@ fn attend(
 /// The worker that settings are asked of, and its kind.
 fn worker(kernel: &Kernel, args: &Args) -> Result<(Arc<Slot>, String), CommandError> {
     let path = args.path(TARGET.name).ok_or_else(|| {
-        CommandError::usage("the kernel's own settings are asked for where its files are")
+        CommandError::conflict("the kernel's own settings are asked for where its files are")
             .hint("`uk config get system` in a shell reads them")
     })?;
     let slot = kernel
@@ -136,9 +136,9 @@ fn worker(kernel: &Kernel, args: &Args) -> Result<(Arc<Slot>, String), CommandEr
 }
 
 fn has_no_settings(path: &ActorPath) -> CommandError {
-    CommandError::usage(format!("`{path}` is a supervisor, which has no settings")).hint(format!(
-        "name one of its children: `uk tree {path}` shows them"
-    ))
+    CommandError::conflict(format!("`{path}` is a supervisor, which has no settings")).hint(
+        format!("name one of its children: `uk tree {path}` shows them"),
+    )
 }
 
 /// There is no such key of the settings of a kind.

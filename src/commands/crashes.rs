@@ -6,7 +6,7 @@ use unity_supervisors::{ActorPath, Kernel};
 
 use super::Command;
 use super::why::{story, telling};
-use crate::arguments::{Arg, ArgKind, Args, moment};
+use crate::arguments::{Arg, ArgKind, Args, Form, moment};
 use crate::error::CommandError;
 use crate::screen::{Line, Screen, Tone, ago, list, number, text};
 
@@ -27,7 +27,7 @@ pub(super) const COMMAND: Command = Command {
         ),
         Arg::option(
             "since",
-            ArgKind::Text,
+            ArgKind::Form(Form::Moment),
             "1h for the last hour, or a time as in 2026-11-20T21:30:00Z",
         ),
     ],

@@ -8,7 +8,7 @@ use unity_supervisors::bus::{Catalog, EventType, InvalidTopic, Pattern, TopicSta
 use unity_supervisors::clock::Timestamp;
 
 use super::streams::retention_json;
-use crate::arguments::{Arg, ArgKind, Args, milliseconds};
+use crate::arguments::{Arg, ArgKind, Args, Form, milliseconds};
 use crate::error::{Code, CommandError};
 use crate::nearest::nearest;
 
@@ -27,7 +27,7 @@ pub(super) use self::tail::COMMAND as TAIL;
 
 const PATTERN: Arg = Arg::option(
     "pattern",
-    ArgKind::Text,
+    ArgKind::Form(Form::Pattern),
     "only those that fit it, as in 'sensor.*'",
 );
 

@@ -25,23 +25,28 @@ const LOOK: Duration = Duration::from_millis(5);
 /// What starts a browser, by machine.
 const BROWSERS: [&str; 3] = ["xdg-open", "open", "wslview"];
 
-pub(super) const COMMAND: Command = Command {
+/// Who asks, beside the arguments.
+pub(crate) const BY: &str = "by";
+
+pub(crate) const COMMAND: Command = Command {
     about: "Open the page of the kernel in a browser",
     help: "Has the kernel listen on this machine alone, on port 8080 or the next that is free, if it does not listen \
            already, and logs the browser in: by a link that is good once, for two minutes. Without a browser here, type the \
-           link into one.\n\n\
+           link into one. What a token opens ends with the token.\n\n\
            Example: uk open --no-browser",
     args: &[Arg::for_client("no-browser", "only say the link")],
     show: |document, _| show(document),
     is_secret: true,
     attend: Some(attend),
     scope: Scope::Admin,
-    ..Command::changing(&["open"], |kernel, _| run(kernel).boxed())
+    ..Command::changing(&["open"], |kernel, args| run(kernel, args).boxed())
 };
 
-async fn run(kernel: Kernel) -> Result<Value, CommandError> {
+async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
     let bound = listen(&kernel).await?;
-    let code = kernel.shared::<Tokens>().new_login()?;
+    let code = kernel
+        .shared::<Tokens>()
+        .new_login(args.text(BY).unwrap_or_default())?;
     let url = bound.url();
     Ok(json!({
         "version": 1, "url": format!("{url}/login?code={code}"), "address": bound.address.to_string(),

@@ -8,7 +8,7 @@ use unity_supervisors::slot::Slot;
 use unity_supervisors::{ActorPath, Kernel};
 
 use super::Command;
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Form};
 use crate::error::CommandError;
 use crate::screen::{Screen, list, number, text};
 
@@ -23,7 +23,7 @@ pub(super) const COMMAND: Command = Command {
     args: &[
         Arg::optional(
             "begin",
-            ArgKind::Text,
+            ArgKind::Form(Form::Beginning),
             "what they begin with, as in /sensors/",
         ),
         Arg::option("supervisors", ArgKind::Flag, "only those of supervisors"),
@@ -45,10 +45,7 @@ fn read(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
         paths: Vec::new(),
         more: 0,
     };
-    let (above, _) = begin.rsplit_once('/').ok_or_else(|| {
-        CommandError::usage(format!("`{begin}` is no beginning of a path"))
-            .hint("a path begins with `/`, as in /sensors/host")
-    })?;
+    let (above, _) = begin.rsplit_once('/').unwrap_or_default();
     let above: Option<ActorPath> = match above {
         "" => None,
         above => Some(above.parse().map_err(CommandError::from)?),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use unity_supervisors::{ActorPath, Kernel};
 
 use super::{Command, done};
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Rule, Together};
 use crate::error::CommandError;
 use crate::screen::{Screen, children, number, text};
 
@@ -26,16 +26,19 @@ pub(super) const COMMAND: Command = Command {
             "all children of the root; ends safe mode",
         ),
     ],
+    rules: &[Rule::new(
+        Together::One(&["path", "all"]),
+        "release takes a path or --all",
+        "`uk health` lists what is in quarantine",
+    )],
     show,
     ..Command::changing(&["release"], |kernel, args| run(kernel, args).boxed())
 };
 
 async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
-    match (args.path("path"), args.flag("all")) {
-        (Some(path), false) => done(&kernel, &path, kernel.release(&path).await),
-        (None, true) => done(&kernel, &ActorPath::root(), kernel.release_all().await),
-        _ => Err(CommandError::usage("release takes a path or --all")
-            .hint("`uk health` lists what is in quarantine")),
+    match args.path("path") {
+        Some(path) => done(&kernel, &path, kernel.release(&path).await),
+        None => done(&kernel, &ActorPath::root(), kernel.release_all().await),
     }
 }
 

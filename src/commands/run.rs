@@ -36,7 +36,7 @@ use crate::tree_file::Checked;
 mod log;
 
 /// The tree of a `uk` without a file.
-const DEFAULT_TREE: &str = include_str!("../../config/trees/default.yaml");
+pub(super) const DEFAULT_TREE: &str = include_str!("../../config/trees/default.yaml");
 /// How long a tree that booted into safe mode may take to come to rest before it is shown.
 const SETTLES_WITHIN: Duration = Duration::from_secs(2);
 /// Time between two looks whether it has.

@@ -2,6 +2,7 @@
 
 use super::Command;
 use crate::arguments::Args;
+use crate::chaos_file;
 use crate::cli::Caller;
 use crate::error::CommandError;
 use crate::event_file;
@@ -23,6 +24,16 @@ pub(super) const EVENTS: Command = Command {
            Example: uk schema events > events.schema.json",
     ..Command::local(&["schema", "events"], |_, _| {
         output::out(&format!("{:#}\n", event_file::schema()))?;
+        Ok(0)
+    })
+};
+
+pub(super) const CHAOS: Command = Command {
+    about: "Print the JSON Schema of plans of chaos, for editors",
+    help: "For the first line of a plan: `# yaml-language-server: $schema=chaos.schema.json`.\n\n\
+           Example: uk schema chaos > chaos.schema.json",
+    ..Command::local(&["schema", "chaos"], |_, _| {
+        output::out(&format!("{:#}\n", chaos_file::schema()))?;
         Ok(0)
     })
 };

@@ -6,7 +6,7 @@ use unity_supervisors::spec::{AutoShutdown, Strategy, SupervisorSpec, Template};
 use unity_supervisors::{ActorPath, ChildId, Done, Kernel, KernelError, RequestError};
 
 use super::{Command, SAVE, done, saved, show_done};
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Form, Rule, Together};
 use crate::error::{Code, CommandError};
 use crate::kind_check::KnownKinds;
 use crate::screen::{Screen, Tone, list};
@@ -33,7 +33,7 @@ pub(super) const COMMAND: Command = Command {
             "what it is made from, as in sensor.host; none where there is a template",
         ),
         Arg::needed("under", ArgKind::Supervisor, "its supervisor"),
-        Arg::option("id", ArgKind::Text, "its id there"),
+        Arg::option("id", ArgKind::Form(Form::Id), "its id there"),
         Arg::option(
             "set",
             ArgKind::Settings,
@@ -43,7 +43,8 @@ pub(super) const COMMAND: Command = Command {
             "count",
             ArgKind::Integer,
             "so many children of the template, at most 100000 at once",
-        ),
+        )
+        .within(1, many::COUNT_MAX),
         Arg::option(
             "restart",
             ArgKind::Word(&["permanent", "transient", "temporary"]),
@@ -51,11 +52,16 @@ pub(super) const COMMAND: Command = Command {
         ),
         Arg::option(
             "spec",
-            ArgKind::Json,
+            ArgKind::Object,
             "an object with other keys of a child",
         ),
         SAVE,
     ],
+    rules: &[Rule::new(
+        Together::NotBoth("id", "count"),
+        "`id` names one child, `count` makes many",
+        "leave one of them out: with --count they are called by numbers",
+    )],
     show,
     exit: many::exit,
     ..Command::administering(&["spawn"], |kernel, args| run(kernel, args).boxed())
@@ -83,7 +89,7 @@ async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
     if args.flag(SAVE.name) {
         let message =
             format!("`save`: children of the template of `{under}` come and go, none is kept");
-        return Err(CommandError::usage(message)
+        return Err(CommandError::conflict(message)
             .hint("leave it out, or write a child of its own into the file"));
     }
     if let Some(option) = ["spec", "restart"]
@@ -92,15 +98,14 @@ async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
     {
         let message =
             format!("`{option}`: the template of `{under}` says that for all of its children");
-        return Err(CommandError::usage(message)
+        return Err(CommandError::conflict(message)
             .hint("leave it out; --set lays settings over the template's"));
     }
     if args.get("set").is_some() && template.child.as_worker().is_none() {
         let message =
             format!("`set`: the template of `{under}` is a supervisor, which has no settings");
-        return Err(
-            CommandError::usage(message).hint(format!("leave it out: `uk spawn --under {under}`"))
-        );
+        return Err(CommandError::conflict(message)
+            .hint(format!("leave it out: `uk spawn --under {under}`")));
     }
     let settings = args.get("set").cloned().unwrap_or_default();
     check_settings(&kernel, &under, template, settings.clone())?;
@@ -168,11 +173,11 @@ async fn spawn(
     if args.get("count").is_some() {
         let message = format!("`count`: `{under}` has no template that many could be made from");
         let hint = "spawn them one by one, each with an --id of its own";
-        return Err(CommandError::usage(message).hint(hint));
+        return Err(CommandError::conflict(message).hint(hint));
     }
     let child = child_json(args)?;
     if child.get("id").is_none() {
-        return Err(CommandError::usage(
+        return Err(CommandError::conflict(
             "`id` is missing: only children of a template are numbered",
         )
         .hint("add --id NAME"));
@@ -249,9 +254,8 @@ fn show(document: &Value, screen: &Screen) -> String {
 
 fn child_json(args: &Args) -> Result<Value, CommandError> {
     let mut child = match args.get("spec") {
-        None => Map::new(),
         Some(Value::Object(keys)) => keys.clone(),
-        Some(_) => return Err(CommandError::usage("`spec` is not a JSON object")),
+        _ => Map::new(),
     };
     for (name, key) in [
         ("kind", "kind"),
@@ -262,7 +266,7 @@ fn child_json(args: &Args) -> Result<Value, CommandError> {
         if let Some(value) = args.get(name)
             && child.insert(key.to_owned(), value.clone()).is_some()
         {
-            return Err(CommandError::usage(format!(
+            return Err(CommandError::conflict(format!(
                 "`{key}` is given twice, also in --spec"
             )));
         }

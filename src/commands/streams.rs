@@ -10,10 +10,10 @@ use unity_supervisors::stream::{
     GroupInfo, Position, Retention, StreamError, StreamInfo, StreamName, StreamStore,
 };
 
-use crate::arguments::{Arg, ArgKind, Args, duration_text, milliseconds};
+use crate::arguments::{Arg, ArgKind, Args, Form, duration_text, milliseconds};
 use crate::error::{Code, CommandError};
 use crate::nearest::nearest;
-use crate::screen::{count, cut, printable};
+use crate::screen::count;
 
 mod ack;
 mod claim;
@@ -33,12 +33,17 @@ pub(super) use self::read::COMMAND as READ;
 pub(super) use self::show::COMMAND as SHOW;
 pub(super) use self::trim::COMMAND as TRIM;
 
-const STREAM: Arg = Arg::required("stream", ArgKind::Text, "a stream, as in sensor:camera");
-const GROUP: Arg = Arg::required("group", ArgKind::Text, "a group of readers of it");
+const STREAM: Arg = Arg::required(
+    "stream",
+    ArgKind::Form(Form::Stream),
+    "a stream, as in sensor:camera",
+);
+const GROUP: Arg = Arg::required(
+    "group",
+    ArgKind::Form(Form::Name),
+    "a group of readers of it",
+);
 const LIMIT: Arg = Arg::option("limit", ArgKind::Integer, "how many; 50");
-
-/// The longest name of a group or a consumer, in bytes.
-const NAME_LEN_MAX: usize = 255;
 
 /// A stream that is named, and where it is.
 pub(crate) struct Asked {
@@ -100,20 +105,6 @@ impl Asked {
     }
 }
 
-/// Groups and consumers are made by what they are called, so a slip would be kept.
-pub(crate) fn named(name: &str, what: &str) -> Result<(), CommandError> {
-    let is_plain = !name.trim().is_empty() && name == printable(name);
-    if is_plain && name.len() <= NAME_LEN_MAX {
-        return Ok(());
-    }
-    let said = cut(&printable(name), 40);
-    Err(
-        CommandError::usage(format!("`{said}` is not the name of a {what}")).hint(format!(
-            "a name is a line of at most {NAME_LEN_MAX} bytes, as in audit"
-        )),
-    )
-}
-
 fn did_you_mean(error: CommandError, word: &str, names: &[String]) -> CommandError {
     match nearest(word, names.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
@@ -138,7 +129,7 @@ pub(crate) fn of_stream(error: StreamError) -> CommandError {
             .hint("`uk streams list` lists all; one is made by the first event that is kept in it"),
         StreamError::NoGroup { stream, .. } => CommandError::new(Code::NotFound, message)
             .hint(format!("`uk streams show {stream}` lists its groups")),
-        StreamError::TooLarge { .. } => CommandError::usage(message),
+        StreamError::TooLarge { .. } => CommandError::new(Code::TooLarge, message),
         StreamError::Full { .. } | StreamError::NotWritten { .. } | StreamError::NotRead { .. } => {
             CommandError::new(Code::Failed, message)
                 .hint("see to the disk; the same event published again with its id is kept once")

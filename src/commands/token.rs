@@ -8,11 +8,15 @@ use unity_supervisors::Kernel;
 use unity_supervisors::clock::Timestamp;
 
 use super::Command;
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Form};
 use crate::error::{Code, CommandError};
 use crate::rights::tokens::{Tokens, Wanted};
 use crate::rights::{Bounds, Scope};
 use crate::screen::{Screen, Tone, list, put, table, text};
+use crate::tree_file::DURATION_DAYS_MAX;
+
+/// How long a token is good for at most if it is said, in milliseconds: as long as any time may be.
+const EXPIRES_MAX_MS: u64 = DURATION_DAYS_MAX * 86_400_000;
 
 pub(super) const CREATE: Command = Command {
     about: "Make a token for somebody who is not this user of this machine",
@@ -28,20 +32,26 @@ pub(super) const CREATE: Command = Command {
         ),
         Arg::option(
             "topic",
-            ArgKind::Text,
+            ArgKind::Form(Form::Patterns),
             "only these topics; patterns, with commas between",
         ),
         Arg::option(
             "path",
-            ArgKind::Text,
+            ArgKind::Form(Form::Paths),
             "only these paths and all below; with commas between",
         ),
         Arg::option(
             "expires",
             ArgKind::Duration,
-            "how long it is good for; for ever unless said",
-        ),
-        Arg::option("note", ArgKind::Text, "whose it is, for lists"),
+            "how long it is good for, 100 years at most; for ever unless said",
+        )
+        .within(1, EXPIRES_MAX_MS),
+        Arg::option(
+            "note",
+            ArgKind::Text,
+            "whose it is, for lists; 200 characters at most",
+        )
+        .within(1, 200),
     ],
     show: show_created,
     is_secret: true,
@@ -65,7 +75,7 @@ pub(super) const REVOKE: Command = Command {
     help: "Streams that are open by it end with their next message.\n\nExample: uk token revoke t-3f09a1",
     args: &[Arg::required(
         "id",
-        ArgKind::Text,
+        ArgKind::Form(Form::TokenId),
         "which, as `uk token list` has it",
     )],
     show: |document, _| format!("{} is good for nothing any more\n", text(document, "id")),

@@ -12,15 +12,15 @@ use unity_supervisors::{ActorPath, Kernel, KernelError, RequestError};
 
 use super::events::tail;
 use super::{Command, Documents};
-use crate::arguments::{Arg, ArgKind, Args, duration_text, milliseconds};
+use crate::arguments::{Arg, ArgKind, Args, Form, Rule, Together, duration_text, milliseconds};
 use crate::error::CommandError;
 use crate::screen::{Line, NARROW, Screen, Tone, clock, count, number, text, thousands};
 
 /// How many are shown, and for how long, unless other limits are given.
 const LIMIT: u64 = 100;
 const FOR: Duration = Duration::from_secs(10);
-/// The longest trace.
-const FOR_MAX: Duration = Duration::from_secs(3_600);
+/// The longest trace, an hour.
+const FOR_MAX_MS: u64 = 3_600_000;
 /// How many messages wait for who reads slowly.
 const ROOM: usize = 256;
 /// Time between two looks for the next life of an actor that has none.
@@ -35,9 +35,25 @@ pub(super) const COMMAND: Command = Command {
            Example: uk trace --topic 'sensor.*'",
     args: &[
         Arg::optional("path", ArgKind::Path, "the actor, as in /arm/driver"),
-        Arg::option("topic", ArgKind::Text, "events of these topics instead"),
+        Arg::option(
+            "topic",
+            ArgKind::Form(Form::Pattern),
+            "events of these topics instead",
+        ),
         Arg::option("limit", ArgKind::Integer, "end after so many; 100"),
-        Arg::option("for", ArgKind::Duration, "end after so long; 10s"),
+        Arg::option("for", ArgKind::Duration, "end after so long; 10s").within(0, FOR_MAX_MS),
+    ],
+    rules: &[
+        Rule::new(
+            Together::Some(&["path", "topic"]),
+            "nothing is named that could be traced",
+            "name an actor, as in `uk trace /arm/driver`, or a topic: --topic 'sensor.*'",
+        ),
+        Rule::new(
+            Together::NotBoth("path", "topic"),
+            "a path and --topic are given both",
+            "trace an actor, or the events of a topic",
+        ),
     ],
     show,
     ..Command::streaming(&["trace"], |kernel, args| run(kernel, args).boxed())
@@ -46,27 +62,20 @@ pub(super) const COMMAND: Command = Command {
 async fn run(kernel: Kernel, args: Args) -> Result<Documents, CommandError> {
     let limit = args.integer("limit").unwrap_or(LIMIT);
     let long = args.duration("for").unwrap_or(FOR);
-    if long > FOR_MAX {
-        return Err(CommandError::usage("`for`: a trace takes an hour at most"));
-    }
     let until = Instant::now() + long;
     match (args.path("path"), args.text("topic")) {
-        (Some(path), None) => {
+        (Some(path), _) => {
             let trace = kernel.trace(&path, ROOM);
             let trace = trace.map_err(|error| CommandError::of_kernel(error, &kernel))?;
             Ok(messages(kernel, path, trace, (limit, until)))
         }
-        (None, Some(topic)) => {
+        (None, topic) => {
             let mut tail = Args::default();
-            tail.insert("pattern", topic.into());
+            tail.insert("pattern", topic.unwrap_or("*").into());
             tail.insert("limit", limit.into());
             let events = tail::run(kernel, tail).await?;
             Ok(events.take_until(sleep_until(until)).boxed())
         }
-        (Some(_), Some(_)) => Err(CommandError::usage("a path and --topic are given both")
-            .hint("trace an actor, or the events of a topic")),
-        (None, None) => Err(CommandError::usage("nothing is named that could be traced")
-            .hint("name an actor, as in `uk trace /arm/driver`, or a topic: --topic 'sensor.*'")),
     }
 }
 

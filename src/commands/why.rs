@@ -13,7 +13,7 @@ pub(super) mod story;
 pub(super) mod telling;
 
 use super::{Command, need_of, stall, waits_for, waits_text};
-use crate::arguments::{Arg, ArgKind, Args, duration_text, milliseconds};
+use crate::arguments::{Arg, ArgKind, Args, Rule, Together, duration_text, milliseconds};
 use crate::error::CommandError;
 use crate::screen::{Line, Screen, Tone, ago, count, is_in_state, list, number, reason, text};
 use crate::settings::rollbacks::Rollback;
@@ -41,6 +41,11 @@ pub(super) const COMMAND: Command = Command {
         )
         .stays(),
     ],
+    rules: &[Rule::new(
+        Together::Some(&["path"]),
+        "`path` is missing",
+        "say where in the tree, as in /sensors/host",
+    )],
     show,
     attend: Some(offline::attend),
     ..Command::reading(&["why"], |kernel, args| {

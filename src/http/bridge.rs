@@ -3,13 +3,14 @@
 //! A request has an `op` and an `id` of the client's, which its answer repeats: `ok` with what was done, or `error`. What can
 //! wait is done beside the rest and answered when it is done, begun in the order in which it was sent; while
 //! [`UNDER_WAY_MAX`] wait, no more is read. All of a connection is one task, and has bounds: what is not taken stays in its
-//! stream, or is counted as missed. The rights are those of the commands that do the same.
+//! stream, or is counted as missed. The rights are those of the commands that do the same, and such a
+//! request counts as one over HTTP does.
 //!
 //! Considered: the lines of a `process`, which have no answers; server-sent events beside POST, where a client keeps two
 //! connections together.
 
 mod frame;
-mod reading;
+pub(super) mod reading;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use futures_util::FutureExt;
@@ -31,8 +33,9 @@ use unity_supervisors::Kernel;
 
 use self::frame::{ID_LEN_MAX, Request, answer, no_text, said_of};
 use self::reading::{InHand, Item, Turns, Wish};
+use super::door::Door;
 use super::{Caller, failure, run_for};
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Form};
 use crate::commands::streams::position;
 use crate::commands::{Command, Run};
 use crate::error::{Code, CommandError};
@@ -59,27 +62,33 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long the other side has to hear that this one ends.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
-const OPS: [&str; 6] = ["publish", "subscribe", "unsubscribe", "ack", "tell", "ask"];
+pub(super) const OPS: [&str; 6] = ["publish", "subscribe", "unsubscribe", "ack", "tell", "ask"];
 
-const SUBSCRIPTION: Arg = Arg::required(
+pub(super) const SUBSCRIPTION: Arg = Arg::required(
     "subscription",
     ArgKind::Json,
     "the id of the request that subscribed",
 );
-const ACK: &[Arg] = &[
+pub(super) const ACK: &[Arg] = &[
     SUBSCRIPTION,
     Arg::required(
         "position",
-        ArgKind::Text,
+        ArgKind::Form(Form::Position),
         "that of the delivery, as in 1763675400123-0",
     ),
 ];
 
 /// What all bridges of a kernel share. Found with [`Kernel::shared`].
 #[derive(Debug, Default)]
-struct Bridges {
+pub(super) struct Bridges {
     open: AtomicUsize,
     turns: Arc<Turns>,
+}
+
+impl Bridges {
+    pub(super) fn count(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
 }
 
 /// One that is open, counted as long as it is.
@@ -108,42 +117,46 @@ impl Drop for Counted {
 
 /// Put beside a request by a listener that takes its bridges along when it ends.
 #[derive(Debug, Clone)]
-pub(super) struct Listens(pub(super) watch::Receiver<()>);
+pub(super) struct Listens {
+    pub(super) listens: watch::Receiver<()>,
+    /// Counts what is asked.
+    pub(super) door: Arc<Door>,
+}
 
 pub(super) fn routes(kernel: &Kernel) -> Router {
     let kernel = kernel.clone();
     let answer = move |Caller(who), listens: Option<Extension<Listens>>, upgrade| async move {
         let listens = listens.map(|Extension(listens)| listens);
-        open(kernel, who, listens, upgrade).unwrap_or_else(|error| failure(&error))
+        match upgrade {
+            Ok(upgrade) => {
+                open(kernel, who, listens, upgrade).unwrap_or_else(|error| failure(&error))
+            }
+            Err(rejected) => no_web_socket(&rejected),
+        }
     };
     Router::new().route("/api/v1/bridge", get(answer))
+}
+
+fn no_web_socket(rejected: &WebSocketUpgradeRejection) -> Response {
+    let why = rejected.body_text();
+    let error = CommandError::usage(format!("a bridge is a WebSocket: {why}"))
+        .hint("`examples/bridge` has a client; what is asked once is asked over HTTP");
+    let wanted = [(header::UPGRADE, "websocket")];
+    (StatusCode::UPGRADE_REQUIRED, wanted, failure(&error)).into_response()
 }
 
 fn open(
     kernel: Kernel,
     who: Arc<Who>,
     listens: Option<Listens>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: WebSocketUpgrade,
 ) -> Result<Response, CommandError> {
-    let upgrade = upgrade.map_err(|error| {
-        CommandError::usage(format!("a bridge is a WebSocket: {}", error.body_text()))
-            .hint("`examples/bridge` has a client; what is asked once is asked over HTTP")
-    })?;
     let counted = Counted::new(kernel.shared::<Bridges>())?;
     let upgrade = upgrade
         .max_message_size(FRAME_LEN_MAX)
         .max_frame_size(FRAME_LEN_MAX);
-    let bridge = Bridge {
-        tokens: kernel.shared::<Tokens>(),
-        kernel,
-        who,
-        counted,
-        subscriptions: BTreeMap::new(),
-        numbers: 0,
-        under_way: FuturesUnordered::new(),
-        deliveries: SelectAll::new(),
-        heard: Instant::now(),
-    };
+    let door = listens.as_ref().map(|its| Arc::clone(&its.door));
+    let bridge = Bridge::new(kernel, who, door, counted);
     Ok(upgrade.on_upgrade(|socket| serve(socket, bridge, listens)))
 }
 
@@ -179,7 +192,7 @@ async fn ended(kernel: Kernel, who: &Who, listens: Option<Listens>) -> (u16, Str
     let tokens = kernel.shared::<Tokens>();
     let elsewhere = async {
         match listens {
-            Some(Listens(mut listens)) => while listens.changed().await.is_ok() {},
+            Some(Listens { mut listens, .. }) => while listens.changed().await.is_ok() {},
             None => pending().await,
         }
     };
@@ -226,6 +239,8 @@ struct Bridge {
     kernel: Kernel,
     tokens: Arc<Tokens>,
     who: Arc<Who>,
+    /// Where it came in, if that was over TCP.
+    door: Option<Arc<Door>>,
     counted: Counted,
     /// By the `id` that they were asked for with, as JSON.
     subscriptions: BTreeMap<String, Subscription>,
@@ -237,6 +252,21 @@ struct Bridge {
 }
 
 impl Bridge {
+    fn new(kernel: Kernel, who: Arc<Who>, door: Option<Arc<Door>>, counted: Counted) -> Self {
+        Self {
+            tokens: kernel.shared::<Tokens>(),
+            kernel,
+            who,
+            door,
+            counted,
+            subscriptions: BTreeMap::new(),
+            numbers: 0,
+            under_way: FuturesUnordered::new(),
+            deliveries: SelectAll::new(),
+            heard: Instant::now(),
+        }
+    }
+
     async fn run(&mut self, socket: &mut WebSocket) -> End {
         let mut ping = interval(PING);
         loop {
@@ -350,7 +380,9 @@ impl Bridge {
         (from, to): (&'static str, &'static str),
     ) -> BoxFuture<'static, Answer> {
         let (kernel, who) = (self.kernel.clone(), Arc::clone(&self.who));
+        let counted = self.door.as_ref().map_or(Ok(()), |door| door.count(&who));
         async move {
+            counted?;
             let command = Command::find(words).filter(|its| matches!(its.run, Run::Kernel(_)));
             let Some((command, Run::Kernel(run))) = command.map(|its| (its, its.run)) else {
                 return Err(CommandError::usage("this is no command of the kernel"));

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use unity_supervisors::Kernel;
 
+use super::connections::{Visit, network_of};
 use super::failure;
 use crate::error::{Code, CommandError};
 use crate::rights::Who;
@@ -61,8 +62,25 @@ pub(super) struct Door {
 }
 
 /// Where a request comes from.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    pub(super) visit: Arc<Visit>,
+}
+
+#[cfg(test)]
+impl Peer {
+    /// One on this machine, that shares no room with others.
+    pub(super) fn alone() -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let connections = Arc::new(super::connections::Connections::default());
+        let (visit, _) = connections.enter(address.ip()).unwrap();
+        Self {
+            address,
+            visit: Arc::new(visit),
+        }
+    }
+}
 
 impl Door {
     pub(super) fn new(kernel: &Kernel, address: SocketAddr, is_tls: bool) -> Arc<Self> {
@@ -100,20 +118,29 @@ impl Door {
             .any(|own| !own.is_empty() && own.eq_ignore_ascii_case(name))
     }
 
+    /// Counts a request of `who`.
+    ///
+    /// # Errors
+    /// If they send too many, with when to go on.
+    pub(super) fn count(&self, who: &Who) -> Result<(), CommandError> {
+        let taken = self.callers.take(Arc::clone(&who.name));
+        taken.map_err(too_often)
+    }
+
     fn who(&self, headers: &HeaderMap) -> Result<(Arc<Who>, bool), Option<Unknown>> {
-        let tokens = self.kernel.shared::<Tokens>();
+        let (tokens, now) = (self.kernel.shared::<Tokens>(), self.kernel.clock().wall());
         if let Some(shown) = headers.get(AUTHORIZATION) {
             let shown = shown
                 .to_str()
                 .ok()
                 .and_then(|text| text.strip_prefix("Bearer "));
             let shown = shown.ok_or(Some(Unknown::Wrong))?;
-            let who = tokens.who(shown.trim(), self.kernel.clock().wall());
+            let who = tokens.who(shown.trim(), now);
             return who.map(|who| (who, false)).map_err(Some);
         }
         let name = self.cookie();
         let shown = cookies(headers).find(|(own, _)| *own == name).ok_or(None)?;
-        let who = tokens.session(shown.1).map_err(Some)?;
+        let who = tokens.session(shown.1, now).map_err(Some)?;
         Ok((who, true))
     }
 }
@@ -176,8 +203,8 @@ fn let_in(door: &Door, request: &mut Request<Body>) -> Result<(), Box<Response>>
         }
     }
     let path = request.uri().path();
-    let peer = request.extensions().get::<Peer>().copied();
-    let is_here = peer.is_some_and(|Peer(address)| address.ip().to_canonical().is_loopback());
+    let peer = request.extensions().get::<Peer>();
+    let is_here = peer.is_some_and(|peer| peer.address.ip().to_canonical().is_loopback());
     let is_open = OPEN.contains(&path)
         || path.starts_with(OPEN_BELOW)
         || (is_here && OPEN_HERE.contains(&path));
@@ -186,26 +213,29 @@ fn let_in(door: &Door, request: &mut Request<Body>) -> Result<(), Box<Response>>
         Err(_) if is_open => return Ok(()),
         Err(why) => return Err(Box::new(nobody(door, peer, why))),
     };
+    if let Some(peer) = peer {
+        peer.visit.is_of_somebody();
+    }
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     if is_page && !is_read && !headers.contains_key(PAGE) {
         let hint = "only the kernel's own page may; programs use a token, `uk token create`";
         return Err(denied(format!("a session needs the header {PAGE}"), hint));
     }
-    if let Err(wait) = door.callers.take(Arc::clone(&who.name))
+    if let Err(error) = door.count(&who)
         && !is_urgent(request)
     {
-        return Err(Box::new(too_often(wait)));
+        return Err(Box::new(later(StatusCode::TOO_MANY_REQUESTS, &error)));
     }
     request.extensions_mut().insert(who);
     Ok(())
 }
 
-fn nobody(door: &Door, peer: Option<Peer>, why: Option<Unknown>) -> Response {
+fn nobody(door: &Door, peer: Option<&Peer>, why: Option<Unknown>) -> Response {
     // Who shows nothing guesses nothing.
-    if let (Some(Peer(address)), Some(_)) = (peer, why)
-        && let Err(wait) = door.wrong.take(address.ip())
+    if let (Some(peer), Some(_)) = (peer, why)
+        && let Err(wait) = door.wrong.take(network_of(peer.address.ip()))
     {
-        return too_often(wait);
+        return later(StatusCode::TOO_MANY_REQUESTS, &too_often(wait));
     }
     let (message, hint) = match why {
         None => (
@@ -229,10 +259,9 @@ fn nobody(door: &Door, peer: Option<Peer>, why: Option<Unknown>) -> Response {
     response
 }
 
-fn too_often(wait: Duration) -> Response {
-    let error = CommandError::new(Code::Denied, "too many requests")
-        .hint(format!("try again in {} s", wait.as_secs() + 1));
-    later(StatusCode::TOO_MANY_REQUESTS, &error)
+fn too_often(wait: Duration) -> CommandError {
+    CommandError::new(Code::Denied, "too many requests")
+        .hint(format!("try again in {} s", wait.as_secs() + 1))
 }
 
 fn later(status: StatusCode, error: &CommandError) -> Response {

@@ -2,7 +2,7 @@
 //!
 //! It listens where `http.listen` says, or where `uk open` asked for it, which is at most one address at a time. A
 //! connection is a task of the service: it has so long for its head, so long for each write to be taken, and there are so
-//! many at most. An address that cannot be had puts the service in quarantine, and the kernel goes on without it.
+//! many at most (`Connections`). An address that cannot be had puts the service in quarantine, and the kernel goes on without it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,7 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -31,6 +31,7 @@ use unity_supervisors::spec::{Backoff, ChildKind, ChildSpec, Ladder, LadderActio
 use unity_supervisors::{Actor, ChildId, Context, Exit, Kernel, Kinds, Next, NoMessage, Start};
 
 use super::bridge::Listens;
+use super::connections::{CONNECTIONS_MAX, Connections, Leave};
 use super::door::{Door, Peer, admit};
 use super::tls;
 use crate::settings::service::NoSettings;
@@ -42,8 +43,8 @@ pub const PATH: &str = "/system/http";
 pub const PORT: u16 = 8080;
 /// How many ports after it are tried.
 const PORTS: u16 = 20;
-/// How many connections there may be.
-const CONNECTIONS_MAX: usize = 2_048;
+/// How many connections may wait to be accepted. Of more the system lets each wait for a second.
+const BACKLOG: u32 = 1_024;
 /// How long a connection has for the head of a request, which is also how long it may say nothing.
 const HEAD_WITHIN: Duration = Duration::from_secs(20);
 /// How long a client may leave what it was sent untaken.
@@ -155,7 +156,7 @@ impl Actor for Listener {
     async fn start(_: &NoSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
         let kernel = ctx.kernel().clone();
         let wanted = Wanted::of(&kernel);
-        let ready = bind(&kernel, &wanted).await?;
+        let ready = bind(&kernel, &wanted)?;
         ctx.spawn(async move { Ok(run(kernel, wanted, ready).await?) });
         Ok(Start::Running(Self))
     }
@@ -194,17 +195,16 @@ struct Ready {
     tls: Option<TlsAcceptor>,
 }
 
-async fn bind(kernel: &Kernel, wanted: &Wanted) -> io::Result<Option<Ready>> {
+fn bind(kernel: &Kernel, wanted: &Wanted) -> io::Result<Option<Ready>> {
     let listener = match &wanted.settings.listen {
-        Some(listen) => {
-            let address: SocketAddr = listen.parse().map_err(io::Error::other)?;
-            let bound = TcpListener::bind(address).await;
-            bound.map_err(|error| {
+        Some(place) => {
+            let address: SocketAddr = place.parse().map_err(io::Error::other)?;
+            listen(address).map_err(|error| {
                 let message = format!("cannot listen on {address}: {error}; another program may have that port: choose one with `uk config set system http.listen=…`");
                 io::Error::new(error.kind(), message)
             })?
         }
-        None if wanted.is_asked => bind_here().await?,
+        None if wanted.is_asked => listen_here()?,
         None => return Ok(None),
     };
     let address = listener.local_addr()?;
@@ -222,11 +222,22 @@ async fn bind(kernel: &Kernel, wanted: &Wanted) -> io::Result<Option<Ready>> {
     }))
 }
 
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // What is left of connections of an earlier kernel keeps no new one from its port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// The usual port of this machine alone, or the next that is free.
-async fn bind_here() -> io::Result<TcpListener> {
+fn listen_here() -> io::Result<TcpListener> {
     let mut last = None;
     for port in PORT..=PORT + PORTS {
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        match listen((Ipv4Addr::LOCALHOST, port).into()) {
             Ok(listener) => return Ok(listener),
             Err(error) => last = Some(error),
         }
@@ -253,7 +264,7 @@ async fn run(kernel: Kernel, mut wanted: Wanted, mut ready: Option<Ready>) -> io
         drop(bound);
         drop(ready);
         wanted = Wanted::of(&kernel);
-        ready = bind(&kernel, &wanted).await?;
+        ready = bind(&kernel, &wanted)?;
     }
 }
 
@@ -300,14 +311,13 @@ async fn serve(kernel: &Kernel, ready: &Ready) {
     // A bridge leaves the connections that are kept here; it ends with this all the same.
     let (_while_it_listens, listens) = watch::channel(());
     let router = super::outer(kernel, &door)
-        .layer(Extension(Listens(listens)))
+        .layer(Extension(Listens { listens, door }))
         .layer(admitting);
-    let mut connections = JoinSet::new();
-    let mut is_full = false;
+    let connections = kernel.shared::<Connections>();
+    let mut tasks = JoinSet::new();
     loop {
-        // What has ended makes room.
-        while connections.try_join_next().is_some() {}
-        let (stream, peer) = match ready.listener.accept().await {
+        while tasks.try_join_next().is_some() {}
+        let (stream, address) = match ready.listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted");
@@ -315,25 +325,39 @@ async fn serve(kernel: &Kernel, ready: &Ready) {
                 continue;
             }
         };
-        if connections.len() >= CONNECTIONS_MAX {
-            // Said once, until there is room again: whoever knocks on does not fill the log.
-            if !std::mem::replace(&mut is_full, true) {
-                tracing::warn!(%peer, "there are {CONNECTIONS_MAX} connections; more are refused");
-            }
+        let Some((visit, leave)) = connections.enter(address.ip()) else {
             continue;
+        };
+        // Those that were asked to go are on their way.
+        while tasks.len() >= CONNECTIONS_MAX {
+            tasks.join_next().await;
         }
-        is_full = false;
         // Answers are whole when they are written: nothing is gained by waiting for more.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "a connection has gone already");
+            tracing::debug!(%address, %error, "a connection has gone already");
             continue;
         }
-        let (router, tls) = (router.clone(), ready.tls.clone());
-        connections.spawn(async move {
-            if let Err(error) = connection(stream, peer, tls, router).await {
-                tracing::debug!(%peer, %error, "a connection broke off");
+        let peer = Peer {
+            address,
+            visit: Arc::new(visit),
+        };
+        let served = connection(stream, peer, ready.tls.clone(), router.clone());
+        tasks.spawn(async move {
+            if let Err(error) = until(leave, served).await {
+                tracing::debug!(%address, %error, "a connection broke off");
             }
         });
+    }
+}
+
+/// A connection, until it has to go.
+async fn until(
+    leave: Leave,
+    served: impl Future<Output = Result<(), Failed>>,
+) -> Result<(), Failed> {
+    tokio::select! {
+        served = served => served,
+        Ok(()) = leave => Err("it said nothing for longest, and others came".into()),
     }
 }
 
@@ -341,7 +365,7 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) async fn connection<S>(
     stream: S,
-    peer: SocketAddr,
+    peer: Peer,
     tls: Option<TlsAcceptor>,
     router: Router,
 ) -> Result<(), Failed>
@@ -359,13 +383,13 @@ where
     }
 }
 
-async fn speak<S>(stream: S, peer: SocketAddr, router: Router) -> Result<(), Failed>
+async fn speak<S>(stream: S, peer: Peer, router: Router) -> Result<(), Failed>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answer = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(peer.clone());
         router.clone().call(request)
     });
     let mut server = http1::Builder::new();
@@ -382,13 +406,11 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
-
     #[tokio::test(start_paused = true)]
     async fn one_that_never_ends_its_head_is_let_go() {
         let (mut client, server) = duplex(1_024);
         let began = tokio::time::Instant::now();
-        let served = connection(server, PEER, None, Router::new());
+        let served = connection(server, Peer::alone(), None, Router::new());
         let sends = async {
             let mut rest = Vec::new();
             // A byte now and then does not help.
@@ -411,7 +433,7 @@ mod tests {
     async fn one_that_takes_nothing_is_let_go() {
         let (mut client, server) = duplex(64);
         let router = Router::new().route("/", get(|| async { "x".repeat(1 << 20) }));
-        let served = connection(server, PEER, None, router);
+        let served = connection(server, Peer::alone(), None, router);
         client
             .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
             .await

@@ -84,7 +84,8 @@ impl Wish {
         wish.events.dedup();
         match wish.tree || !wish.events.is_empty() {
             true => Ok(wish),
-            false => Err(CommandError::usage("nothing is asked for")
+            // A query cannot be told what goes together, so it is not malformed.
+            false => Err(CommandError::conflict("nothing is asked for")
                 .hint("as in ?tree=true&events=sensor.*")),
         }
     }
@@ -120,6 +121,14 @@ struct Open {
 }
 
 impl Live {
+    /// How many channels are kept, and how many read.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (
+            self.channels.lock().len(),
+            self.readers.load(Ordering::Acquire),
+        )
+    }
+
     /// The channel of a wish, made if it is the first.
     fn open(&self, kernel: &Kernel, wish: &Wish) -> Result<Arc<Open>, CommandError> {
         let mut channels = self.channels.lock();

@@ -2,7 +2,7 @@
 //!
 //! Read off the kernel when it is asked, and written here: the crates for it keep instruments of their own, which would be a
 //! second place for each number. No metric has a label by instance: the labels are states, kinds, reasons, supervisors up to
-//! a bound, families of the catalog and streams.
+//! a bound, families of the catalog and streams. Connections have no label by address.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +17,10 @@ use unity_supervisors::bus::Catalog;
 use unity_supervisors::counts::{BOUNDS, Counts, Durations, OTHERS};
 use unity_supervisors::stream::StreamInfo;
 use unity_supervisors::{Kernel, SlotState};
+
+use super::bridge::Bridges;
+use super::connections::Connections;
+use super::live::Live;
 
 /// The type of the answer.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -59,6 +63,8 @@ async fn read(kernel: &Kernel) -> String {
         "Messages that wait in the fullest mailbox.",
     );
     page.sample("mailbox_depth_max", &[], deepest);
+    page.family("tasks", "gauge", "Tasks on the runtimes of the kernel.");
+    page.sample("tasks", &[], kernel.tasks());
     page.family(
         "dead_letters",
         "gauge",
@@ -71,6 +77,7 @@ async fn read(kernel: &Kernel) -> String {
     {
         lags(&mut page, &streams);
     }
+    connections(&mut page, kernel);
     page.family("nodes", "gauge", "Other nodes by how they are.");
     page.sample("nodes", &[("state", "up")], 0);
     page.family("build_info", "gauge", "Which release it is; always 1.");
@@ -172,6 +179,43 @@ fn lags(page: &mut Page, streams: &[StreamInfo]) {
             &[("stream", stream.name.as_str())],
             lag.unwrap_or(0),
         );
+    }
+}
+
+fn connections(page: &mut Page, kernel: &Kernel) {
+    let counts = kernel.shared::<Connections>().counts();
+    let name = "http_connections";
+    let help = "Open connections over TCP; a stranger has shown no token or session yet.";
+    page.family(name, "gauge", help);
+    for (who, count) in [("known", counts.known), ("stranger", counts.strangers)] {
+        page.sample(name, &[("who", who)], count);
+    }
+    let name = "http_connections_closed_total";
+    let help =
+        "Connections that were closed for others: their address had too many, or all were taken.";
+    page.family(name, "counter", help);
+    for (why, count) in [
+        ("address", counts.closed_of_address),
+        ("all", counts.closed_of_all),
+    ] {
+        page.sample(name, &[("why", why)], count);
+    }
+    let (channels, readers) = kernel.shared::<Live>().counts();
+    for (name, help, count) in [
+        ("streams", "Open streams of pages.", readers),
+        (
+            "stream_channels",
+            "What streams of pages are read from; kept for a minute.",
+            channels,
+        ),
+        (
+            "bridges",
+            "Open bridges.",
+            kernel.shared::<Bridges>().count(),
+        ),
+    ] {
+        page.family(name, "gauge", help);
+        page.sample(name, &[], count);
     }
 }
 

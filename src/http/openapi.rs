@@ -1,5 +1,7 @@
 //! The OpenAPI document, made of the table of commands: it cannot say what the routes do not do.
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
@@ -9,6 +11,8 @@ use crate::arguments::{Arg, ArgKind};
 use crate::commands::{Access, Command, Run, TABLE};
 use crate::error::Code;
 use crate::screen::put;
+
+mod open;
 
 const ERROR: &str = "#/components/schemas/Error";
 
@@ -40,6 +44,14 @@ pub(super) fn document() -> Value {
     };
     paths.insert("/livez".to_owned(), check("Whether it lives"));
     paths.insert("/readyz".to_owned(), check("Whether it is ready"));
+    paths.insert(
+        "/api/v1/stream".to_owned(),
+        json!({ "get": open::stream() }),
+    );
+    paths.insert(
+        "/api/v1/bridge".to_owned(),
+        json!({ "get": open::bridge() }),
+    );
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -69,6 +81,8 @@ pub(super) fn document() -> Value {
                         },
                     },
                 },
+                "BridgeRequest": open::request(),
+                "BridgeAnswer": open::answer(),
                 "Document": {
                     "type": "object",
                     "required": ["version"],
@@ -80,7 +94,7 @@ pub(super) fn document() -> Value {
 }
 
 fn operation(command: &Command) -> Value {
-    let args: Vec<&Arg> = outside(command.args).collect();
+    let args = || command.args.iter().filter(|arg| arg.is_outside());
     let (name, is_stream) = (command.name(), matches!(command.run, Run::Stream(_)));
     let (media, shape) = match is_stream {
         true => ("application/x-ndjson", json!({ "type": "string" })),
@@ -103,14 +117,15 @@ fn operation(command: &Command) -> Value {
     });
     match command.access {
         Access::Read => {
-            let parameters: Vec<Value> = args.iter().map(|arg| parameter(arg)).collect();
+            let parameters: Vec<Value> = args().map(|arg| parameter(command, arg)).collect();
             put(&mut operation, "parameters", parameters);
         }
         Access::Change => {
-            let is_required = args.iter().any(|arg| arg.required);
+            // Without a body nothing is given.
+            let is_required = command.read_json(Map::new()).is_err();
             let body = json!({
                 "required": is_required,
-                "content": { "application/json": { "schema": schema_of(command.args) } },
+                "content": { "application/json": { "schema": command.schema() } },
             });
             put(&mut operation, "requestBody", body);
         }
@@ -118,85 +133,35 @@ fn operation(command: &Command) -> Value {
     operation
 }
 
-fn outside(args: &[Arg]) -> impl Iterator<Item = &Arg> {
-    args.iter().filter(|arg| !arg.stays && !arg.internal)
-}
-
+/// What a request may be answered that is not done.
 fn errors() -> Map<String, Value> {
-    let content = json!({ "application/json": { "schema": { "$ref": ERROR } } });
-    let mut all: Map<String, Value> = Code::ALL
-        .iter()
-        .map(|code| {
-            (
-                code.status().to_string(),
-                json!({ "description": code.as_str(), "content": content }),
-            )
-        })
-        .collect();
-    for (status, about) in [
-        ("401", "nobody is known by what was shown"),
-        ("429", "too many requests"),
-    ] {
-        all.insert(
-            status.to_owned(),
-            json!({ "description": about, "content": content }),
-        );
+    let mut said: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    for code in Code::ALL {
+        said.entry(code.status()).or_default().push(code.as_str());
     }
-    all
+    said.insert(401, vec!["nobody is known by what was shown"]);
+    said.insert(429, vec!["too many requests"]);
+    let content = json!({ "application/json": { "schema": { "$ref": ERROR } } });
+    let answer = |about: Vec<&str>| json!({ "description": about.join(", "), "content": content });
+    let all = said.into_iter();
+    all.map(|(status, about)| (status.to_string(), answer(about)))
+        .collect()
 }
 
-fn parameter(arg: &Arg) -> Value {
-    let (name, schema) = named(arg);
-    json!({ "name": name, "in": "query", "required": arg.required, "description": arg.help, "schema": schema })
+fn parameter(command: &Command, arg: &Arg) -> Value {
+    let mut parameter = json!({
+        "name": arg.wire_name(), "in": "query", "required": command.requires(arg), "description": arg.help,
+    });
+    match arg.kind {
+        ArgKind::Json => put(
+            &mut parameter,
+            "content",
+            json!({ "application/json": { "schema": arg.schema() } }),
+        ),
+        _ => put(&mut parameter, "schema", arg.schema()),
+    }
+    parameter
 }
-
-/// The schema of an object that has these arguments, as far as they are for others than their own client.
-pub(crate) fn schema_of(args: &[Arg]) -> Value {
-    let args: Vec<&Arg> = outside(args).collect();
-    let properties: Map<String, Value> = args
-        .iter()
-        .map(|arg| {
-            let (name, mut schema) = named(arg);
-            put(&mut schema, "description", arg.help);
-            (name, schema)
-        })
-        .collect();
-    let required: Vec<String> = args
-        .iter()
-        .filter(|arg| arg.required)
-        .map(|arg| named(arg).0)
-        .collect();
-    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
-}
-
-/// What an argument is called outside, and what it may be: a duration is an integer of milliseconds.
-fn named(arg: &Arg) -> (String, Value) {
-    let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
-    let schema = match arg.kind {
-        ArgKind::Path | ArgKind::Supervisor => text(PATH),
-        ArgKind::Target => json!({ "anyOf": [text(PATH), { "const": crate::arguments::SYSTEM }] }),
-        ArgKind::Schema | ArgKind::Text | ArgKind::Address => json!({ "type": "string" }),
-        ArgKind::Kind | ArgKind::Key | ArgKind::File | ArgKind::Folder | ArgKind::Code => {
-            json!({ "type": "string", "minLength": 1 })
-        }
-        ArgKind::Keys => json!({ "type": "array", "minItems": 1, "items": { "type": "string" } }),
-        ArgKind::Word(words) => json!({ "enum": words }),
-        ArgKind::Json => json!({}),
-        ArgKind::Integer | ArgKind::Size => {
-            json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX })
-        }
-        ArgKind::Duration => {
-            let schema = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
-            return (format!("{}_ms", arg.name), schema);
-        }
-        ArgKind::Rate => text("^[1-9][0-9]{0,5}/(s|m|h)$"),
-        ArgKind::Flag => json!({ "type": "boolean" }),
-        ArgKind::Settings => json!({ "type": "object" }),
-    };
-    (arg.name.to_owned(), schema)
-}
-
-const PATH: &str = "^/([A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})*)?$";
 
 #[cfg(test)]
 mod tests {

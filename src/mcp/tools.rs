@@ -4,9 +4,8 @@ use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value};
 
 use super::door::{LISTENS_FOR, TAKEN_MAX};
-use crate::arguments::Arg;
+use crate::arguments::{Arg, schema_of};
 use crate::commands::{Access, Command, Run, TABLE};
-use crate::http::schema_of;
 
 /// Commands that end something, or that change what is not undone by itself. All others that change are additive.
 const DESTRUCTIVE: &[&[&str]] = &[

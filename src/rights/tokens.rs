@@ -106,8 +106,16 @@ pub struct Tokens {
     /// Why the file cannot be used.
     trouble: Option<String>,
     known: Mutex<BTreeMap<ContentHash, Token>>,
-    logins: Mutex<Vec<(ContentHash, Instant)>>,
+    logins: Mutex<Vec<Login>>,
     sessions: Mutex<BTreeMap<ContentHash, Session>>,
+}
+
+#[derive(Debug)]
+struct Login {
+    hash: ContentHash,
+    since: Instant,
+    /// The id of the token that asked for it, if one did.
+    token: Option<String>,
 }
 
 #[derive(Debug)]
@@ -142,20 +150,24 @@ impl Tokens {
         }
     }
 
-    /// Makes one; returns it, and what is shown, which is not kept.
+    /// Makes one; returns it, and what is shown, which is not kept. Those that are over are dropped.
     ///
     /// # Errors
     /// If there are too many, or it cannot be written down: then there is none.
     pub fn create(&self, wanted: Wanted, now: Timestamp) -> Result<(Token, String), CommandError> {
         let secret = secret()?;
         let mut known = self.known.lock();
-        if known.len() >= TOKENS_MAX {
+        // Those that are over are good for nothing any more, and make room.
+        let mut new = known.clone();
+        new.retain(|_, token| !token.is_expired(now));
+        if new.len() >= TOKENS_MAX {
             let message = format!("there are {TOKENS_MAX} tokens already");
             return Err(CommandError::new(Code::Failed, message)
                 .hint("`uk token revoke ID` takes one away"));
         }
         let id = loop {
             let id = format!("t-{:06x}", fastrand::u32(..1 << 24));
+            // Not that of one that was dropped either: it is in the audit, and may have streams open.
             if known.values().all(|token| token.id != id) {
                 break id;
             }
@@ -170,7 +182,6 @@ impl Tokens {
             expires_at: wanted.expires_at,
             note: wanted.note,
         };
-        let mut new = known.clone();
         new.insert(token.hash, token.clone());
         self.write(&new)?;
         *known = new;
@@ -226,36 +237,44 @@ impl Tokens {
         }
     }
 
-    /// A code that opens one session, once, and not for long.
+    /// A code that opens one session, once, and not for long, asked for by somebody of this name. What a token asked for is
+    /// its own session: it may the same, and ends with it.
     ///
     /// # Errors
     /// If the machine has no chance to give.
-    pub fn new_login(&self) -> Result<String, CommandError> {
+    pub fn new_login(&self, by: &str) -> Result<String, CommandError> {
         let code = secret()?;
         let mut logins = self.logins.lock();
         if logins.len() == LOGINS_MAX {
             logins.remove(0);
         }
-        logins.push((ContentHash::of(code.as_bytes()), Instant::now()));
+        logins.push(Login {
+            hash: ContentHash::of(code.as_bytes()),
+            since: Instant::now(),
+            token: is_token(by).then(|| by.to_owned()),
+        });
         Ok(code)
     }
 
     /// Opens a session with the code of a login; returns what its holder shows from then on.
     #[must_use]
-    pub fn log_in(&self, code: &str) -> Option<String> {
+    pub fn log_in(&self, code: &str, now: Timestamp) -> Option<String> {
         let hash = ContentHash::of(code.as_bytes());
         let mut logins = self.logins.lock();
-        let at = logins.iter().position(|(own, _)| *own == hash)?;
-        let (_, since) = logins.remove(at);
+        let at = logins.iter().position(|login| login.hash == hash)?;
+        let login = logins.remove(at);
         drop(logins);
-        if since.elapsed() > LOGIN_WITHIN {
+        if login.since.elapsed() > LOGIN_WITHIN {
             return None;
         }
         let shown = secret().ok()?;
-        let who = Arc::new(Who {
-            name: "the page".into(),
-            scope: Scope::Admin,
-            bounds: Bounds::default(),
+        let who = Arc::new(match login.token {
+            Some(id) => self.with_id(&id, now)?,
+            None => Who {
+                name: "the page".into(),
+                scope: Scope::Admin,
+                bounds: Bounds::default(),
+            },
         });
         let mut sessions = self.sessions.lock();
         if sessions.len() >= SESSIONS_MAX {
@@ -271,26 +290,36 @@ impl Tokens {
 
     /// Whether who was somebody still is: their token was not revoked, and is not over.
     pub(crate) fn is_still(&self, who: &Who, now: Timestamp) -> bool {
-        let is_token = who.name.starts_with("t-");
-        let is_theirs = |token: &Token| *token.id == *who.name && !token.is_expired(now);
-        !is_token || self.known.lock().values().any(is_theirs)
+        !is_token(&who.name) || self.with_id(&who.name, now).is_some()
+    }
+
+    /// The holder of a token that is good.
+    fn with_id(&self, id: &str, now: Timestamp) -> Option<Who> {
+        let known = self.known.lock();
+        let token = known.values().find(|token| token.id == id)?;
+        (!token.is_expired(now)).then(|| token.who())
     }
 
     /// Who shows this session.
     ///
     /// # Errors
     /// [`Unknown`].
-    pub fn session(&self, shown: &str) -> Result<Arc<Who>, Unknown> {
+    pub fn session(&self, shown: &str, now: Timestamp) -> Result<Arc<Who>, Unknown> {
         let hash = ContentHash::of(shown.as_bytes());
         let mut sessions = self.sessions.lock();
         let session = sessions.get_mut(&hash).ok_or(Unknown::Wrong)?;
-        if session.used.elapsed() > SESSION_IDLE {
+        if session.used.elapsed() > SESSION_IDLE || !self.is_still(&session.who, now) {
             sessions.remove(&hash);
             return Err(Unknown::Expired);
         }
         session.used = Instant::now();
         Ok(Arc::clone(&session.who))
     }
+}
+
+/// Whether a name is the id of a token.
+fn is_token(name: &str) -> bool {
+    name.starts_with("t-")
 }
 
 /// 256 bits that nobody can guess, as 64 hexadecimal digits.
@@ -332,6 +361,21 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_are_over_make_room() {
+        let tokens = Tokens::default();
+        let (early, late) = (Timestamp::from_secs(10), Timestamp::from_secs(20));
+        for _ in 0..TOKENS_MAX {
+            tokens.create(wanted(Some(late)), early).unwrap();
+        }
+        assert!(tokens.create(wanted(None), early).is_err());
+
+        let (made, _) = tokens.create(wanted(None), late).unwrap();
+
+        let left: Vec<String> = tokens.list().into_iter().map(|token| token.id).collect();
+        assert_eq!(left, [made.id]);
+    }
+
+    #[test]
     fn what_is_shown_is_not_written_down() {
         let folder = std::env::temp_dir().join(format!("uk-tokens-{}", std::process::id()));
         let now = Timestamp::from_secs(10);
@@ -347,16 +391,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_login_opens_one_session_once_and_in_time() {
-        let tokens = Tokens::default();
-        let code = tokens.new_login().unwrap();
-        let shown = tokens.log_in(&code).unwrap();
+        let (tokens, now) = (Tokens::default(), Timestamp::from_secs(10));
+        let code = tokens.new_login("uid 7").unwrap();
+        let shown = tokens.log_in(&code, now).unwrap();
 
-        assert!(tokens.session(&shown).is_ok());
-        assert_eq!(tokens.log_in(&code), None);
-        let late = tokens.new_login().unwrap();
+        assert!(tokens.session(&shown, now).is_ok());
+        assert_eq!(tokens.log_in(&code, now), None);
+        let late = tokens.new_login("uid 7").unwrap();
         tokio::time::advance(LOGIN_WITHIN + Duration::from_secs(1)).await;
-        assert_eq!(tokens.log_in(&late), None);
+        assert_eq!(tokens.log_in(&late, now), None);
         tokio::time::advance(SESSION_IDLE).await;
-        assert_eq!(tokens.session(&shown), Err(Unknown::Expired));
+        assert_eq!(tokens.session(&shown, now), Err(Unknown::Expired));
+    }
+
+    #[test]
+    fn a_session_ends_with_the_token_that_opened_it() {
+        let tokens = Tokens::default();
+        let (early, late) = (Timestamp::from_secs(10), Timestamp::from_secs(20));
+        let (token, _) = tokens.create(wanted(Some(late)), early).unwrap();
+        let login = || tokens.new_login(&token.id).unwrap();
+        let (first, second, unused) = (login(), login(), login());
+
+        let shown = tokens.log_in(&first, early).unwrap();
+        assert_eq!(*tokens.session(&shown, early).unwrap(), token.who());
+        assert_eq!(tokens.session(&shown, late), Err(Unknown::Expired));
+
+        let shown = tokens.log_in(&second, early).unwrap();
+        tokens.revoke(&token.id).unwrap();
+        assert_eq!(tokens.session(&shown, early), Err(Unknown::Expired));
+        assert_eq!(tokens.log_in(&unused, early), None);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `UK01xx` is the file and its syntax, `UK02xx` its content, `UK03xx` warnings, `UK04xx` parts of
 //! the kernel that are not built yet, `UK05xx` the kernel's own settings, from `UK0511` on warnings, `UK06xx` the catalog of
-//! events, from `UK0651` on warnings. A code is never given a second meaning: people search for it.
+//! events, from `UK0651` on warnings, `UK07xx` chaos plans, from `UK0751` on warnings. A code is never given a second meaning: people search for it.
 
 macro_rules! codes {
     ($($name:ident $code:literal $meaning:literal)+) => {
@@ -136,13 +136,29 @@ codes! {
     RetentionDiffers "UK0612" "two types of events keep one stream differently"
     BadPublisher "UK0613" "a publisher of events is not a path"
     StreamUnbounded "UK0651" "nothing bounds a stream"
+
+    UnknownPlanKey "UK0701" "a key of a chaos plan is not known"
+    PlanValueType "UK0702" "a value of a chaos plan has the wrong type"
+    PlanKeyMissing "UK0703" "a required key of a chaos plan is missing"
+    PlanVersion "UK0704" "the version of the format of a chaos plan is not 1"
+    UnknownFault "UK0705" "a fault of a chaos plan is not known"
+    UnknownProbe "UK0706" "a probe of a chaos plan is not known"
+    PlanRate "UK0707" "a value of a chaos plan is not a rate"
+    PlanPath "UK0708" "a value of a chaos plan is no path, or no pattern of paths"
+    PlanDuration "UK0709" "a value of a chaos plan is not a duration"
+    PlanRange "UK0710" "a value of a chaos plan is out of its range"
+    PlanKind "UK0711" "a kind in a chaos plan is not known"
+    ActTarget "UK0712" "an act has no target though its fault needs one, or has one that it cannot have"
+    PlanEmpty "UK0713" "a chaos plan does nothing"
+    AllSpared "UK0751" "a chaos plan spares all that it could strike"
+    KernelKilled "UK0752" "a chaos plan kills the kernel, which only a guard starts again"
 }
 
 impl Code {
     /// Whether it is a warning: the tree can run all the same.
     #[must_use]
     pub fn is_warning(self) -> bool {
-        ["UK03", "UK051", "UK065"]
+        ["UK03", "UK051", "UK065", "UK075"]
             .iter()
             .any(|lead| self.as_str().starts_with(lead))
     }

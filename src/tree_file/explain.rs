@@ -6,13 +6,14 @@
 
 use super::codes::Code;
 
-const TEXTS: [&str; 6] = [
+const TEXTS: [&str; 7] = [
     include_str!("explain/file.md"),
     include_str!("explain/content.md"),
     include_str!("explain/warnings.md"),
     include_str!("explain/unbuilt.md"),
     include_str!("explain/system.md"),
     include_str!("explain/events.md"),
+    include_str!("explain/chaos.md"),
 ];
 
 /// The name of an example's main file.
@@ -23,6 +24,9 @@ pub const SYSTEM: &str = "system.yaml";
 
 /// The same of an example with a catalog of events.
 pub const EVENTS: &str = "events.yaml";
+
+/// The same of an example with a plan of chaos.
+pub const CHAOS: &str = "plan.yaml";
 
 /// A part of what is said about a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +44,7 @@ pub enum Part {
 pub struct Example {
     /// Whether it raises the code, or is that file mended.
     pub is_wrong: bool,
-    /// Its name: [`MAIN`] or what that includes, [`SYSTEM`] or [`EVENTS`].
+    /// Its name: [`MAIN`] or what that includes, [`SYSTEM`], [`EVENTS`] or [`CHAOS`].
     pub file: &'static str,
     /// Its text.
     pub text: &'static str,

@@ -218,7 +218,7 @@ impl Reader<'_> {
     }
 
     /// A duration.
-    pub(super) fn duration(&mut self, entry: Option<&Entry>) -> Option<Duration> {
+    pub(crate) fn duration(&mut self, entry: Option<&Entry>) -> Option<Duration> {
         self.duration_or(entry, "")
     }
 

@@ -18,7 +18,7 @@ const SUGGESTIONS_MAX: usize = 200;
 pub(crate) struct Reader<'a> {
     pub(super) sources: &'a Sources<'a>,
     /// The names of all kinds.
-    pub(super) kinds: Vec<String>,
+    pub(crate) kinds: Vec<String>,
     /// Whether variables are filled in and files included: not in what comes over the wire.
     pub(super) trusted: bool,
     /// How many values may still be read.
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Puts the near word in the place of the one that was `written`, if it is sure.
-    pub(super) fn respell(&self, span: Span, written: &str, near: Near<'_>) -> Option<Fix> {
+    pub(crate) fn respell(&self, span: Span, written: &str, near: Near<'_>) -> Option<Fix> {
         let source = self.files.slice(span);
         let bare = source.trim_matches(['"', '\'']);
         if !near.sure || bare != written {

@@ -102,7 +102,11 @@ pub struct InvalidTimestamp(pub String);
 
 /// Tells the wall time.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock(Source);
+pub struct Clock {
+    source: Source,
+    /// How far it was set ahead on purpose, in microseconds.
+    ahead: Option<&'static AtomicI64>,
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Source {
@@ -118,25 +122,59 @@ impl Clock {
     /// The machine's wall clock.
     #[must_use]
     pub fn real() -> Self {
-        Self(Source::Real)
+        Source::Real.into()
     }
 
     /// A wall clock that begins at `epoch` now and goes on with tokio's, which may be paused.
     #[must_use]
     pub fn simulated(epoch: Timestamp) -> Self {
-        Self(Source::Simulated(epoch, Instant::now()))
+        Source::Simulated(epoch, Instant::now()).into()
     }
 
     /// A wall clock that shows what `unix_us` holds, which may be set back: for tests.
     #[must_use]
     pub fn set_by(unix_us: &'static AtomicI64) -> Self {
-        Self(Source::Set(unix_us))
+        Source::Set(unix_us).into()
+    }
+
+    /// This clock, so that [`jump`](Self::jump) sets it and all its copies: one of a kernel.
+    pub(crate) fn that_jumps(self) -> Self {
+        // Eight bytes of each kernel stay, so that a clock can be copied about.
+        let ahead: &'static AtomicI64 = Box::leak(Box::default());
+        Self {
+            ahead: Some(ahead),
+            ..self
+        }
+    }
+
+    /// Sets it ahead by so many microseconds, or back.
+    pub(crate) fn jump(&self, by_us: i64) {
+        if let Some(ahead) = self.ahead {
+            ahead.fetch_add(by_us, Ordering::Relaxed);
+        }
     }
 
     /// The wall time.
     #[must_use]
     pub fn wall(&self) -> Timestamp {
-        match self.0 {
+        let now = self.source.now();
+        match self.ahead.map_or(0, |ahead| ahead.load(Ordering::Relaxed)) {
+            0 => now,
+            ahead => Timestamp::from_unix_us(now.unix_us().saturating_add(ahead)),
+        }
+    }
+}
+
+impl From<Source> for Clock {
+    fn from(source: Source) -> Self {
+        let ahead = None;
+        Self { source, ahead }
+    }
+}
+
+impl Source {
+    fn now(self) -> Timestamp {
+        match self {
             Source::Real => {
                 #[expect(
                     clippy::disallowed_methods,

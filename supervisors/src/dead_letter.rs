@@ -64,6 +64,8 @@ pub enum DeadReason {
     Deleted,
     /// A supervisor above gave up.
     GaveUp,
+    /// A fault that was made on purpose took it away.
+    Fault,
 }
 
 impl DeadReason {
@@ -81,6 +83,7 @@ impl DeadReason {
         "quarantined",
         "deleted",
         "gave_up",
+        "fault",
     ];
 
     /// The word in JSON.
@@ -99,6 +102,7 @@ impl DeadReason {
             Self::Quarantined => "quarantined",
             Self::Deleted => "deleted",
             Self::GaveUp => "gave_up",
+            Self::Fault => "fault",
         }
     }
 }
@@ -462,7 +466,7 @@ mod tests {
 
     #[test]
     fn the_words_of_all_reasons_are_those_that_are_printed() {
-        let last = DeadReason::GaveUp;
+        let last = DeadReason::Fault;
         let printed = serde_json::to_value(last).unwrap();
         assert_eq!(printed, last.as_str());
         assert_eq!(DeadReason::WORDS.len(), last as usize + 1);

@@ -51,6 +51,18 @@ impl Window {
         u32::try_from(used).unwrap_or(u32::MAX)
     }
 
+    /// In how long the oldest of the restarts that count at `now` does so no more; `None` if none does.
+    #[must_use]
+    pub fn free_in(&self, now: Instant) -> Option<Duration> {
+        let oldest = self.charges.iter().find(|at| !self.is_past(**at, now))?;
+        Some(self.left(*oldest, now))
+    }
+
+    /// In how long a restart does not count any more.
+    pub(crate) fn left(&self, at: Instant, now: Instant) -> Duration {
+        self.period.saturating_sub(now.duration_since(at))
+    }
+
     /// How many restarts are allowed.
     #[must_use]
     pub fn intensity(&self) -> u32 {
@@ -128,9 +140,14 @@ mod tests {
             for gap in gaps_ms {
                 now += Duration::from_millis(gap);
                 all.push(now);
-                let within = all.iter().filter(|at| now.duration_since(**at) <= period).count();
-                prop_assert_eq!(window.charge(now), within <= intensity as usize);
-                prop_assert_eq!(window.used(now), u32::try_from(within).unwrap().min(intensity));
+                let within: Vec<Instant> =
+                    all.iter().copied().filter(|at| now.duration_since(*at) <= period).collect();
+                let counted = within.len().min(intensity as usize);
+                prop_assert_eq!(window.charge(now), within.len() <= intensity as usize);
+                prop_assert_eq!(window.used(now), u32::try_from(counted).unwrap());
+                let oldest = within.iter().rev().take(counted).next_back();
+                let free_in = oldest.map(|at| *at + period - now);
+                prop_assert_eq!(window.free_in(now), free_in);
             }
         }
     }

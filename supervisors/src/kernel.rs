@@ -169,7 +169,8 @@ impl Kernel {
     ///
     /// # Errors
     /// [`BuildError`] if a child cannot be made; nothing runs then.
-    pub async fn start(config: KernelConfig, tree: TreeSpec) -> Result<Self, BuildError> {
+    pub async fn start(mut config: KernelConfig, tree: TreeSpec) -> Result<Self, BuildError> {
+        config.clock = config.clock.that_jumps();
         let path = ActorPath::top();
         // Of a chance of its own, so that events change nothing of what is drawn else.
         let drawn = fastrand::Rng::with_seed(config.seed).u32(..);
@@ -422,6 +423,19 @@ impl Kernel {
                 .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire);
         if changed.is_ok() {
             self.0.mode_changed.notify_waiters();
+        }
+    }
+
+    /// How many tasks there are on its runtimes: what grows where something is started and never ends.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        let runtimes = &self.0.config.runtimes;
+        let of = |runtime: &Handle| runtime.metrics().num_alive_tasks();
+        let control = of(&runtimes.control);
+        if runtimes.control.id() == runtimes.work.id() {
+            control
+        } else {
+            control + of(&runtimes.work)
         }
     }
 

@@ -17,6 +17,7 @@ use crate::bus::Delivery;
 use crate::context::Context;
 use crate::dead_letter::{DeadLetterBox, DeadReason};
 use crate::exit::ExitReason;
+use crate::fault::{BrokenRoute, RouteFault, Undo};
 use crate::life::Life;
 use crate::mailbox::{Gate, Mailbox, SendError};
 use crate::message::{Message, MessageError, NoAnswer};
@@ -160,6 +161,14 @@ pub(crate) trait WorkerBody: Send + Sync {
         delivery: Delivery,
     ) -> Result<BoxFuture<'static, Result<(), Undelivered>>, MessageError>;
     fn mailbox(&self) -> Arc<dyn Any + Send + Sync>;
+    /// Breaks the way into the mailbox, if it has one.
+    fn break_route(&self, _fault: RouteFault) -> Option<BrokenRoute> {
+        None
+    }
+    /// Takes all room in the mailbox, if it has one.
+    fn take_room(&self) -> Option<Undo> {
+        None
+    }
     fn kept(&self) -> Option<Arc<Kept>> {
         None
     }
@@ -284,6 +293,14 @@ impl<A: Actor> WorkerBody for Typed<A> {
 
     fn mailbox(&self) -> Arc<dyn Any + Send + Sync> {
         Arc::clone(&self.mailbox) as Arc<dyn Any + Send + Sync>
+    }
+
+    fn break_route(&self, fault: RouteFault) -> Option<BrokenRoute> {
+        Some(self.mailbox.break_route(fault))
+    }
+
+    fn take_room(&self) -> Option<Undo> {
+        Some(self.mailbox.take_room())
     }
 
     fn kept(&self) -> Option<Arc<Kept>> {

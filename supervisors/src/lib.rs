@@ -21,6 +21,7 @@
 //! | [`sim`] | whole kernels simulated from a seed, and what must be true of them |
 //! | [`bus`] | events: topics and patterns, the catalog, who receives what |
 //! | [`stream`] | where events are kept, so that whoever was late finds them |
+//! | [`fault`] | what is broken on purpose, and how that is undone |
 //! | [`counts`] | what is counted for monitoring |
 //! | [`report`], [`event`] | what happened, one fact at a time, and the last of them as events |
 //!
@@ -44,6 +45,7 @@ pub mod counts;
 pub mod dead_letter;
 pub mod event;
 pub mod exit;
+pub mod fault;
 pub mod group;
 mod health;
 pub mod intensity;

@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 
 use crate::bonds::Bonds;
 use crate::exit::ExitReason;
+use crate::fault::LifeFault;
 use crate::kernel::Kernel;
 use crate::path::ActorPath;
 use crate::settings::ApplyRequest;
@@ -107,6 +108,8 @@ pub(crate) struct Requests {
     pub(crate) suspended: bool,
     /// Who wants to see the messages that it takes in hand.
     pub(crate) tracers: Vec<Tracer>,
+    /// What it is to suffer.
+    pub(crate) fault: Option<LifeFault>,
 }
 
 impl Requests {

@@ -25,6 +25,7 @@ mod room;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -53,6 +54,7 @@ use self::notice::Valid;
 use self::permits::Permits;
 use self::room::{Room, Waiting};
 use self::stage::{Lent, Popped, Stage};
+use self::trouble::Troubled;
 use crate::bus::POISON_AFTER;
 use crate::dead_letter::{DeadLetterBox, DeadReason};
 use crate::exit::ExitReason;
@@ -159,6 +161,8 @@ impl<T> Deref for Line<T> {
 pub(crate) struct Mailbox<M> {
     inbox: Inbox<M>,
     rest: Rest,
+    /// Beside the rules, which each message asks too.
+    troubled: Troubled<M>,
     /// Held for some nanoseconds and almost only by the reader: a lock whose release is a plain store. Who finds it taken
     /// lets others run.
     stage: Line<SpinMutex<Stage<M>, Yield>>,
@@ -214,6 +218,7 @@ impl<M: Message> Mailbox<M> {
         Self {
             inbox: Inbox::new(Permits::new(spec.capacities())),
             stage: Line::default(),
+            troubled: Troubled::default(),
             rest: Rest {
                 asleep: AtomicBool::new(false),
                 suspended: AtomicBool::new(false),
@@ -389,9 +394,18 @@ impl<M: Message> Mailbox<M> {
         self.bury(message, DeadReason::Poison, None);
     }
 
-    /// Pushes if the gate is open and there is room.
+    /// Pushes if the gate is open and there is room, and nothing happens to it on the way.
     #[inline]
     fn push(&self, lane: usize, message: M) -> Result<(), SendError<M>> {
+        if self.troubled.is_there() {
+            return self.push_in_trouble(lane, message);
+        }
+        self.push_straight(lane, message)
+    }
+
+    /// Pushes if the gate is open and there is room.
+    #[inline]
+    fn push_straight(&self, lane: usize, message: M) -> Result<(), SendError<M>> {
         // What is more urgent is never shed, and does not look.
         if lane >= Priority::Low as usize && self.rest.dead_letters.shed().takes(lane) {
             return self.shed(message);
@@ -488,11 +502,18 @@ impl<M: Message> Mailbox<M> {
             }
             Overflow::DropOldest => loop {
                 let oldest = self.stage.lock().pop_oldest(lane, &self.inbox);
-                if let Some(oldest) = oldest.or_else(|| self.inbox.pop_oldest(lane)) {
+                let oldest = oldest.or_else(|| self.inbox.pop_oldest(lane));
+                // None where others hold all room there is and nothing waits.
+                let made_room = oldest.is_some();
+                if let Some(oldest) = oldest {
                     self.bury_item(oldest, DeadReason::DroppedOldest);
                 }
                 match self.push(lane, message) {
-                    Err(SendError::Full(back)) => message = back,
+                    Err(SendError::Full(back)) if made_room => message = back,
+                    Err(SendError::Full(back)) => {
+                        self.bury(back, DeadReason::DroppedOldest, None);
+                        return Ok(());
+                    }
                     done => return done,
                 }
             },

@@ -208,7 +208,11 @@ impl FromStr for ActorPath {
         let Some(rest) = text.strip_prefix('/') else {
             return Err(InvalidPath::NotAbsolute(text.to_owned()));
         };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let is_root_alone = rest == "/";
+        let rest = rest
+            .strip_suffix('/')
+            .filter(|_| !is_root_alone)
+            .unwrap_or(rest);
         let mut path = Self::root();
         for segment in rest.split('/').filter(|_| !rest.is_empty()) {
             let id = ChildId::new(segment).map_err(|id| InvalidPath::Segment {

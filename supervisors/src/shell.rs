@@ -20,6 +20,7 @@ use crate::actor::{Actor, Next, Start};
 use crate::bug::Bug;
 use crate::context::Context;
 use crate::exit::{Exit, ExitReason};
+use crate::fault::{LifeFault, suffer};
 use crate::life::{Life, Stay, guarded, guarded_call};
 use crate::mailbox::{InHand, Mailbox};
 use crate::message::Message;
@@ -62,7 +63,14 @@ pub(crate) async fn spawn<A: Actor>(
     let stay = Stay::new(&ctx.slot, &life);
     let attempt = Attempt(&life);
     let settings = ctx.settings.now();
-    let started = guarded(&life, A::start(&settings, &mut ctx)).await;
+    let fault = ctx.slot.take_start_fault();
+    let started = guarded(&life, async {
+        if let Some(fault) = fault {
+            Box::pin(fault.suffer()).await?;
+        }
+        A::start(&settings, &mut ctx).await
+    });
+    let started = started.await;
     let actor = match started {
         Ok(Ok(Start::Running(actor))) if life.is_revoked() => {
             // Patience with this start ran out while it held its thread.
@@ -192,10 +200,20 @@ async fn run<A: Actor>(actor: &mut A, ctx: &mut Context<A>) -> End {
                     suspended: now,
                     apply: asked,
                     tracers: more,
+                    fault,
                 } => {
                     suspended = now;
                     tracers.extend(more);
                     as_usual = !suspended && tracers.is_empty();
+                    if let Some(fault) = fault {
+                        if fault.is_crash() && !suspended {
+                            in_hand.take();
+                        }
+                        let suffered = suffer(fault, &life, ctx.slot.kernel());
+                        if let Some(Exit(reason)) = Box::pin(suffered).await {
+                            return End::Crash(reason);
+                        }
+                    }
                     if let Some(asked) = asked {
                         if let Some(panic) = apply(actor, ctx, asked).await {
                             return broken(&mailbox, &life, panic).await;
@@ -311,6 +329,7 @@ enum Served {
         suspended: bool,
         apply: Option<ApplyRequest>,
         tracers: Vec<Tracer>,
+        fault: Option<LifeFault>,
     },
 }
 
@@ -341,12 +360,14 @@ fn serve<A: Actor>(actor: &A, ctx: &Context<A>) -> Served {
             suspended: false,
             apply: requests.apply,
             tracers: requests.tracers,
+            fault: requests.fault,
         };
     }
     Served::GoOn {
         suspended: requests.suspended,
         apply: requests.apply,
         tracers: requests.tracers,
+        fault: requests.fault,
     }
 }
 

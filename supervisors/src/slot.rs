@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::clock::Timestamp;
 use crate::dead_letter::DeadReason;
 use crate::exit::ExitReason;
+use crate::fault::StartFault;
 use crate::intensity::Window;
 use crate::kernel::Kernel;
 use crate::kind::{SettingsError, WorkerBody};
@@ -239,6 +240,7 @@ pub struct Slot {
     abandoned: AtomicU64,
     life: Mutex<Option<Arc<Life>>>,
     stall: Mutex<Option<Box<Stall>>>,
+    start_fault: Mutex<Option<Box<StartFault>>>,
     history: Mutex<VecDeque<ExitRecord>>,
     buried: AtomicBool,
     body: Body,
@@ -271,6 +273,7 @@ impl Slot {
             abandoned: AtomicU64::new(0),
             life: Mutex::default(),
             stall: Mutex::default(),
+            start_fault: Mutex::default(),
             history: Mutex::default(),
             buried: AtomicBool::new(false),
             body,
@@ -550,6 +553,19 @@ impl Slot {
     /// Says how its life is stalled, or that it is not.
     pub(crate) fn set_stall(&self, stall: Option<Stall>) {
         *self.stall.lock() = stall.map(Box::new);
+    }
+
+    /// Breaks its starts, or no more.
+    pub(crate) fn break_starts(&self, fault: Option<StartFault>) {
+        *self.start_fault.lock() = fault.map(Box::new);
+    }
+
+    /// What the start that begins now suffers.
+    pub(crate) fn take_start_fault(&self) -> Option<StartFault> {
+        let mut fault = self.start_fault.lock();
+        let now = fault.as_deref().copied()?;
+        *fault = now.after_one().map(Box::new);
+        Some(now)
     }
 
     pub(crate) fn note_abandoned(&self) {

@@ -1,12 +1,14 @@
 //! The tree as people and programs see it: read from slots, never asked of supervisors.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::exit::ExitReason;
+use crate::intensity::Window;
 use crate::kernel::{Kernel, KernelError, Mode};
 use crate::ladder::Swap;
 use crate::path::{ActorPath, ChildId};
@@ -93,7 +95,7 @@ impl StallView {
         let held = now.duration_since(stall.since);
         Some(Self {
             what: stall.what,
-            for_ms: u64::try_from(held.as_millis()).unwrap_or(u64::MAX),
+            for_ms: millis(held),
             in_hand: stall.in_hand,
         })
     }
@@ -174,6 +176,8 @@ pub struct RestartsView {
     pub intensity: u32,
     /// Within how long.
     pub period_ms: u64,
+    /// In how long the oldest of those that are used is free again; none if none is used.
+    pub free_in_ms: Option<u64>,
     /// How many times this slot was restarted.
     pub total: u64,
 }
@@ -272,6 +276,14 @@ impl Kernel {
     }
 }
 
+impl RestartsView {
+    /// What the children of a supervisor have used of its budget; what is said of a worker is its own share.
+    #[must_use]
+    pub fn of(slot: &Slot) -> Self {
+        restarts(slot, None, Instant::now())
+    }
+}
+
 fn child(slot: &Slot) -> ChildView {
     let spec = slot.spec();
     let worker = spec.as_worker();
@@ -362,31 +374,42 @@ fn restarts(slot: &Slot, parent: Option<&Slot>, now: Instant) -> RestartsView {
             used: 0,
             intensity: 0,
             period_ms: 0,
+            free_in_ms: None,
             total: slot.restarts(),
         };
     };
     let window = budget.window.lock();
-    let used = if own.is_some() {
-        window.used(now)
+    let (used, free_in) = if own.is_some() {
+        (window.used(now), window.free_in(now))
     } else {
-        share(&slot.history(), now, window.period())
+        share(&slot.history(), now, &window)
     };
     RestartsView {
         used,
         intensity: window.intensity(),
-        period_ms: u64::try_from(window.period().as_millis()).unwrap_or(u64::MAX),
+        period_ms: millis(window.period()),
+        free_in_ms: free_in.map(millis),
         total: slot.restarts(),
     }
 }
 
-/// How many restarts of a history lie within the window.
-fn share(history: &[ExitRecord], now: Instant, period: std::time::Duration) -> u32 {
+/// How many restarts of a history lie within the window, and in how long the oldest of them does so no more.
+fn share(history: &[ExitRecord], now: Instant, window: &Window) -> (u32, Option<Duration>) {
     let charged = history.iter().filter(|record| {
         matches!(
             record.response,
             Response::Restarted | Response::RolledBack | Response::Backoff { .. }
         ) && record.ladder.as_ref().is_none_or(|note| note.is_charged())
-            && now.duration_since(record.when) <= period
+            && now.duration_since(record.when) <= window.period()
     });
-    u32::try_from(charged.count()).unwrap_or(u32::MAX)
+    let charged: Vec<Instant> = charged.map(|record| record.when).collect();
+    let oldest = charged.iter().min();
+    (
+        u32::try_from(charged.len()).unwrap_or(u32::MAX),
+        oldest.map(|at| window.left(*at, now)),
+    )
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

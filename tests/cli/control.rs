@@ -7,32 +7,7 @@ use std::os::unix::net::UnixStream;
 use serde_json::{Value, json};
 
 use crate::harness::Rig;
-
-#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
-pub(crate) fn http(rig: &Rig, request: &str, body: &str) -> (u16, String) {
-    let mut stream = UnixStream::connect(rig.socket()).unwrap();
-    let head = format!(
-        "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    // A body that is too large is refused before all of it was read.
-    drop(stream.write_all(body.as_bytes()));
-    let mut answer = Vec::new();
-    drop(stream.read_to_end(&mut answer));
-    let answer = String::from_utf8(answer).unwrap();
-    let status = answer
-        .split(' ')
-        .nth(1)
-        .unwrap_or_default()
-        .parse()
-        .unwrap_or(0);
-    let body = answer
-        .split_once("\r\n\r\n")
-        .map(|(_, body)| body.to_owned())
-        .unwrap_or_default();
-    (status, body)
-}
+pub(crate) use crate::harness::http;
 
 #[test]
 fn a_killed_control_service_comes_back_and_the_tree_does_not_notice() {
@@ -89,10 +64,10 @@ fn routes_answer_with_a_fitting_status_and_an_error_as_json() {
         ("GET /api/v1/tree?all=true", "", 200),
         ("GET /api/v1/which?path=%2Fgroup", "", 200),
         ("GET /api/v1/count?path=%2Fgroup", "", 200),
-        ("GET /api/v1/count?path=%2Fa", "", 400),
+        ("GET /api/v1/count?path=%2Fa", "", 409),
         ("POST /api/v1/suspend", r#"{"path": "/a"}"#, 200),
         ("POST /api/v1/resume", r#"{"path": "/a"}"#, 200),
-        ("POST /api/v1/spawn", r#"{"under": "/", "count": 2}"#, 400),
+        ("POST /api/v1/spawn", r#"{"under": "/", "count": 2}"#, 409),
         ("GET /api/v1/dlq/list?limit=1", "", 200),
         (
             "POST /api/v1/kill",
@@ -124,7 +99,7 @@ fn routes_answer_with_a_fitting_status_and_an_error_as_json() {
         (
             "POST /api/v1/ask",
             r#"{"path": "/a", "message": {"hang": "1h"}}"#,
-            400,
+            409,
         ),
     ];
     for (request, body, status) in rows {

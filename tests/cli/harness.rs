@@ -1,6 +1,7 @@
 //! A kernel in a process of its own, and the commands that talk to it.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -241,6 +242,32 @@ impl Drop for Rig {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+/// Asks the socket of a kernel, and returns the status and the body of the answer.
+pub(crate) fn http(rig: &Rig, request: &str, body: &str) -> (u16, String) {
+    let mut stream = UnixStream::connect(rig.socket()).unwrap();
+    let head = format!(
+        "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // A body that is too large is refused before all of it was read.
+    drop(stream.write_all(body.as_bytes()));
+    let mut answer = Vec::new();
+    drop(stream.read_to_end(&mut answer));
+    let answer = String::from_utf8(answer).unwrap();
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .unwrap_or_default()
+        .parse()
+        .unwrap_or(0);
+    let body = answer
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body.to_owned())
+        .unwrap_or_default();
+    (status, body)
 }
 
 /// Signals by the system call: not every machine has a `kill` program.

@@ -19,15 +19,22 @@ pub(crate) struct Web {
 
 /// An answer: status, head and body.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
     fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    fn cookie(&self) -> &str {
+        let mut lines = self.head.lines();
+        lines
+            .find_map(|line| line.strip_prefix("set-cookie: "))
+            .unwrap()
     }
 }
 
@@ -55,7 +62,17 @@ impl Web {
 
     /// Sends a request with these lines in its head.
     fn send(&self, request: &str, heads: &[&str], body: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+        let stream = TcpStream::connect(self.address).unwrap();
+        self.send_over(stream, request, heads, body)
+    }
+
+    pub(crate) fn send_over(
+        &self,
+        mut stream: TcpStream,
+        request: &str,
+        heads: &[&str],
+        body: &str,
+    ) -> Answer {
         let host = format!("host: localhost:{}", self.address.port());
         let mut head = format!(
             "{request} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n",
@@ -86,12 +103,25 @@ impl Web {
         }
     }
 
-    fn as_token(&self, token: &str, request: &str, body: &str) -> Answer {
+    pub(crate) fn as_token(&self, token: &str, request: &str, body: &str) -> Answer {
         self.send(request, &[&format!("authorization: Bearer {token}")], body)
     }
 
+    /// The request that uses the link of `uk open`.
+    fn login(&self, opened: &Value) -> String {
+        let url = opened["url"].as_str().unwrap();
+        let port = format!(":{}", self.address.port());
+        format!("GET {}", url.split_once(&port).unwrap().1)
+    }
+
+    /// Logs in by the link of `uk open`; returns the head that its page sends from then on.
+    fn log_in(&self, opened: &Value) -> String {
+        let answer = self.send(&self.login(opened), &[], "");
+        format!("cookie: {}", answer.cookie().split(';').next().unwrap())
+    }
+
     /// Opens a stream, and reads from it a message at a time.
-    fn follow(&self, token: &str, query: &str, last: Option<&str>) -> Follower {
+    pub(crate) fn follow(&self, token: &str, query: &str, last: Option<&str>) -> Follower {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let last = last
             .map(|last| format!("last-event-id: {last}\r\n"))
@@ -104,13 +134,13 @@ impl Web {
     }
 }
 
-struct Follower(BufReader<TcpStream>);
+pub(crate) struct Follower(BufReader<TcpStream>);
 
 /// A message of a stream.
 #[derive(Debug, Default)]
-struct Message {
+pub(crate) struct Message {
     id: String,
-    event: String,
+    pub(crate) event: String,
     data: Value,
 }
 
@@ -133,7 +163,7 @@ impl Follower {
         }
     }
 
-    fn until(&mut self, is_wanted: impl Fn(&Message) -> bool) -> Message {
+    pub(crate) fn until(&mut self, is_wanted: impl Fn(&Message) -> bool) -> Message {
         loop {
             let message = self.next().unwrap();
             if is_wanted(&message) {
@@ -384,13 +414,7 @@ fn a_forged_host_or_origin_is_refused() {
 fn a_page_logs_in_once_and_says_that_it_is_the_page() {
     let web = Web::boot();
     let opened = web.rig.json(&["open"]);
-    let url = opened["url"].as_str().unwrap();
-    let login = format!(
-        "GET {}",
-        url.split_once(&format!(":{}", web.address.port()))
-            .unwrap()
-            .1
-    );
+    let login = web.login(&opened);
 
     let first = web.send(&login, &[], "");
     let again = web.send(&login, &[], "");
@@ -403,11 +427,7 @@ fn a_page_logs_in_once_and_says_that_it_is_the_page() {
             (400, &json!("usage"))
         );
     }
-    let cookie = first
-        .head
-        .lines()
-        .find_map(|line| line.strip_prefix("set-cookie: "))
-        .unwrap();
+    let cookie = first.cookie();
     assert!(
         cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
         "{cookie}"
@@ -423,10 +443,36 @@ fn a_page_logs_in_once_and_says_that_it_is_the_page() {
 }
 
 #[test]
+fn a_page_that_a_token_opened_ends_with_the_token() {
+    let web = Web::boot();
+    let made = web.rig.json(&["token", "create", "--scope", "admin"]);
+    let opened = web.as_token(made["token"].as_str().unwrap(), "POST /api/v1/open", "");
+    let cookie = web.log_in(&opened.json());
+    let tree = |heads: &[&str]| web.send("GET /api/v1/tree", heads, "").status;
+    // What the page opens is of the same token.
+    let page = [cookie.as_str(), "x-uk-page: 1"];
+    let again = web.log_in(&web.send("POST /api/v1/open", &page, "").json());
+    assert_eq!((tree(&[&cookie]), tree(&[&again])), (200, 200));
+    let of_user = web.log_in(&web.rig.json(&["open"]));
+
+    web.rig
+        .json(&["token", "revoke", made["id"].as_str().unwrap()]);
+
+    assert_eq!((tree(&[&cookie]), tree(&[&again])), (401, 401));
+    assert_eq!(tree(&[&of_user]), 200);
+    let wrong = web.send("POST /api/v1/open", &page, r#"{"by":"uid 0"}"#);
+    assert_eq!(wrong.status, 401);
+    let forged = [of_user.as_str(), "x-uk-page: 1"];
+    let forged = web.send("POST /api/v1/open", &forged, r#"{"by":"uid 0"}"#);
+    assert_eq!(forged.status, 400, "{forged:?}");
+}
+
+#[test]
 fn what_does_not_fit_is_told_and_does_nothing() {
     let web = Web::boot();
     let admin = web.token(&["admin"]);
     let before = web.rig.json(&["tree"])["tree"].clone();
+    let note = json!({ "scope": "read", "note": "x".repeat(201) }).to_string();
 
     for (request, body, status) in [
         ("POST /api/v1/kill", "{", 400),
@@ -439,7 +485,21 @@ fn what_does_not_fit_is_told_and_does_nothing() {
         ("GET /api/v1/nothing", "", 404),
         ("GET /api/v1/tree?path=a", "", 400),
         ("GET /api/v1/tree?path=/a&path=/b", "", 400),
-        ("GET /api/v1/stream", "", 400),
+        ("GET /api/v1/stream", "", 409),
+        ("GET /api/v1/bridge", "", 426),
+        ("GET /api/v1/trace", "", 409),
+        ("GET /api/v1/trace?path=/a&for_ms=3600001", "", 400),
+        ("POST /api/v1/release", r#"{"path":"/a","all":true}"#, 409),
+        ("POST /api/v1/login", "", 404),
+        ("POST /login", "", 405),
+        ("GET /mcp", "", 405),
+        ("POST /mcp", "{", 406),
+        (
+            "POST /api/v1/token/create",
+            r#"{"scope":"read","expires_ms":0}"#,
+            400,
+        ),
+        ("POST /api/v1/token/create", &note, 400),
         ("GET /api/v1/stream?tree=maybe", "", 400),
         ("GET /api/v1/stream?events=a..b", "", 400),
         ("POST /api/v1/kill", &"x".repeat((1 << 20) + 1), 413),

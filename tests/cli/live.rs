@@ -131,7 +131,7 @@ fn a_trace_has_a_limit_and_says_which() {
         (&["trace"][..], "nothing is named"),
         (&["trace", "/a", "--topic", "x"], "are given both"),
         (&["trace", "/group"], "is a supervisor"),
-        (&["trace", "/a", "--for", "2h"], "an hour at most"),
+        (&["trace", "/a", "--for", "2h"], "2h is not 0ms to 1h"),
     ] {
         let said = rig.uk(args);
         assert_eq!(said.out, "", "{said:?}");

@@ -11,6 +11,7 @@ mod boot;
 mod bridge;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod bundle;
+mod chaos;
 mod child_api;
 mod commands;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
@@ -21,6 +22,8 @@ mod completions;
     reason = "what helps tests may fail as they do"
 )]
 mod config;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+mod connections;
 mod console;
 mod control;
 #[expect(
@@ -30,6 +33,7 @@ mod control;
 mod crashes;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod dead_letters;
+mod demo;
 mod deploy;
 mod diagnostics;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
@@ -64,6 +68,7 @@ mod schemathesis;
 mod secrets;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
 mod settings;
+mod simulate;
 mod stalls;
 mod state;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]

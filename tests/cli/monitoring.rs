@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use crate::control::http;
 use crate::harness::Rig;
 
-fn metrics(rig: &Rig) -> String {
+pub(crate) fn metrics(rig: &Rig) -> String {
     let (status, text) = http(rig, "GET /metrics", "");
     assert_eq!(status, 200);
     text
 }
 
 /// The value of a sample.
-fn sample(page: &str, name: &str) -> Option<f64> {
+pub(crate) fn sample(page: &str, name: &str) -> Option<f64> {
     let line = page.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|value| value.trim().parse().ok())
 }

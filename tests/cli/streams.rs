@@ -260,7 +260,7 @@ const WRONG: &[(&[&str], i32, &[&str])] = &[
     (
         &["streams", "read", "door", "--from", "noon"],
         2,
-        &["no place in a stream", "as in 1763675400123-0"],
+        &["is not a place in a stream", "as in 1763675400123-0"],
     ),
     (
         &["streams", "read", "door", "--group", "audit"],

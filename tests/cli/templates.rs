@@ -199,13 +199,13 @@ const WRONG: &[(&[&str], i32, &str, &str)] = &[
         &["spawn", "--under", "/cams", "--count", "0"],
         2,
         "`count`: 0 is not 1 to 100,000",
-        "--count 10",
+        "so many children",
     ),
     (
         &["spawn", "--under", "/cams", "--count", "100001"],
         2,
         "`count`: 100,001 is not 1 to 100,000",
-        "in several goes",
+        "at most 100000 at once",
     ),
     (
         &["spawn", "--under", "/cams", "--count", "2", "--id", "x"],

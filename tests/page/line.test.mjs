@@ -1,22 +1,12 @@
 // The page when the kernel is lost, when nobody is signed in, and when there is much of everything; and what it weighs.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { browser, kernel, openPage, wellMade } from "./rig.mjs";
+import { test } from "node:test";
+import { chromium, open, uk } from "./opened.mjs";
+import { wellMade } from "./rig.mjs";
 
 const BYTES_MAX = 150_000;
 const PARTS = 2000;
 const MEASURED_MS = 4000;
-
-let chromium;
-let uk;
-before(async () => {
-  [chromium, uk] = await Promise.all([browser(), kernel()]);
-});
-after(async () => {
-  await chromium?.close();
-  await uk?.end();
-});
-const open = (t, view, options) => openPage(t, chromium, uk, view, options);
 
 test("the page is small and painted at once", async (t) => {
   const page = await open(t);
@@ -49,6 +39,21 @@ test("who is not signed in is told how", async (t) => {
 
   await page.getByRole("heading", { name: "You are not signed in" }).waitFor();
   await page.getByText("uk open").waitFor();
+});
+
+test("who has a token for a part of the tree is told so, and not that the kernel is lost", async (t) => {
+  const { token } = await uk.change("token/create", { scope: "operate", path: "/arm" });
+  const context = await chromium.newContext({ extraHTTPHeaders: { authorization: `Bearer ${token}` } });
+  t.after(() => context.close());
+  const page = await context.newPage();
+
+  await page.goto(uk.base);
+
+  await page.getByRole("heading", { name: "This token may not look at the whole tree" }).waitFor();
+  await page.getByText("its paths: /arm").waitFor();
+  await page.getByText("uk open").waitFor();
+  assert.equal(await page.getByText("cannot be reached").count(), 0);
+  await wellMade(page, "a token for a part");
 });
 
 test("a kernel that is lost is said to be, and found again when it is back", async (t) => {

@@ -1,23 +1,12 @@
 // The page in a real browser, against a real kernel. Each test is a claim; they run one after the other on one kernel.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { browser, kernel, openPage, wellMade } from "./rig.mjs";
+import { test } from "node:test";
+import { open, uk } from "./opened.mjs";
+import { wellMade } from "./rig.mjs";
 
 const VIEWS = ["", "tree", "part/sensors/host", "part/arm/driver", "part/arm", "part/talker", "events", "streams/system", "letters", "settings", "health", "audit"];
 /** What would run if a text were taken for markup. */
 const EVIL = "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'>";
-
-let chromium;
-let uk;
-before(async () => {
-  [chromium, uk] = await Promise.all([browser(), kernel()]);
-});
-after(async () => {
-  await chromium?.close();
-  await uk?.end();
-});
-
-const open = (t, view, options) => openPage(t, chromium, uk, view, options);
 
 test("Home says in one sentence how it is", async (t) => {
   const page = await open(t);

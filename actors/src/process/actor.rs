@@ -4,9 +4,11 @@
 //! [`PROBE_FAILS`] times in a row is `stalled`. Each line that it writes goes to the log, and to the bus where it has to do
 //! with events.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use unity_supervisors::{
@@ -35,6 +37,26 @@ pub enum ProcessMessage {
     Status(Reply<Value>),
 }
 
+/// The commands of a kernel that run now, by the path of their actors; found with
+/// [`Kernel::shared`](unity_supervisors::Kernel::shared).
+#[derive(Debug, Default)]
+pub struct Commands(Mutex<BTreeMap<ActorPath, Weak<ProcessChild>>>);
+
+impl Commands {
+    /// The one that runs at `path`.
+    #[must_use]
+    pub fn get(&self, path: &ActorPath) -> Option<Arc<ProcessChild>> {
+        self.0.lock().get(path)?.upgrade()
+    }
+
+    fn insert(&self, path: &ActorPath, child: &Arc<ProcessChild>) {
+        let mut all = self.0.lock();
+        // Who is gone for good is not kept either.
+        all.retain(|_, child| child.strong_count() > 0);
+        all.insert(path.clone(), Arc::downgrade(child));
+    }
+}
+
 /// Runs a command for as long as it lives.
 #[derive(Debug)]
 pub struct Process {
@@ -59,6 +81,7 @@ impl Actor for Process {
         let keeper = ctx.kernel().shared::<Keeper>();
         let path = ctx.path().clone();
         let child = Arc::new(ProcessChild::start(settings, &keeper, path.to_string())?);
+        ctx.kernel().shared::<Commands>().insert(&path, &child);
         let input = child.take_input().map(|pipe| Input::new(&child, pipe));
         if let Some(input) = &input {
             input.subscribe(settings, ctx)?;

@@ -308,6 +308,16 @@ impl ProcessChild {
         self.group().signal(Signal::KILL);
     }
 
+    /// Stops its process group where it is, as a debugger does, until it [goes on](Self::go_on).
+    pub fn pause(&self) {
+        self.group().signal(Signal::STOP);
+    }
+
+    /// Has its process group go on.
+    pub fn go_on(&self) {
+        self.group().signal(Signal::CONT);
+    }
+
     fn group(&self) -> MutexGuard<'_, Group> {
         self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,6 +8,11 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::io::Errno;
+use unity_supervisors::fault::Undo;
 
 /// A disk. What is written is there for all who read, and outlives a crash of the machine only once it is synced: the
 /// content of a file by [`sync`](Self::sync), its name by [`sync_folder`](Self::sync_folder).
@@ -61,9 +66,58 @@ pub(super) fn read_all<D: Disk>(disk: &D, file: &D::File) -> io::Result<Vec<u8>>
     read(disk, file, 0, len)
 }
 
+/// What is broken of a disk on purpose. What is not broken costs one look at a number.
+#[derive(Debug, Default)]
+pub struct DiskFaults {
+    /// How many say that it is full.
+    full: AtomicU32,
+    /// How many say that nothing can be synced.
+    syncs: AtomicU32,
+}
+
+impl DiskFaults {
+    /// No byte more can be written until this is undone.
+    pub fn fill(self: &Arc<Self>) -> Undo {
+        self.break_one(|faults| &faults.full)
+    }
+
+    /// What is written cannot be synced until this is undone.
+    pub fn fail_syncs(self: &Arc<Self>) -> Undo {
+        self.break_one(|faults| &faults.syncs)
+    }
+
+    fn break_one(self: &Arc<Self>, which: fn(&Self) -> &AtomicU32) -> Undo {
+        which(self).fetch_add(1, Ordering::Relaxed);
+        let faults = Arc::clone(self);
+        Undo::new(move || {
+            which(&faults).fetch_sub(1, Ordering::Relaxed);
+        })
+    }
+
+    /// As a full disk answers, if it is one.
+    fn write(&self) -> io::Result<()> {
+        answer(&self.full, Errno::NOSPC)
+    }
+
+    /// As a disk answers that has lost what it was given, if it is one.
+    fn sync(&self) -> io::Result<()> {
+        answer(&self.syncs, Errno::IO)
+    }
+}
+
+fn answer(broken: &AtomicU32, error: Errno) -> io::Result<()> {
+    match broken.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        _ => Err(error.into()),
+    }
+}
+
 /// The disk of this machine. What is made is for its owner alone.
-#[derive(Debug)]
-pub struct RealDisk;
+#[derive(Debug, Default)]
+pub struct RealDisk {
+    /// What is broken of it on purpose.
+    pub(super) faults: Arc<DiskFaults>,
+}
 
 impl Disk for RealDisk {
     type File = File;
@@ -86,10 +140,12 @@ impl Disk for RealDisk {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.faults.sync()?;
         File::open(folder)?.sync_all()
     }
 
     fn create(&self, file: &Path) -> io::Result<File> {
+        self.faults.write()?;
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(true);
         options.mode(0o600).open(file)
@@ -115,6 +171,10 @@ impl Disk for RealDisk {
     }
 
     fn set_len(&self, file: &File, len: u64) -> io::Result<()> {
+        // Also a full disk lets a file be cut.
+        if len > self.len(file)? {
+            self.faults.write()?;
+        }
         file.set_len(len)
     }
 
@@ -123,10 +183,12 @@ impl Disk for RealDisk {
     }
 
     fn write_at(&self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.faults.write()?;
         file.write_all_at(bytes, at)
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
+        self.faults.sync()?;
         file.sync_data()
     }
 }

@@ -77,8 +77,10 @@ impl Change {
                     content.resize(at + bytes.len(), 0);
                 }
                 for (place, byte) in (*at..).zip(bytes) {
-                    if takes(place / SECTOR) {
-                        content[place] = *byte;
+                    if takes(place / SECTOR)
+                        && let Some(old) = content.get_mut(place)
+                    {
+                        *old = *byte;
                     }
                 }
             }
@@ -150,6 +152,7 @@ impl SimDisk {
         self.0.lock().steps = Some(steps);
     }
 
+    #[cfg(test)]
     pub(super) fn has_crashed(&self) -> bool {
         self.0.lock().has_crashed
     }
@@ -368,7 +371,7 @@ impl Disk for SimDisk {
 
     fn set_len(&self, file: &SimFile, len: u64) -> io::Result<()> {
         self.step(|world| {
-            let len = usize::try_from(len).unwrap();
+            let len = usize::try_from(len).map_err(io::Error::other)?;
             world.inode(file)?.change(Change::Len(len));
             Ok(())
         })
@@ -377,25 +380,27 @@ impl Disk for SimDisk {
     fn read_at(&self, file: &SimFile, into: &mut [u8], at: u64) -> io::Result<usize> {
         self.step(|world| {
             let content = &world.inode(file)?.content;
-            let rest = content
-                .get(usize::try_from(at).unwrap()..)
-                .unwrap_or_default();
+            let at = usize::try_from(at).map_err(io::Error::other)?;
+            let rest = content.get(at..).unwrap_or_default();
             let len = rest.len().min(into.len());
-            into[..len].copy_from_slice(&rest[..len]);
+            for (to, from) in into.iter_mut().zip(rest) {
+                *to = *from;
+            }
             Ok(len)
         })
     }
 
     fn write_at(&self, file: &SimFile, bytes: &[u8], at: u64) -> io::Result<()> {
         self.step(|world| {
-            let at = usize::try_from(at).unwrap();
+            let at = usize::try_from(at).map_err(io::Error::other)?;
             let went = world.room().and_then(|()| world.luck());
             // What fails may have been done in part.
             let done = match went {
                 Ok(()) => bytes.len(),
                 Err(_) => world.rng.usize(0..=bytes.len()),
             };
-            let change = Change::Write(at, bytes[..done].to_vec());
+            let bytes = bytes.get(..done).unwrap_or_default();
+            let change = Change::Write(at, bytes.to_vec());
             world.inode(file)?.change(change);
             went
         })

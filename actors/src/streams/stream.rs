@@ -153,25 +153,30 @@ impl<D: Disk> Stream<D> {
         let table = disk.open(&self.folder.join(id.table_name()));
         let table = table.and_then(|table| disk::read_all(disk, &table));
         let rows = table.ok().and_then(|table| segment::rows(&table));
+        let last = self.last_of(id);
+        // One that was gone on with since, and then left for a fault, has more than its table says.
+        let rows = rows.filter(|rows| rows.last().map(|row| row.position) == last);
         let rows = match rows {
             Some(rows) => rows,
-            None => self.rescan(id, &file)?,
+            None => self.rescan(id, &file, last.unwrap_or_default())?,
         };
         let file = Arc::new(file);
         self.state.lock().shelf.keep_open(id, Open { rows, file });
         Ok(())
     }
 
-    /// Which records a segment has whose table is gone.
-    fn rescan(&self, id: SegmentId, file: &D::File) -> io::Result<Vec<Row>> {
-        let last = {
-            let mut state = self.state.lock();
-            state.shelf.get(id).map(|segment| segment.last)
-        };
+    /// The last position of a segment.
+    fn last_of(&self, id: SegmentId) -> Option<Position> {
+        let mut state = self.state.lock();
+        state.shelf.get(id).map(|segment| segment.last)
+    }
+
+    /// Which records a segment has up to `last`, whose table is gone.
+    fn rescan(&self, id: SegmentId, file: &D::File, last: Position) -> io::Result<Vec<Row>> {
         let bytes = disk::read_all(&self.env.disk, file)?;
         let begin = segment::head(&self.name, Position::START).len();
         let salt = id.salt(&self.name);
-        let scan = segment::scan(&bytes, begin, salt, last.unwrap_or_default(), false);
+        let scan = segment::scan(&bytes, begin, salt, last, false);
         Ok(scan.rows)
     }
 

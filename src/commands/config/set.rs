@@ -5,7 +5,7 @@ use serde_json::Value;
 use unity_supervisors::{ActorPath, Kernel};
 
 use super::{DRY_RUN, FOLDER, TARGET, TREE, did_you_mean, known_keys, plan, worker};
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Form, Rule, Together};
 use crate::commands::Command;
 use crate::error::{Code, CommandError};
 use crate::screen::Screen;
@@ -29,7 +29,8 @@ pub(in crate::commands) const SET: Command = Command {
             "settings",
             ArgKind::Settings,
             "a setting, as in every=2s; as often as wanted",
-        ),
+        )
+        .within(1, u64::MAX),
         Arg::option(
             "save",
             ArgKind::Flag,
@@ -40,6 +41,11 @@ pub(in crate::commands) const SET: Command = Command {
         TREE,
         FOLDER,
     ],
+    rules: &[Rule::new(
+        Together::NotBoth("save", "write"),
+        "--save and --write are given both",
+        "--save lays it over the file, --write puts it into the file",
+    )],
     show,
     attend: Some(|caller, args| super::attend(caller, args, &SET, system::set)),
     ..Command::administering(&["config", "set"], |kernel, args| {
@@ -54,7 +60,11 @@ pub(in crate::commands) const UNSET: Command = Command {
            Example: uk config unset /sensors/host every",
     args: &[
         TARGET,
-        Arg::required("keys", ArgKind::Keys, "a key, as in health.every"),
+        Arg::required(
+            "keys",
+            ArgKind::Many(Form::Key),
+            "a key, as in health.every",
+        ),
         Arg::option("write", ArgKind::Flag, "out of the file, comments kept"),
         DRY_RUN,
         TREE,
@@ -71,19 +81,12 @@ async fn set(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     let (slot, kind) = worker(kernel, args)?;
     let path = slot.path().clone();
     let to = match (args.flag("save"), args.flag("write")) {
-        (true, true) => {
-            return Err(CommandError::usage("--save and --write are given both")
-                .hint("--save lays it over the file, --write puts it into the file"));
-        }
-        (true, false) => Target::Saved,
+        (true, _) => Target::Saved,
         (false, true) => Target::File,
         (false, false) => Target::Unsaved,
     };
     let settings = args.get("settings").and_then(Value::as_object).cloned();
-    let settings = settings.filter(|settings| !settings.is_empty());
-    let settings = settings.ok_or_else(|| {
-        CommandError::usage("no setting is given").hint("write key=value, as in every=2s")
-    })?;
+    let settings = settings.unwrap_or_default();
     for key in settings.keys() {
         check_key(kernel, &path, &kind, key)?;
     }

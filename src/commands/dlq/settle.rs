@@ -12,7 +12,7 @@ use unity_supervisors::stream::Position;
 use unity_supervisors::{ActorPath, Kernel};
 
 use super::{is_below, no_such_letter, unreadable};
-use crate::arguments::{Arg, ArgKind, Args, moment};
+use crate::arguments::{Arg, ArgKind, Args, Form, Rule, Together, moment};
 use crate::commands::Command;
 use crate::error::CommandError;
 use crate::screen::{Line, Screen, Tone, count, list, number, text};
@@ -22,8 +22,29 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// Of how many refusals the reasons are said.
 const SAID_MAX: usize = 20;
 
-const IDS: Arg = Arg::optional("ids", ArgKind::Keys, "their numbers in the list");
+const IDS: Arg = Arg::optional(
+    "ids",
+    ArgKind::Many(Form::Letter),
+    "their numbers in the list",
+);
 const ALL: Arg = Arg::option("all", ArgKind::Flag, "all of them");
+/// What goes together of both commands.
+const WHICH: Rule = Rule::new(
+    Together::Some(&["ids", "all"]),
+    "no letter is named",
+    "name some by their numbers, as in `3 4`, or say --all; `uk dlq list` has them",
+);
+const NOT_BOTH: Rule = Rule::new(
+    Together::NotBoth("ids", "all"),
+    "letters are named, and --all is given",
+    HINT,
+);
+const PART_OF_ALL: Rule = Rule::new(
+    Together::NotBoth("ids", "path"),
+    "letters are named, and --path is given",
+    HINT,
+);
+const HINT: &str = "name some, or say --all with what narrows it";
 const PART: Arg = Arg::option(
     "path",
     ArgKind::Path,
@@ -49,6 +70,16 @@ pub(in crate::commands) const RETRY: Command = Command {
             "with one letter: another message in place of its own",
         ),
     ],
+    rules: &[
+        WHICH,
+        NOT_BOTH,
+        PART_OF_ALL,
+        Rule::new(
+            Together::NeedsOne("message", "ids"),
+            "--message goes with one letter",
+            "name one by its number",
+        ),
+    ],
     show: show_retried,
     exit: |document| u8::from(number(document, "refused") > 0),
     ..Command::changing(&["dlq", "retry"], |kernel, args| {
@@ -67,8 +98,18 @@ pub(in crate::commands) const DROP: Command = Command {
         PART,
         Arg::option(
             "before",
-            ArgKind::Text,
+            ArgKind::Form(Form::Moment),
             "with --all: only those before this time, or older than 2h",
+        ),
+    ],
+    rules: &[
+        WHICH,
+        NOT_BOTH,
+        PART_OF_ALL,
+        Rule::new(
+            Together::NotBoth("ids", "before"),
+            "letters are named, and --before is given",
+            HINT,
         ),
     ],
     show: |document, screen| {
@@ -90,33 +131,15 @@ enum Which {
     All,
 }
 
-/// Finds the letters that are named, all of them, or says what is wrong with how they are.
+/// Finds the letters that are named; all of them unless some are.
 async fn which(desk: &Desk, args: &Args) -> Result<Which, CommandError> {
     let ids = args.get("ids").and_then(Value::as_array);
     let Some(ids) = ids else {
-        if args.flag("all") {
-            return Ok(Which::All);
-        }
-        return Err(CommandError::usage("no letter is named").hint(
-            "name some by their numbers, as in `3 4`, or say --all; `uk dlq list` has them",
-        ));
-    };
-    let only_with_all = ["all", "path", "before"];
-    if let Some(other) = only_with_all.iter().find(|other| args.get(other).is_some()) {
-        return Err(
-            CommandError::usage(format!("letters are named, and --{other} is given"))
-                .hint("name some, or say --all with what narrows it"),
-        );
-    }
-    let number = |id: &str| {
-        id.parse::<u64>().map_err(|_| {
-            CommandError::usage(format!("`{id}` is not the number of a letter"))
-                .hint("`uk dlq list` has their numbers in its first column")
-        })
+        return Ok(Which::All);
     };
     // One that is named twice is one.
-    let ids = ids.iter().filter_map(Value::as_str).map(number);
-    let ids: BTreeSet<u64> = ids.collect::<Result<_, _>>()?;
+    let ids = ids.iter().filter_map(Value::as_str);
+    let ids: BTreeSet<u64> = ids.filter_map(|id| id.parse().ok()).collect();
     let mut letters = Vec::with_capacity(ids.len());
     for id in ids {
         let letter = desk.get(id).await.map_err(|error| unreadable(&error))?;
@@ -174,12 +197,6 @@ async fn retry(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     let which = which(&desk, args).await?;
     let (part, to, message) = (args.path("path"), args.path("to"), args.get("message"));
     let is_all = matches!(which, Which::All);
-    let is_one = matches!(&which, Which::These(letters) if letters.len() == 1);
-    if message.is_some() && !is_one {
-        return Err(
-            CommandError::usage("--message goes with one letter").hint("name one by its number")
-        );
-    }
     let mut done = Retried::default();
     let mut walk = Walk::new(&desk, which).await?;
     while let Some(letter) = walk.next().await? {

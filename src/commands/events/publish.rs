@@ -8,7 +8,7 @@ use unity_supervisors::Kernel;
 use unity_supervisors::bus::{Catalog, Draft, EventId, Pattern, PublishError, Topic};
 
 use super::unknown;
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Form};
 use crate::commands::Command;
 use crate::commands::streams::{no_streams, of_stream};
 use crate::error::{Code, CommandError};
@@ -26,7 +26,7 @@ pub(in crate::commands) const COMMAND: Command = Command {
     args: &[
         Arg::required(
             "topic",
-            ArgKind::Text,
+            ArgKind::Form(Form::Topic),
             "what it is about, as in sensor.lab.door",
         ),
         Arg::required(
@@ -49,7 +49,11 @@ pub(in crate::commands) const COMMAND: Command = Command {
             ArgKind::Settings,
             "what travels along, as in trace_id=t1",
         ),
-        Arg::option("id", ArgKind::Text, "its id, if it was published before"),
+        Arg::option(
+            "id",
+            ArgKind::Form(Form::EventId),
+            "its id, if it was published before",
+        ),
     ],
     show,
     is_audited: false,
@@ -126,7 +130,7 @@ fn of_publish(error: PublishError, catalog: &Catalog) -> CommandError {
         }
         PublishError::NotAllowed { topic, .. } => CommandError::new(Code::Denied, message)
             .hint(format!("`uk events show {topic}` lists its publishers")),
-        PublishError::TooLarge { .. } => CommandError::usage(message),
+        PublishError::TooLarge { .. } => CommandError::new(Code::TooLarge, message),
         PublishError::NoStreams(_) => CommandError {
             message,
             ..no_streams()

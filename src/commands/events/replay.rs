@@ -17,7 +17,7 @@ use unity_supervisors::stream::{Position, StreamError, StreamName, StreamStore};
 use unity_supervisors::{ActorPath, Address, Kernel};
 
 use super::pattern;
-use crate::arguments::{Arg, ArgKind, Args, moment};
+use crate::arguments::{Arg, ArgKind, Args, Form, Rule, Together, moment};
 use crate::commands::Command;
 use crate::commands::streams::{no_streams, of_stream};
 use crate::error::{Code, CommandError};
@@ -40,23 +40,31 @@ pub(in crate::commands) const REPLAY: Command = Command {
     args: &[
         Arg::optional(
             "pattern",
-            ArgKind::Text,
+            ArgKind::Form(Form::Pattern),
             "which events, as in sensor.*; all of them",
         ),
         Arg::option("to", ArgKind::Path, "the actor that they are told to"),
         Arg::option("bus", ArgKind::Flag, "publish them on the bus"),
         Arg::option("to-file", ArgKind::File, "the file that they are copied to").stays(),
         Arg::option("from-file", ArgKind::File, "the file that they are in").stays(),
-        Arg::option("stream", ArgKind::Text, "the stream that they are in"),
+        Arg::option(
+            "stream",
+            ArgKind::Form(Form::Stream),
+            "the stream that they are in",
+        ),
         Arg::option(
             "from",
-            ArgKind::Text,
+            ArgKind::Form(Form::Moment),
             "those of this time and later, or of the last 2h",
         ),
-        Arg::option("until", ArgKind::Text, "those before this time"),
+        Arg::option(
+            "until",
+            ArgKind::Form(Form::Moment),
+            "those before this time",
+        ),
         Arg::option(
             "speed",
-            ArgKind::Text,
+            ArgKind::Form(Form::Speed),
             "how many times as fast as they came, or max; 1",
         ),
         Arg::option("status", ArgKind::Flag, "only say how far it is"),
@@ -65,6 +73,11 @@ pub(in crate::commands) const REPLAY: Command = Command {
         Arg::internal("feed", ArgKind::Json, "events for one that is fed"),
         Arg::internal("page", ArgKind::Json, "events for a file, from here on"),
     ],
+    rules: &[Rule::new(
+        Together::One(&["to", "bus", "status", "stop", "feed", "page"]),
+        "where the events go is not said, or said twice",
+        "one of --to PATH, --bus and --to-file FILE",
+    )],
     show,
     exit: |document| {
         let replay = document.get("replay").unwrap_or(&Value::Null);
@@ -101,17 +114,9 @@ fn document(replay: &Value) -> Value {
     json!({ "version": 1, "replay": replay })
 }
 
-fn speed(args: &Args) -> Result<Option<f64>, CommandError> {
-    let text = args.text("speed").unwrap_or("1");
-    if text == "max" {
-        return Ok(None);
-    }
-    let speed: Option<f64> = text.parse().ok();
-    let speed = speed.filter(|speed| (0.001..=1e6).contains(speed));
-    speed.map(Some).ok_or_else(|| {
-        CommandError::usage(format!("`speed`: `{text}` is no speed"))
-            .hint("1 is as fast as they came, 2 twice as fast, max without waiting")
-    })
+/// How many times as fast; `None` is without waiting.
+fn speed(args: &Args) -> Option<f64> {
+    args.text("speed").unwrap_or("1").parse().ok()
 }
 
 fn unread(error: &dyn std::fmt::Display) -> CommandError {
@@ -150,10 +155,10 @@ async fn merge(kernel: &Kernel, args: &Args, pattern: &Pattern) -> Result<Merge,
     if let (Some(from), Some(until)) = (from, until)
         && from >= until
     {
-        return Err(
-            CommandError::usage(format!("nothing is from {from} on and before {until}"))
-                .hint("--until is the later one; --from 2h --until 1h is the hour before the last"),
-        );
+        return Err(CommandError::conflict(format!(
+            "nothing is from {from} on and before {until}"
+        ))
+        .hint("--until is the later one; --from 2h --until 1h is the hour before the last"));
     }
     let (store, streams) = streams(kernel, args, pattern)?;
     if let (Some(name), Some(_)) = (streams.first(), args.text("stream")) {
@@ -169,17 +174,11 @@ async fn merge(kernel: &Kernel, args: &Args, pattern: &Pattern) -> Result<Merge,
 }
 
 async fn begin(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
-    let to = match (args.path("to"), args.flag("bus")) {
-        (Some(path), false) => To::Actor(receiver(kernel, path)?),
-        (None, true) => To::Bus,
-        _ => {
-            return Err(
-                CommandError::usage("where the events go is not said, or said twice")
-                    .hint("one of --to PATH, --bus and --to-file FILE"),
-            );
-        }
+    let to = match args.path("to") {
+        Some(path) => To::Actor(receiver(kernel, path)?),
+        None => To::Bus,
     };
-    let (pattern, speed) = (pattern(args, "pattern")?, speed(args)?);
+    let (pattern, speed) = (pattern(args, "pattern")?, speed(args));
     let from = if args.flag("fed") {
         From::Fed
     } else {
@@ -204,7 +203,7 @@ async fn begin(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
 
 fn receiver(kernel: &Kernel, path: ActorPath) -> Result<ActorPath, CommandError> {
     match kernel.registry().get(&path) {
-        Some(slot) if slot.is_supervisor() => Err(CommandError::usage(format!(
+        Some(slot) if slot.is_supervisor() => Err(CommandError::conflict(format!(
             "`{path}` is a supervisor, which receives no events"
         ))
         .hint(format!("`uk tree {path}` shows its children"))),

@@ -6,7 +6,7 @@ use unity_supervisors::Kernel;
 use unity_supervisors::bus::Pattern;
 
 use super::{Counted, json_of, kept, unknown};
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Form};
 use crate::commands::Command;
 use crate::commands::streams::retention_text;
 use crate::error::CommandError;
@@ -18,7 +18,7 @@ pub(in crate::commands) const COMMAND: Command = Command {
            Example: uk events show perception.user_input",
     args: &[Arg::required(
         "topic",
-        ArgKind::Text,
+        ArgKind::Form(Form::Pattern),
         "a topic, as in sensor.host.load, or a pattern of the catalog",
     )],
     show,

@@ -17,7 +17,7 @@ use unity_supervisors::clock::Timestamp;
 use unity_supervisors::stream::{Entry, Position, StreamError, StreamName, StreamStore};
 
 use super::pattern;
-use crate::arguments::{Arg, ArgKind, Args, moment};
+use crate::arguments::{Arg, ArgKind, Args, Form, moment};
 use crate::commands::streams::{no_streams, of_stream};
 use crate::commands::{Command, Documents};
 use crate::error::CommandError;
@@ -38,12 +38,12 @@ pub(in crate::commands) const COMMAND: Command = Command {
     args: &[
         Arg::required(
             "pattern",
-            ArgKind::Text,
+            ArgKind::Form(Form::Pattern),
             "which, as in 'sensor.*'; '*' is all",
         ),
         Arg::option(
             "from",
-            ArgKind::Text,
+            ArgKind::Form(Form::Since),
             "now (default), start, 2h for two hours ago, or a time as in 2026-11-20T21:30:00Z",
         ),
         Arg::option("limit", ArgKind::Integer, "end after so many"),
@@ -79,7 +79,7 @@ pub(in crate::commands) async fn run(
         return Err(no_streams());
     }
     if names.is_empty() && from != Since::Now {
-        let error = CommandError::usage(format!("nothing that fits `{pattern}` is kept"));
+        let error = CommandError::conflict(format!("nothing that fits `{pattern}` is kept"));
         return Err(error.hint("leave out --from; `uk events list` says what is kept"));
     }
     // First, so that nothing falls between.
@@ -108,10 +108,10 @@ fn from(kernel: &Kernel, args: &Args) -> Result<Since, CommandError> {
     }
     let hint = "write now, start, 2h for two hours ago, or a time as in 2026-11-20T21:30:00Z";
     let now = kernel.clock().wall();
-    let time = moment(args, "from", now).map_err(|error| error.hint(hint))?;
+    let time = moment(args, "from", now)?;
     match time {
         Some(time) if time > now => {
-            Err(CommandError::usage(format!("`from`: {time} is still to come")).hint(hint))
+            Err(CommandError::conflict(format!("`from`: {time} is still to come")).hint(hint))
         }
         time => Ok(time.map_or(Since::Now, Since::Time)),
     }

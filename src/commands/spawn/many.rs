@@ -8,7 +8,7 @@ use crate::error::{Code, CommandError, refusal_hint};
 use crate::screen::{Line, Screen, Tone, children, list, number, text, thousands};
 
 /// How many are made at once.
-const COUNT_MAX: u64 = 100_000;
+pub(super) const COUNT_MAX: u64 = 100_000;
 /// How many different reasons of failures are told.
 const FAILURES_SHOWN: usize = 5;
 
@@ -26,21 +26,6 @@ pub(super) async fn run(
     settings: &Value,
 ) -> Result<Value, CommandError> {
     let asked = args.integer("count").unwrap_or_default();
-    if !(1..=COUNT_MAX).contains(&asked) {
-        let hint = match asked {
-            0 => "say how many, as in --count 10",
-            _ => "spawn them in several goes",
-        };
-        let (asked, most) = (thousands(asked), thousands(COUNT_MAX));
-        let message = format!("`count`: {asked} is not 1 to {most}");
-        return Err(CommandError::usage(message).hint(hint));
-    }
-    if args.get("id").is_some() {
-        return Err(
-            CommandError::usage("`id` names one child, `count` makes many")
-                .hint("leave one of them out: with --count they are called by numbers"),
-        );
-    }
     let each = (0..asked).map(|_| (None, settings.clone()));
     let each = kernel.spawn_many(under, each).await;
     let each = each.map_err(|error| CommandError::of_kernel(error, kernel))?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use unity_supervisors::Kernel;
 
 use super::{Asked, GROUP, STREAM, positions};
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Form};
 use crate::commands::Command;
 use crate::error::CommandError;
 use crate::screen::{Screen, count, number, text};
@@ -19,7 +19,7 @@ pub(in crate::commands) const COMMAND: Command = Command {
         GROUP,
         Arg::required(
             "positions",
-            ArgKind::Keys,
+            ArgKind::Many(Form::Position),
             "where they stand, as in 1763675400123-0",
         ),
     ],

@@ -8,8 +8,8 @@ use unity_supervisors::Kernel;
 use unity_supervisors::stream::Position;
 
 use super::read::rows;
-use super::{Asked, GROUP, STREAM, named, positions};
-use crate::arguments::{Arg, ArgKind, Args};
+use super::{Asked, GROUP, STREAM, positions};
+use crate::arguments::{Arg, ArgKind, Args, Form};
 use crate::commands::Command;
 use crate::error::CommandError;
 use crate::screen::{Screen, count, list, table, text};
@@ -28,10 +28,10 @@ pub(in crate::commands) const COMMAND: Command = Command {
     args: &[
         STREAM,
         GROUP,
-        Arg::required("consumer", ArgKind::Text, "who gets them"),
+        Arg::required("consumer", ArgKind::Form(Form::Name), "who gets them"),
         Arg::optional(
             "positions",
-            ArgKind::Keys,
+            ArgKind::Many(Form::Position),
             "where they stand; all that are pending",
         ),
         Arg::option(
@@ -50,7 +50,6 @@ async fn run(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     let asked = Asked::of(kernel, args)?;
     let group = args.text(GROUP.name).unwrap_or_default();
     let consumer = args.text("consumer").unwrap_or_default();
-    named(consumer, "consumer")?;
     let mut positions = positions(args)?;
     if positions.is_empty() {
         let all = asked

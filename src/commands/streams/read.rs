@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use unity_supervisors::Kernel;
 use unity_supervisors::stream::Position;
 
-use super::{Asked, LIMIT, STREAM, limit, named};
-use crate::arguments::{Arg, ArgKind, Args, moment};
+use super::{Asked, LIMIT, STREAM, limit};
+use crate::arguments::{Arg, ArgKind, Args, Form, Rule, Together, moment};
 use crate::commands::Command;
 use crate::error::CommandError;
 use crate::rights::Scope;
@@ -23,16 +23,33 @@ pub(in crate::commands) const COMMAND: Command = Command {
         STREAM,
         Arg::option(
             "from",
-            ArgKind::Text,
+            ArgKind::Form(Form::Place),
             "with this position or time, 2h for two hours ago, or start; with --reverse before it",
         ),
         LIMIT,
         Arg::option("reverse", ArgKind::Flag, "newest first"),
-        Arg::option("group", ArgKind::Text, "hand out to this group"),
+        Arg::option("group", ArgKind::Form(Form::Name), "hand out to this group"),
         Arg::option(
             "consumer",
-            ArgKind::Text,
+            ArgKind::Form(Form::Name),
             "who of the group it is handed to",
+        ),
+    ],
+    rules: &[
+        Rule::new(
+            Together::Needs("group", &["consumer"]),
+            "--group and --consumer belong together",
+            "say both, or none to only look",
+        ),
+        Rule::new(
+            Together::Needs("consumer", &["group"]),
+            "--group and --consumer belong together",
+            "say both, or none to only look",
+        ),
+        Rule::new(
+            Together::NotBoth("group", "reverse"),
+            "a group is handed events oldest first",
+            "leave out --reverse",
         ),
     ],
     show,
@@ -48,19 +65,7 @@ async fn run(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
     let from = from(kernel, args)?;
     let mut made = false;
     let entries = match (args.text("group"), args.text("consumer")) {
-        (Some(_), None) | (None, Some(_)) => {
-            return Err(
-                CommandError::usage("--group and --consumer belong together")
-                    .hint("say both, or none to only look"),
-            );
-        }
         (Some(group), Some(consumer)) => {
-            if args.flag("reverse") {
-                return Err(CommandError::usage("a group is handed events oldest first")
-                    .hint("leave out --reverse"));
-            }
-            named(consumer, "consumer")?;
-            named(group, "group")?;
             // Otherwise a slip in a name would make a stream.
             asked.info().await?;
             if let Some(from) = from {
@@ -82,12 +87,12 @@ async fn run(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
                 _ => error,
             })?
         }
-        (None, None) if args.flag("reverse") => {
+        _ if args.flag("reverse") => {
             let before = from.unwrap_or(Position::END);
             let read = asked.store.read_back(&asked.name, before, limit(args));
             asked.told(read.await).await?
         }
-        (None, None) => {
+        _ => {
             let after = from.map_or(Position::START, Position::previous);
             let read = asked
                 .store
@@ -113,11 +118,7 @@ fn from(kernel: &Kernel, args: &Args) -> Result<Option<Position>, CommandError> 
     if let Ok(position) = text.parse() {
         return Ok(Some(position));
     }
-    let time = moment(args, "from", kernel.clock().wall()).map_err(|_| {
-        CommandError::usage(format!("`from`: `{text}` is no place in a stream")).hint(
-            "write start, a position as in 1763675400123-0, 2h for two hours ago, or a time as in 2026-11-20T21:30:00Z",
-        )
-    })?;
+    let time = moment(args, "from", kernel.clock().wall())?;
     Ok(time.map(|time| Position {
         ms: time.unix_ms(),
         seq: 0,

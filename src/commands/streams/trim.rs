@@ -6,7 +6,7 @@ use unity_supervisors::Kernel;
 use unity_supervisors::stream::Retention;
 
 use super::{Asked, STREAM};
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Rule, Together};
 use crate::commands::Command;
 use crate::error::CommandError;
 use crate::screen::{Screen, count, number, text};
@@ -21,6 +21,11 @@ pub(in crate::commands) const COMMAND: Command = Command {
         Arg::option("age", ArgKind::Duration, "keep those of so long"),
         Arg::option("bytes", ArgKind::Size, "keep so much"),
     ],
+    rules: &[Rule::new(
+        Together::Some(&["length", "age", "bytes"]),
+        "nothing says what is to be kept",
+        "say --length, --age or --bytes; --length 0 keeps nothing",
+    )],
     show,
     ..Command::changing(&["streams", "trim"], |kernel, args| {
         async move { run(&kernel, &args).await }.boxed()
@@ -34,10 +39,6 @@ async fn run(kernel: &Kernel, args: &Args) -> Result<Value, CommandError> {
         length: args.integer("length"),
         bytes: args.integer("bytes"),
     };
-    if retention == Retention::default() {
-        return Err(CommandError::usage("nothing says what is to be kept")
-            .hint("say --length, --age or --bytes; --length 0 keeps nothing"));
-    }
     let done = asked.store.trim(&asked.name, retention).await;
     let dropped = asked.told(done).await?;
     Ok(json!({ "version": 1, "stream": asked.name, "dropped": dropped }))

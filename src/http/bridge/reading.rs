@@ -13,9 +13,9 @@ use unity_supervisors::Kernel;
 use unity_supervisors::bus::{Event, Pattern};
 use unity_supervisors::stream::{Entry, Position, StreamName, StreamStore};
 
-use crate::arguments::{Arg, ArgKind, Args};
+use crate::arguments::{Arg, ArgKind, Args, Form, Rule, Together};
 use crate::commands::events::tail;
-use crate::commands::streams::{Asked, named, of_stream, position};
+use crate::commands::streams::{Asked, of_stream, position};
 use crate::error::{Code, CommandError};
 use crate::rights::{Scope, Who};
 
@@ -28,17 +28,50 @@ const BATCH: usize = 64;
 /// Who of a group it is, unless it says so.
 const CONSUMER: &str = "bridge";
 
-const ARGS: &[Arg] = &[
-    Arg::option("pattern", ArgKind::Text, "which events, as in sensor.*"),
-    Arg::option("stream", ArgKind::Text, "the stream that they are kept in"),
-    Arg::option("group", ArgKind::Text, "the group whose cursor it goes by"),
-    Arg::option("consumer", ArgKind::Text, "who of the group it is; bridge"),
+pub(in crate::http) const ARGS: &[Arg] = &[
+    Arg::option(
+        "pattern",
+        ArgKind::Form(Form::Pattern),
+        "which events, as in sensor.*",
+    ),
+    Arg::option(
+        "stream",
+        ArgKind::Form(Form::Stream),
+        "the stream that they are kept in",
+    ),
+    Arg::option(
+        "group",
+        ArgKind::Form(Form::Name),
+        "the group whose cursor it goes by",
+    ),
+    Arg::option(
+        "consumer",
+        ArgKind::Form(Form::Name),
+        "who of the group it is; bridge",
+    ),
     Arg::option(
         "after",
-        ArgKind::Text,
+        ArgKind::Form(Form::Position),
         "the position that it goes on after; with a group, where that begins if it is new",
     ),
 ];
+
+/// What goes together of them.
+pub(in crate::http) const RULES: &[Rule] = &[
+    Rule::new(Together::Needs("group", &["stream"]), NO_STREAM, NAME_IT),
+    Rule::new(Together::Needs("consumer", &["stream"]), NO_STREAM, NAME_IT),
+    Rule::new(Together::Needs("after", &["stream"]), NO_STREAM, NAME_IT),
+    Rule::new(Together::Some(&["pattern", "stream"]), NOTHING, FROM_WHERE),
+    Rule::new(
+        Together::Needs("stream", &["group", "after"]),
+        NOTHING,
+        FROM_WHERE,
+    ),
+];
+const NO_STREAM: &str = "a group, a consumer and a position are of a stream";
+const NAME_IT: &str = "name it: `uk streams list` lists all";
+const NOTHING: &str = "`subscribe` does not say from where";
+const FROM_WHERE: &str = "a `pattern` for what comes by; a `stream` with a `group`, or with the position to go on `after`, 0-0 for all";
 
 /// What is delivered.
 pub(super) enum Item {
@@ -76,28 +109,20 @@ impl Wish {
     ) -> Result<Self, CommandError> {
         who.may(Scope::Read, "`subscribe`")?;
         let args = Args::from_json(ARGS, args)?;
+        RULES.iter().try_for_each(|rule| rule.check(&args))?;
         let pattern = args.text("pattern").map(Pattern::new).transpose()?;
         if let Some(pattern) = pattern.as_ref().filter(|its| !who.bounds.has_pattern(its)) {
             return Err(who.out_of_bounds(&format!("`subscribe` {pattern}")));
         }
         let after = args.text("after").map(position).transpose()?;
         let source = match (args.text("stream"), args.text("group"), after) {
-            (None, None, None) if args.text("consumer").is_none() => {
-                Source::Live(pattern.clone().ok_or_else(nothing_asked)?)
-            }
-            (None, ..) => {
-                let error =
-                    CommandError::usage("a group, a consumer and a position are of a stream");
-                return Err(error.hint("name it: `uk streams list` lists all"));
-            }
+            (None, ..) => Source::Live(pattern.clone().ok_or_else(nothing_asked)?),
             (Some(_), None, Some(after)) => Source::Stream(Asked::of(kernel, &args)?, after),
             (Some(_), None, None) => return Err(nothing_asked()),
             (Some(_), Some(group), after) => {
                 // To hand out changes something.
                 who.may(Scope::Operate, "`subscribe` by a group")?;
                 let consumer = args.text("consumer").unwrap_or(CONSUMER);
-                named(group, "group")?;
-                named(consumer, "consumer")?;
                 Source::Group {
                     asked: Asked::of(kernel, &args)?,
                     group: group.to_owned(),
@@ -186,9 +211,7 @@ impl Wish {
 }
 
 fn nothing_asked() -> CommandError {
-    CommandError::usage("`subscribe` does not say from where").hint(
-        "a `pattern` for what comes by; a `stream` with a `group`, or with the position to go on `after`, 0-0 for all",
-    )
+    CommandError::conflict(NOTHING).hint(FROM_WHERE)
 }
 
 /// Whether there is such a stream, or will be once something is published: a slip in a name would otherwise make one.

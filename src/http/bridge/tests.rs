@@ -4,20 +4,51 @@ use unity_supervisors::spec::{SupervisorSpec, TreeSpec};
 use unity_supervisors::{KernelConfig, Kinds, Runtimes};
 
 use super::*;
+use crate::http::door::Peer;
 use crate::http::listener::connection;
 
-#[tokio::test(start_paused = true)]
-async fn who_does_not_answer_pings_is_taken_for_gone() {
+async fn kernel() -> Kernel {
     let tree = TreeSpec {
         name: "rig".to_owned(),
         test: true,
         root: SupervisorSpec::default(),
     };
     let config = KernelConfig::new(Runtimes::current(), Kinds::new(), 1);
-    let kernel = Kernel::start(config, tree).await.unwrap();
+    Kernel::start(config, tree).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_here_counts_as_what_is_asked_over_http() {
+    let kernel = kernel().await;
+    let who = Arc::new(Who::user(0));
+    let door = Door::new(&kernel, ([127, 0, 0, 1], 1).into(), false);
+    let bridge = Bridge::new(
+        kernel.clone(),
+        Arc::clone(&who),
+        Some(Arc::clone(&door)),
+        Counted::new(kernel.shared::<Bridges>()).unwrap(),
+    );
+    let tell = async || {
+        let args = json!({ "path": "/nobody", "message": {} });
+        let args = args.as_object().cloned().unwrap();
+        let told = bridge.command(&["tell"], args, ("path", "told")).await;
+        told.err().unwrap().to_string()
+    };
+    assert!(tell().await.contains("/nobody"));
+
+    while door.count(&who).is_ok() {}
+
+    assert!(tell().await.contains("too many requests"));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(tell().await.contains("/nobody"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_answer_pings_is_taken_for_gone() {
+    let kernel = kernel().await;
     let router = routes(&kernel).layer(Extension(Arc::new(Who::user(0))));
     let (mut client, server) = duplex(1_024);
-    let served = connection(server, ([127, 0, 0, 1], 1).into(), None, router);
+    let served = connection(server, Peer::alone(), None, router);
     let began = Instant::now();
     let reads = async {
         client

@@ -9,6 +9,9 @@ use unity_supervisors::Kernel;
 use crate::commands::tree::note_rollbacks;
 use crate::screen::{put, text};
 
+/// Where a node says in how long a restart is free again.
+const FREE_IN: &str = "/restarts/free_in_ms";
+
 /// The tree as it was at the last look.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -18,11 +21,19 @@ pub(super) struct Tree {
 }
 
 /// A node without its children, and where it stands.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 struct Node {
     parent: String,
     after: Option<String>,
     json: Value,
+    /// In how long a restart is free again. That it grows less is no change.
+    free_in_ms: Value,
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.parent, &self.after, &self.json) == (&other.parent, &other.after, &other.json)
+    }
 }
 
 impl Tree {
@@ -58,6 +69,9 @@ impl Tree {
             .filter(|(path, node)| self.nodes.get(*path) != Some(node))
             .map(|(path, node)| {
                 let mut json = node.json.clone();
+                if let Some(free_in_ms) = json.pointer_mut(FREE_IN) {
+                    free_in_ms.clone_from(&node.free_in_ms);
+                }
                 let moved = self
                     .nodes
                     .get(path)
@@ -103,12 +117,14 @@ fn flatten(
         }
     }
     let parent = parent.to_owned();
+    let free_in_ms = node.pointer_mut(FREE_IN).map(Value::take);
     into.insert(
         path,
         Node {
             parent,
             after,
             json: node,
+            free_in_ms: free_in_ms.unwrap_or_default(),
         },
     );
 }
@@ -124,6 +140,30 @@ mod tests {
 
     fn document(children: Vec<Value>) -> Value {
         json!({ "version": 1, "mode": "normal", "tree": node("/", "running", children), "system": null })
+    }
+
+    #[test]
+    fn that_time_passes_is_no_change_and_who_comes_later_is_told_how_it_is_then() {
+        let mut tree = Tree::default();
+        let look = |used: u32, free_in_ms: Value| {
+            let mut a = node("/a", "running", vec![]);
+            put(
+                &mut a,
+                "restarts",
+                json!({ "used": used, "free_in_ms": free_in_ms }),
+            );
+            document(vec![a])
+        };
+        assert_eq!(tree.take(look(0, Value::Null)), None);
+        let told = tree.take(look(1, json!(5_000))).unwrap();
+        assert!(told.contains(r#""free_in_ms":5000"#), "{told}");
+
+        assert_eq!(tree.take(look(1, json!(4_900))), None);
+
+        let whole = tree.whole().unwrap();
+        assert!(whole.contains(r#""free_in_ms":4900"#), "{whole}");
+        let told = tree.take(look(0, Value::Null)).unwrap();
+        assert!(told.contains(r#""free_in_ms":null"#), "{told}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 /** @import {Plan} from "./acts.js" */
 import { html, useEffect, useReducer, useState } from "../vendor/preact-htm.js";
 import { barred, run, typed } from "./acts.js";
-import { call, kernel, now } from "./kernel.js";
+import { call, kernel } from "./kernel.js";
 import { freeAgain } from "./judge.js";
 import { Icon } from "./icons.js";
 import { stateOf, thousands } from "./words.js";
@@ -29,7 +29,7 @@ export function Gauge({ part }) {
   const cells = Math.min(intensity, 10);
   const full = intensity === 0 ? 0 : Math.min(cells, Math.ceil((used / intensity) * cells));
   const tone = used === 0 ? "good" : used * 10 >= intensity * 8 ? "bad" : "warn";
-  const free = freeAgain(kernel.forest, part, now());
+  const free = freeAgain(part);
   return html`<span class="gauge" data-tone=${tone}>
     <span class="cells" aria-hidden="true">${Array.from({ length: cells }, (_, at) => html`<i class=${at < full ? "on" : ""} />`)}</span>
     <span>${thousands(used)} of ${thousands(intensity)}<span class="long"> restarts used</span>${free && `, ${free}`}</span>

@@ -45,7 +45,7 @@ function Tail() {
     <${Command} command=${asTyped(["events", "tail"], { topic: pattern })} />
     ${!isFine && html`<${Problem} error=${{ message: `“${typed}” is no pattern of topics`, hint: "words with dots between, and * for any: sensor.*, or * for all" }} />`}
     ${missed > 0 && html`<p class="dim">${plural(missed, "event")} came faster than they can be shown.</p>`}
-    ${events.length === 0 ? html`<${Empty} title=${isOpen ? "Nothing yet" : "Connecting"}>Events that fit <code>${pattern}</code> appear here as they come.</${Empty}>` : html`<ol class="events" tabindex="0" aria-label="Events">${events.map((event) => html`<${One} key=${event.id} event=${event} />`)}</ol>`}
+    ${events.length === 0 || !isOpen ? html`<${Empty} title=${isOpen ? "Nothing yet" : "Connecting"}>Events that fit <code>${pattern}</code> appear here as they come.</${Empty}>` : html`<ol class="events" tabindex="0" aria-label="Events">${events.map((event) => html`<${One} key=${event.id} event=${event} />`)}</ol>`}
   </${Panel}>`;
 }
 

@@ -57,7 +57,7 @@ export class Forest {
   /** @param {Doc} node @param {string | null} parent */
   #plant(node, parent) {
     const { children = [], ...rest } = node;
-    const part = /** @type {Part} */ (/** @type {unknown} */ ({ ...rest, parent, kids: children.map((/** @type {Doc} */ kid) => kid.path) }));
+    const part = /** @type {Part} */ (/** @type {unknown} */ ({ ...rest, heard: Date.now(), parent, kids: children.map((/** @type {Doc} */ kid) => kid.path) }));
     this.parts.set(part.path, part);
     this.#note(part);
     for (const kid of children) this.#plant(kid, part.path);
@@ -68,7 +68,7 @@ export class Forest {
     const was = this.parts.get(node.path);
     const { children: _, after: __, ...rest } = node;
     const parent = rest.parent === undefined ? (was?.parent ?? parentOf(node.path)) : rest.parent || null;
-    const part = /** @type {Part} */ ({ ...was, ...rest, parent, kids: was?.kids ?? [] });
+    const part = /** @type {Part} */ ({ ...was, ...rest, heard: Date.now(), parent, kids: was?.kids ?? [] });
     this.parts.set(part.path, part);
     this.#note(part);
   }

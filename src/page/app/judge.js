@@ -90,17 +90,8 @@ function brokenText(broken, all) {
   return `${broken.length} of ${parts} need attention: ${names}.`;
 }
 
-/** When restarts of a budget are free again: a sentence, or nothing. The kernel tells how many are used, not since when; what
- * was seen here of the exits says it, and where that is less, the whole period is named.
- * @param {Forest} forest @param {Part} part @param {number} now */
-export function freeAgain(forest, part, now) {
-  const budget = part.restarts;
-  if (!budget || budget.used === 0) return "";
-  const paths = part.type === "worker" ? [part.path] : part.kids;
-  const times = paths.flatMap((path) => (forest.exits.get(path) ?? []).map((exit) => exit.at));
-  const counted = times.filter((at) => now - at < budget.period_ms).sort((a, b) => a - b);
-  const oldest = counted.length >= budget.used ? counted[counted.length - budget.used] : undefined;
-  const left = oldest === undefined ? budget.period_ms : oldest + budget.period_ms - now;
-  const seconds = Math.max(1, Math.ceil(left / 1000));
-  return `free again ${oldest === undefined ? "within" : "in"} ${seconds} s`;
+/** When a restart of a budget is free again: a sentence, or nothing. @param {Part} part */
+export function freeAgain({ restarts, heard }) {
+  if (typeof restarts?.free_in_ms !== "number") return "";
+  return `free again in ${Math.max(1, Math.ceil((heard + restarts.free_in_ms - Date.now()) / 1000))} s`;
 }

@@ -16,6 +16,8 @@ export const kernel = {
   forest: new Forest(),
   /** @type {"connecting" | "live" | "lost" | "denied"} */
   line: "connecting",
+  /** Why who is somebody may not look, in the kernel's words. @type {Refusal | null} */
+  refusal: null,
   /** When it was lost. */
   lostAt: 0,
   /** How often it came back, for what has to be read again then. */
@@ -140,6 +142,7 @@ export function connect() {
   if (source && url === asked && source.readyState !== EventSource.CLOSED) return void (greeted === url && opened());
   source?.close();
   asked = url;
+  greeted = "";
   const mine = new EventSource(url);
   source = mine;
   /** @param {string} name @param {(document: Doc) => void} heard */
@@ -177,9 +180,11 @@ function live() {
   changed();
 }
 
-function deny() {
+/** @param {Refusal | null} [refusal] */
+function deny(refusal = null) {
   source?.close();
   source = null;
+  kernel.refusal = refusal;
   kernel.line = "denied";
   changed();
 }
@@ -194,8 +199,8 @@ async function lost(mine) {
   if (mine.readyState !== EventSource.CLOSED) return;
   const pause = RETRY_MS[Math.min(attempts, RETRY_MS.length - 1)];
   attempts += 1;
-  // A stream does not say with which status it was refused; a call does, and marks us as denied.
-  await call("GET", ["health"]).catch(() => null);
+  // A stream does not say with which status it was refused; a call that takes the same rights does, and marks us as denied.
+  await call("GET", ["count"], { path: "/" }).catch((error) => error.status === 403 && deny(error));
   if (/** @type {string} */ (kernel.line) !== "denied") setTimeout(() => { if (mine === source) connect(); }, pause);
 }
 

@@ -100,7 +100,7 @@ function skip(event) {
 }
 
 function Line() {
-  const words = { connecting: "connecting", live: "live", lost: "no connection", denied: "signed out" };
+  const words = { connecting: "connecting", live: "live", lost: "no connection", denied: kernel.refusal ? "not allowed" : "signed out" };
   return html`<span class="line" data-line=${kernel.line}><i aria-hidden="true" />${words[kernel.line]}</span>`;
 }
 
@@ -129,8 +129,13 @@ function Denied() {
     addEventListener("focus", connect);
     return () => removeEventListener("focus", connect);
   }, []);
-  return html`<section class="denied"><h1 tabindex="-1">You are not signed in</h1>
-    <p>${kernel.times > 0 ? "The kernel was started again, or you were away for long, and it has forgotten who you are." : "This page is only for people who may use this machine."} Type this in a terminal on it; your browser then opens with you signed in:</p>
+  const { refusal, times } = kernel;
+  const why = () => {
+    if (refusal) return `It is for a part of it: ${refusal.hint}. Programs can use it for that; this page is for people who may use this machine.`;
+    return times > 0 ? "The kernel was started again, or you were away for long, and it has forgotten who you are." : "This page is only for people who may use this machine.";
+  };
+  return html`<section class="denied"><h1 tabindex="-1">${refusal ? "This token may not look at the whole tree" : "You are not signed in"}</h1>
+    <p>${why()} Type this in a terminal on it; your browser then opens with you signed in:</p>
     <p><${Command} command="uk open" /></p>
     <button type="button" data-tone="main" onClick=${connect}>I have done that</button></section>`;
 }

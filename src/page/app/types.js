@@ -1,6 +1,6 @@
 // The shapes of what the kernel sends, for the types of the other files. Nothing of it runs.
 
-/** @typedef {{used: number, intensity: number, period_ms: number, total: number}} Restarts */
+/** @typedef {{used: number, intensity: number, period_ms: number, free_in_ms: number | null, total: number}} Restarts */
 /** @typedef {{depth: number, capacity: number, dead_letters: number}} Mailbox */
 /** @typedef {{kind: string, text?: string, location?: string}} Reason */
 /** @typedef {{what: string, for_ms: number, in_hand?: string}} Stall */
@@ -23,6 +23,7 @@
  * @property {object} [rolled_back]
  * @property {string | null} parent
  * @property {string[]} kids
+ * @property {number} heard when the kernel told it, by this machine's clock
  */
 /**
  * One exit, as `uk why --json` has it.

@@ -41,12 +41,14 @@ const OTHER_VARIABLES: [&str; 4] = [
 /// What the variables of secrets begin with.
 const SECRET: &str = "UK_SECRET_";
 /// Variables that the build and the tests of this project set, `cargo run` among them.
-const BUILD_VARIABLES: [&str; 11] = [
+const BUILD_VARIABLES: [&str; 13] = [
     "UK_CASES",
     "UK_CRATES",
     "UK_KILLS",
     "UK_RUSTC",
     "UK_SIM_FIRST",
+    "UK_CHAOS_SEEDS",
+    "UK_SOAK_FOR",
     "UK_SIM_SEEDS",
     "UK_SNAPSHOTS",
     "UK_STORMS",

@@ -224,6 +224,7 @@ fn every_key_has_a_variable_and_every_variable_its_key() {
 fn variables_of_others_are_left_alone() {
     let variables = [
         ("UK_SOCKET", "/x"),
+        ("UK_CHAOS_SEEDS", "1"),
         ("UK_SIM_SEEDS", "1"),
         ("UK_SECRET_TOKEN", "s3cret"),
         ("UKULELE", "1"),

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod chaos;
 mod content;
 mod events;
 mod files;
@@ -9,7 +10,9 @@ mod ladder;
 mod rest;
 mod system;
 
-use Text::{Children, Events, Files, Including, Made, Supervisor, System, Variable, Whole, Worker};
+use Text::{
+    Chaos, Children, Events, Files, Including, Made, Supervisor, System, Variable, Whole, Worker,
+};
 
 /// A code, the text, `line:column token` of the caret, and what is said.
 pub(super) type Row = (Code, Text, &'static str, &'static [&'static str]);
@@ -36,6 +39,8 @@ pub(super) enum Text {
     System(&'static str),
     /// A catalog of events.
     Events(&'static str),
+    /// A plan of chaos.
+    Chaos(&'static str),
     /// A variable of the environment and its value.
     Variable(&'static str, &'static [u8]),
 }
@@ -46,6 +51,7 @@ impl Text {
         match self {
             System(_) => return system::load(&files),
             Events(text) => return events::load(text),
+            Chaos(text) => return chaos::load(text),
             Variable(name, value) => return system::load_variable(name, value),
             _ => {}
         }
@@ -79,6 +85,7 @@ impl Text {
             Made(make) => make(),
             System(text) => vec![("system.yaml".to_owned(), text.as_bytes().to_vec())],
             Events(text) => vec![("events.yaml".to_owned(), text.as_bytes().to_vec())],
+            Chaos(text) => vec![("plan.yaml".to_owned(), text.as_bytes().to_vec())],
             Variable(..) => Vec::new(),
         }
     }
@@ -99,6 +106,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
         rest::UNBUILT,
         system::ROWS,
         events::ROWS,
+        chaos::ROWS,
     ];
     tables.into_iter().flatten()
 }

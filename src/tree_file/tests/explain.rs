@@ -3,10 +3,11 @@
 use unity_supervisors::Secrets;
 
 use super::*;
+use crate::chaos_file;
 use crate::event_file;
 use crate::kind_check::KnownKinds;
 use crate::settings::system::check_file;
-use crate::tree_file::explain::{EVENTS, Example, MAIN, Part, SYSTEM, explain};
+use crate::tree_file::explain::{CHAOS, EVENTS, Example, MAIN, Part, SYSTEM, explain};
 
 /// What is wrong with these files does not show in a text that is short or is one at all.
 const WITHOUT_EXAMPLE: [Code; 5] = [
@@ -37,6 +38,7 @@ fn load_example(files: &[Example]) -> Checked {
     match files.first() {
         Some((SYSTEM, _)) => of_another(check_file(Path::new(SYSTEM), &sources)),
         Some((EVENTS, _)) => of_another(event_file::check_file(Path::new(EVENTS), &sources)),
+        Some((CHAOS, _)) => of_another(chaos_file::check_file(Path::new(CHAOS), &sources)),
         _ => load(Path::new(MAIN), &sources),
     }
 }
@@ -74,7 +76,10 @@ fn every_code_has_a_text_and_examples_that_do_what_they_say() {
 
 #[test]
 fn every_section_is_of_a_code_and_in_their_order() {
-    let files = ["file", "content", "warnings", "unbuilt", "system", "events"].map(|name| {
+    let names = [
+        "file", "content", "warnings", "unbuilt", "system", "events", "chaos",
+    ];
+    let files = names.map(|name| {
         let path = format!("src/tree_file/explain/{name}.md");
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
     });

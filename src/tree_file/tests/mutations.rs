@@ -16,7 +16,7 @@ use unity_supervisors::Secrets;
 
 use super::*;
 use crate::kind_check::KnownKinds;
-use crate::tree_file::explain::{EVENTS, Part, SYSTEM, explain};
+use crate::tree_file::explain::{CHAOS, EVENTS, Part, SYSTEM, explain};
 
 /// The words that have a meaning as values.
 const WORDS: &[&str] = &[
@@ -157,7 +157,7 @@ fn shipped() -> Vec<(String, String)> {
     for code in Code::ALL {
         let files = explain(*code).into_iter().filter_map(|part| match part {
             Part::File(example)
-                if !example.is_wrong && ![SYSTEM, EVENTS].contains(&example.file) =>
+                if !example.is_wrong && ![SYSTEM, EVENTS, CHAOS].contains(&example.file) =>
             {
                 Some(example.text.to_owned())
             }

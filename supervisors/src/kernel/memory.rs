@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::Kernel;
+use crate::fault::Undo;
 use crate::priority::{LANES, Priority};
 use crate::report::Fact;
 
@@ -91,6 +92,8 @@ pub(super) struct Measured {
     /// None unless something is said.
     limit: Option<u64>,
     used: u64,
+    /// What is said on purpose to be in use.
+    pretended: Option<u64>,
     shedding: Shedding,
 }
 
@@ -99,6 +102,7 @@ impl Measured {
         Self {
             limit,
             used: 0,
+            pretended: None,
             shedding: Shedding::Nothing,
         }
     }
@@ -149,6 +153,7 @@ impl Kernel {
             };
             let before = measured.shedding;
             measured.used = used;
+            let used = measured.pretended.unwrap_or(used).max(used);
             measured.shedding = before.after(used, limit);
             self.0.dead_letters.shed.set(measured.shedding);
             (limit, before, measured.shedding)
@@ -171,6 +176,30 @@ impl Kernel {
                 shed: memory.map_or(0, |memory| memory.shed),
             });
         }
+    }
+
+    /// Has the kernel believe that so many percent of its limit of memory are in use, if not more are: a fault, made on purpose.
+    /// `None` without a limit.
+    pub fn pretend_memory(&self, percent: u8) -> Option<Undo> {
+        let used = {
+            let mut measured = self.0.memory.lock();
+            let pretended = measured.limit? / 100 * u64::from(percent);
+            measured.pretended = Some(pretended);
+            measured.used
+        };
+        self.note_memory(used);
+        let kernel = self.downgrade();
+        Some(Undo::new(move || {
+            let Some(kernel) = kernel.upgrade() else {
+                return;
+            };
+            let used = {
+                let mut measured = kernel.0.memory.lock();
+                measured.pretended = None;
+                measured.used
+            };
+            kernel.note_memory(used);
+        }))
     }
 
     /// Sets another limit, or none, and sheds by it at once.

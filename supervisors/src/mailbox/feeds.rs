@@ -109,6 +109,10 @@ impl<M: Message> Mailbox<M> {
 
     /// Reserves at most `most` places of `lane`; returns how many.
     pub(crate) fn reserve(&self, lane: usize, most: u32) -> u32 {
+        if self.troubled.is_there() {
+            // Each is to meet the trouble by itself.
+            return 0;
+        }
         self.inbox.permits().take_some(lane, most)
     }
 

@@ -81,6 +81,16 @@ impl Permits {
         }
     }
 
+    /// Takes all that are free.
+    pub(super) fn take_all(&self, lane: usize) -> u32 {
+        let Some(free) = self.free.get(lane) else {
+            return 0;
+        };
+        let none = |free: i32| (free > 0).then_some(0);
+        let before = free.fetch_update(Ordering::AcqRel, Ordering::Acquire, none);
+        before.map_or(0, i32::cast_unsigned)
+    }
+
     /// Whether [`take_some`](Self::take_some) gives none.
     pub(super) fn is_short(&self, lane: usize) -> bool {
         let free = self.free.get(lane);

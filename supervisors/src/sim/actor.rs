@@ -59,6 +59,22 @@ pub(super) enum SimApply {
     Reject,
     Hang,
     Panic,
+    /// Any of these, by chance.
+    Any,
+}
+
+impl SimApply {
+    /// What is done of it.
+    fn drawn(self, rng: &mut fastrand::Rng) -> Self {
+        match (self, rng.u8(0..5)) {
+            (Self::Any, 0) => Self::Live,
+            (Self::Any, 1) => Self::Restart,
+            (Self::Any, 2) => Self::Reject,
+            (Self::Any, 3) => Self::Hang,
+            (Self::Any, _) => Self::Panic,
+            (other, _) => other,
+        }
+    }
 }
 
 impl SimSettings {
@@ -274,7 +290,7 @@ fn find_state(ctx: &Context<SimActor>) {
         let is_right = world
             .states()
             .is_right(path, slot, probation, found.as_ref());
-        if !is_right {
+        if !is_right && world.is_plain(path) {
             let path = path.clone();
             world.event(Event::WrongState { path });
         }
@@ -290,7 +306,7 @@ fn check_settings(ctx: &Context<SimActor>, step: u64) {
     let is_right = world
         .ladders()
         .is_right(&path, ctx.slot_serial(), &ctx.spec(), step);
-    if !is_right {
+    if !is_right && world.is_plain(&path) {
         world.event(Event::WrongLadder { path });
     }
 }
@@ -439,8 +455,12 @@ impl Actor for SimActor {
     }
 
     async fn apply(&mut self, new: &SimSettings, ctx: &mut Context<Self>) -> Apply {
-        match new.apply {
-            SimApply::Live => {}
+        let apply = match new.apply {
+            SimApply::Any => ctx.with_rng(|rng| new.apply.drawn(rng)),
+            apply => apply,
+        };
+        match apply {
+            SimApply::Live | SimApply::Any => {}
             SimApply::Restart => return Apply::Restart,
             SimApply::Reject => return Apply::Rejected("no".to_owned()),
             SimApply::Hang => std::future::pending().await,

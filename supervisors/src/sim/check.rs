@@ -135,7 +135,7 @@ fn outlives_significant(slot: &Slot, children: &[Arc<Slot>]) -> bool {
 
 /// Looks at all that happened, once the kernel has ended.
 pub(super) fn history(world: &World, kernel: &Kernel, violations: &mut Vec<Violation>) {
-    let events = world.events();
+    let events = world.take_events();
     lives(&events, violations);
     tasks(&events, violations);
     if !world.has_links() {
@@ -153,6 +153,14 @@ pub(super) fn history(world: &World, kernel: &Kernel, violations: &mut Vec<Viola
     if lost != 0 {
         violations.push(Violation::Lost { count: lost });
     }
+}
+
+/// Looks at all that happened to a kernel that was killed: what is only known at an end is not.
+pub(super) fn cut_short(world: &World, violations: &mut Vec<Violation>) {
+    let events = world.take_events();
+    lives(&events, violations);
+    violations.retain(|violation| !matches!(violation, Violation::Orphan { .. }));
+    messages(&events, violations);
 }
 
 /// One life at a time, none after the end, none of a temporary child after its first.
@@ -262,9 +270,10 @@ fn stop_order(events: &[Event], violations: &mut Vec<Violation>) {
             _ => None,
         })
         .collect();
-    for (index, earlier) in deaths.iter().enumerate() {
-        for later in deaths.iter().skip(index + 1) {
-            if comes_after(places, later, earlier) {
+    let ways: Vec<Vec<ActorPath>> = deaths.iter().map(|path| way(path)).collect();
+    for (index, (earlier, its)) in deaths.iter().zip(&ways).enumerate() {
+        for (later, other) in deaths.iter().zip(&ways).skip(index + 1) {
+            if comes_after(places, other, its) {
                 violations.push(Violation::StopOrder {
                     path: (*earlier).clone(),
                     later: (*later).clone(),
@@ -274,17 +283,22 @@ fn stop_order(events: &[Event], violations: &mut Vec<Violation>) {
     }
 }
 
-/// Whether `one` stands after `other` in start order: where their ways part. Children of a template are in no order, and
-/// have no place.
-fn comes_after(places: &BTreeMap<ActorPath, usize>, one: &ActorPath, other: &ActorPath) -> bool {
-    let way = |path: &ActorPath| {
-        let mut way: Vec<ActorPath> =
-            std::iter::successors(Some(path.clone()), ActorPath::parent).collect();
-        way.reverse();
-        way
-    };
-    let (one, other) = (way(one), way(other));
-    let differing = one.iter().zip(&other).find(|(one, other)| one != other);
+/// All paths from the root down to this one.
+fn way(path: &ActorPath) -> Vec<ActorPath> {
+    let up = std::iter::successors(Some(path.clone()), ActorPath::parent);
+    let mut way: Vec<ActorPath> = up.collect();
+    way.reverse();
+    way
+}
+
+/// Whether the end of `one` way stands after that of the `other` in start order: where they part. Children of a template are
+/// in no order, and have no place.
+fn comes_after(
+    places: &BTreeMap<ActorPath, usize>,
+    one: &[ActorPath],
+    other: &[ActorPath],
+) -> bool {
+    let differing = one.iter().zip(other).find(|(one, other)| one != other);
     let place = |path| places.get(path);
     differing.is_some_and(|(one, other)| {
         place(one)

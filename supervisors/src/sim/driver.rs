@@ -68,7 +68,7 @@ pub(super) async fn quieten(kernel: &Kernel) {
 }
 
 /// All workers, in tree order.
-fn workers(slot: &Arc<Slot>, found: &mut Vec<Arc<Slot>>) {
+pub(super) fn workers(slot: &Arc<Slot>, found: &mut Vec<Arc<Slot>>) {
     for child in slot.children() {
         if child.is_supervisor() {
             workers(&child, found);
@@ -78,7 +78,7 @@ fn workers(slot: &Arc<Slot>, found: &mut Vec<Arc<Slot>>) {
     }
 }
 
-fn supervisors(slot: &Arc<Slot>, found: &mut Vec<Arc<Slot>>) {
+pub(super) fn supervisors(slot: &Arc<Slot>, found: &mut Vec<Arc<Slot>>) {
     found.push(Arc::clone(slot));
     for child in slot.children().iter().filter(|child| child.is_supervisor()) {
         supervisors(child, found);
@@ -125,7 +125,12 @@ async fn send(kernel: Kernel, world: Arc<World>, mut rng: fastrand::Rng, sender:
     }
 }
 
-async fn tell(world: &World, address: &Address<SimMessage>, message: SimMessage, wait: bool) {
+pub(super) async fn tell(
+    world: &World,
+    address: &Address<SimMessage>,
+    message: SimMessage,
+    wait: bool,
+) {
     let sent = if wait {
         address.tell(message).await
     } else {

@@ -1,6 +1,6 @@
 //! What the ladders of simulated actors must come to, by their rules in words, and which settings each life must find.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -29,10 +29,19 @@ struct Known {
 }
 
 /// What is known of the ladders of a simulation.
-#[derive(Debug, Default)]
-pub(super) struct SimLadders(Mutex<BTreeMap<ActorPath, Known>>);
+#[derive(Debug)]
+pub(super) struct SimLadders {
+    known: Mutex<BTreeMap<ActorPath, Known>>,
+    /// The paths of the tree: what is elsewhere is spawned, or of a template.
+    listed: BTreeSet<ActorPath>,
+}
 
 impl SimLadders {
+    pub(super) fn of(listed: BTreeSet<ActorPath>) -> Self {
+        let known = Mutex::default();
+        Self { known, listed }
+    }
+
     /// A life begins with the settings of this step: whether it is to.
     pub(super) fn is_right(
         &self,
@@ -41,10 +50,10 @@ impl SimLadders {
         spec: &ChildSpec,
         step: u64,
     ) -> bool {
-        let mut known = self.0.lock();
+        let mut known = self.known.lock();
         let known = known.entry(path.clone()).or_default();
         // Children that are not in the tree begin anew with a new slot.
-        if known.slot != slot && !is_listed(path) {
+        if known.slot != slot && !self.listed.contains(path) {
             *known = Known::default();
         }
         known.slot = slot;
@@ -54,7 +63,7 @@ impl SimLadders {
 
     /// Takes in what the kernel reports; the path where a ladder did something else than it should.
     pub(super) fn note(&self, fact: &Fact) -> Option<ActorPath> {
-        let mut all = self.0.lock();
+        let mut all = self.known.lock();
         let (path, is_right) = match fact {
             Fact::Deleted { path } => {
                 all.retain(|other, _| !path.contains(other));
@@ -70,13 +79,6 @@ impl SimLadders {
         };
         (!is_right).then(|| path.clone())
     }
-}
-
-/// Whether a child is one of the tree, and neither spawned nor of a template.
-fn is_listed(path: &ActorPath) -> bool {
-    let id = path.segments().last().and_then(|id| id.strip_prefix('n'));
-    id.and_then(|id| id.parse::<u64>().ok())
-        .is_some_and(|number| number < 1_000)
 }
 
 impl Known {

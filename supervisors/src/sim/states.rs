@@ -56,6 +56,16 @@ impl SimStates {
         act(self.known.lock().entry(path.clone()).or_default())
     }
 
+    /// A kernel begins on what another one has kept: it knows of no crash.
+    pub(super) fn begin(&self) {
+        for known in self.known.lock().values_mut() {
+            *known = Known {
+                stored: known.stored.take(),
+                ..Known::default()
+            };
+        }
+    }
+
     /// Writes down how a life ended.
     pub(super) fn exited(&self, path: &ActorPath, record: &ExitRecord) {
         self.with(path, |known| {

@@ -1,6 +1,7 @@
 //! What a simulation writes down: a log for people and hashes, and the facts that the checkers read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -76,17 +77,36 @@ pub(super) struct World {
     start: Instant,
     notes: Mutex<Notes>,
     bonds: SimBonds,
-    states: SimStates,
+    states: Arc<SimStates>,
     ladders: SimLadders,
     settings: SimSettingsLog,
     has_links: bool,
     /// Whether the tree changes.
     reloads: bool,
+    keeps_log: bool,
+    /// Whose settings the driver has swapped: what they keep and climb has to do with that, and is not looked at.
+    swapped: Mutex<BTreeSet<ActorPath>>,
     kernel: OnceLock<WeakKernel>,
+}
+
+/// What is known of a world from the start.
+pub(super) struct WorldConfig {
+    /// Whether actors link to each other.
+    pub(super) has_links: bool,
+    /// Whether the tree changes.
+    pub(super) reloads: bool,
+    /// Whether all that happens is written down for people too.
+    pub(super) keeps_log: bool,
+    /// The paths of the tree.
+    pub(super) listed: BTreeSet<ActorPath>,
+    /// What is kept.
+    pub(super) states: Arc<SimStates>,
 }
 
 #[derive(Debug, Default)]
 struct Notes {
+    /// Whether it is over: what is dropped after that does not count.
+    is_over: bool,
     log: Vec<String>,
     events: Vec<Event>,
     accepted: i64,
@@ -94,16 +114,18 @@ struct Notes {
 }
 
 impl World {
-    pub(super) fn new(has_links: bool, reloads: bool) -> Self {
+    pub(super) fn new(config: WorldConfig) -> Self {
         Self {
             start: Instant::now(),
             notes: Mutex::default(),
             bonds: SimBonds::default(),
-            states: SimStates::default(),
-            ladders: SimLadders::default(),
+            states: config.states,
+            ladders: SimLadders::of(config.listed),
             settings: SimSettingsLog::default(),
-            has_links,
-            reloads,
+            has_links: config.has_links,
+            reloads: config.reloads,
+            keeps_log: config.keeps_log,
+            swapped: Mutex::default(),
             kernel: OnceLock::new(),
         }
     }
@@ -138,29 +160,28 @@ impl World {
         self.has_links
     }
 
-    fn line(&self, text: &str) -> String {
-        format!("{:>9} {text}", self.start.elapsed().as_micros())
+    fn line(&self, text: fmt::Arguments<'_>) -> Option<String> {
+        let at = self.start.elapsed().as_micros();
+        self.keeps_log.then(|| format!("{at:>9} {text}"))
+    }
+
+    /// The driver is about to swap the settings of what is at `path`.
+    pub(super) fn swaps(&self, path: &ActorPath) {
+        self.swapped.lock().insert(path.clone());
+    }
+
+    /// Whether the settings of what is at `path` are not the driver's.
+    pub(super) fn is_plain(&self, path: &ActorPath) -> bool {
+        !self.swapped.lock().contains(path)
+    }
+
+    /// What happens from now on does not count.
+    pub(super) fn end(&self) {
+        self.notes.lock().is_over = true;
     }
 
     /// Writes down what the kernel reports.
     pub(super) fn note(&self, fact: &Fact) {
-        let text = match fact {
-            Fact::Exited { path, record } => format!(
-                "exited {path} {} {} {:?} {:?}",
-                record.incarnation, record.reason, record.response, record.ladder
-            ),
-            Fact::Started {
-                path, incarnation, ..
-            } => format!("started {path} {incarnation}"),
-            Fact::State { path, state } => format!("state {path} {}", state.as_str()),
-            Fact::Deleted { path } => format!("deleted {path}"),
-            Fact::Fresh { path, why } => format!("fresh {path} {why}"),
-            Fact::Safe { why } => format!("safe {why:?}"),
-            Fact::Memory { shedding, shed, .. } => {
-                format!("memory {} {shed}", shedding.as_str())
-            }
-            stall => format!("{stall:?}"),
-        };
         if let Fact::Exited { path, record } = fact {
             self.states.exited(path, record);
             if record.response == Response::RolledBack {
@@ -175,10 +196,14 @@ impl World {
                 self.event(Event::CameBack { path });
             }
         }
-        let line = self.line(&text);
-        let wrong = self.ladders.note(fact);
+        let line = self.keeps_log.then(|| say(fact));
+        let line = line.and_then(|text| self.line(format_args!("{text}")));
+        let wrong = self.ladders.note(fact).filter(|path| self.is_plain(path));
         let mut notes = self.notes.lock();
-        notes.log.push(line);
+        if notes.is_over {
+            return;
+        }
+        notes.log.extend(line);
         notes
             .events
             .extend(wrong.map(|path| Event::WrongLadder { path }));
@@ -190,17 +215,22 @@ impl World {
 
     /// Writes down an act of chance and what it came to.
     pub(super) fn act(&self, text: &str) {
-        let line = self.line(text);
-        self.notes.lock().log.push(line);
+        let mut notes = self.notes.lock();
+        if !notes.is_over {
+            notes.log.extend(self.line(format_args!("{text}")));
+        }
     }
 
     pub(super) fn event(&self, event: Event) {
-        let line = self.line(&format!("{event:?}"));
         let mut notes = self.notes.lock();
+        if notes.is_over {
+            return;
+        }
+        let line = self.line(format_args!("{event:?}"));
         if matches!(event, Event::Handled { .. }) {
             notes.handled += 1;
         }
-        notes.log.push(line);
+        notes.log.extend(line);
         notes.events.push(event);
     }
 
@@ -235,12 +265,14 @@ impl World {
         slot.is_some_and(|slot| slot.spec().restart == Restart::Temporary)
     }
 
-    pub(super) fn log(&self) -> Vec<String> {
-        self.notes.lock().log.clone()
+    /// The log, which is empty after that.
+    pub(super) fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut self.notes.lock().log)
     }
 
-    pub(super) fn events(&self) -> Vec<Event> {
-        self.notes.lock().events.clone()
+    /// What happened; none of it is left.
+    pub(super) fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut self.notes.lock().events)
     }
 
     /// Messages accepted, and messages handled.
@@ -261,5 +293,26 @@ fn find_places(slot: &Arc<Slot>, places: &mut BTreeMap<ActorPath, usize>) {
     for (place, child) in slot.children().iter().enumerate() {
         places.insert(child.path().clone(), place);
         find_places(child, places);
+    }
+}
+
+/// What the kernel reports, for people.
+fn say(fact: &Fact) -> String {
+    match fact {
+        Fact::Exited { path, record } => format!(
+            "exited {path} {} {} {:?} {:?}",
+            record.incarnation, record.reason, record.response, record.ladder
+        ),
+        Fact::Started {
+            path, incarnation, ..
+        } => format!("started {path} {incarnation}"),
+        Fact::State { path, state } => format!("state {path} {}", state.as_str()),
+        Fact::Deleted { path } => format!("deleted {path}"),
+        Fact::Fresh { path, why } => format!("fresh {path} {why}"),
+        Fact::Safe { why } => format!("safe {why:?}"),
+        Fact::Memory { shedding, shed, .. } => {
+            format!("memory {} {shed}", shedding.as_str())
+        }
+        stall => format!("{stall:?}"),
     }
 }

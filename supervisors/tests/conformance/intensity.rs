@@ -35,6 +35,32 @@ fn mortal(supervisor: SupervisorSpec) -> ChildSpec {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_tree_says_in_how_long_a_restart_is_free_again() {
+    let world = World::new();
+    let root = SupervisorSpec {
+        intensity: 5,
+        period: Duration::from_secs(10),
+        children: vec![Arc::new(world.child("a"))],
+        ..SupervisorSpec::default()
+    };
+    let tree = world.boot(root).await;
+    let free_in = || ["/", "/a"].map(|at| tree.kernel.node(&path(at)).unwrap().restarts.free_in_ms);
+    assert_eq!(free_in(), [None, None]);
+
+    tree.crash("/a").await;
+    tree.running("/a", 2).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    tree.crash("/a").await;
+    tree.running("/a", 3).await;
+
+    assert_eq!(free_in(), [Some(7_000), Some(7_000)]);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(free_in(), [Some(2_000), Some(2_000)]);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(free_in(), [None, None]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s102_crashes_spaced_wider_than_the_period_never_use_up_the_budget() {
     let world = World::new();
     let children = vec![Arc::new(world.child("a"))];
