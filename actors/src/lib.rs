@@ -6,6 +6,7 @@ pub mod alarms;
 pub mod bounds;
 pub mod bus;
 pub mod chaos;
+pub mod cluster;
 pub mod dead_letters;
 pub mod debounce;
 pub mod dispatcher;
