@@ -1,4 +1,29 @@
 //! Nodes: kernels that attach to each other, run children for each other, and survive that they are cut off.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`codec`] | what nodes say to each other, and how it is written |
+//! | [`link`] | how they reach each other: over TCP, or in memory |
+//! | `greeting` | how they come to know each other |
+//! | `session` | one connection: calls, messages, credit, heartbeat |
+//! | [`nodes`] | which nodes there are; the handles that others use |
+//! | `agent` | what a node does for others |
+//! | [`service`] | `/system/nodes`, which listens and keeps connections |
+//!
+//! DESIGN has `ractor_cluster` behind the link. Measured and read, its queues grow without bound on five hops, it takes nobody
+//! for dead, its registries are the process's, and it brings a second TLS library: a session of our own over the same
+//! bytes is smaller than what would have to be built around it. `benches/nodes.rs` has it beside this one.
 
+mod agent;
 pub mod codec;
+pub mod fault;
+pub mod greeting;
+mod guests;
 pub mod link;
+pub mod nodes;
+pub mod service;
+mod session;
+
+pub use self::codec::{FaultV1 as Fault, FenceV1 as Fence};
+pub use self::nodes::{Cluster, Commands, NodeInfo, NodeOptions, NodeState, RemoteAddress};
+pub use self::session::Tail;

@@ -40,6 +40,9 @@ pub trait Actor: Send + Sized + 'static {
     /// nothing, so that a tree which asks for that is refused.
     const STATE: Option<u32> = None;
 
+    /// Whether placeholders of secrets in its settings are left as they are, for one that only hands them on.
+    const HANDS_SETTINGS_ON: bool = false;
+
     /// Begins a life. Siblings that come later wait for it.
     ///
     /// # Errors

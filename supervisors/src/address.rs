@@ -5,9 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::kind::{Offered, Undelivered};
 use crate::mailbox::{Mailbox, SendError};
-use crate::message::{Message, NoAnswer, Reply};
+use crate::message::{Message, MessageError, NoAnswer, Reply};
 use crate::path::ActorPath;
+use crate::slot::Slot;
 
 /// A typed handle to a slot. Cheap to clone; stays valid when the actor restarts.
 ///
@@ -101,5 +106,60 @@ impl<M: Message> Address<M> {
             Ok(answered) => answered,
             Err(_elapsed) => Err(AskError::NoAnswer(NoAnswer::Timeout(timeout))),
         }
+    }
+}
+
+/// A handle to the slot of a worker whose messages are sent in their JSON form: for who does not know their type. Leads to
+/// that slot and to no later one of its path.
+#[derive(Clone, Debug)]
+pub struct JsonAddress {
+    slot: Arc<Slot>,
+}
+
+/// Done with the answer.
+pub type JsonAsked = BoxFuture<'static, Result<Result<Value, NoAnswer>, Undelivered>>;
+
+impl JsonAddress {
+    pub(crate) fn new(slot: Arc<Slot>) -> Option<Self> {
+        slot.worker()?;
+        Some(Self { slot })
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub fn path(&self) -> &ActorPath {
+        self.slot.path()
+    }
+
+    /// What tells its slot from all others of the kernel.
+    #[must_use]
+    pub fn slot_serial(&self) -> u64 {
+        self.slot.serial()
+    }
+
+    /// Sends at once where there is room.
+    ///
+    /// # Errors
+    /// [`MessageError`] where it is no message of that actor.
+    pub fn offer(&self, message: Value) -> Result<Offered, MessageError> {
+        match self.slot.worker() {
+            Some(worker) => worker.offer_json(message),
+            None => Ok(Offered::Refused(Undelivered::Gone)),
+        }
+    }
+
+    /// Asks; done when the answer is there, however long that takes.
+    ///
+    /// # Errors
+    /// [`MessageError`] where it is no message of that actor, or one that has no answer.
+    pub fn ask(&self, message: Value) -> Result<JsonAsked, MessageError> {
+        let Some(worker) = self.slot.worker() else {
+            return Ok(Box::pin(std::future::ready(Err(Undelivered::Gone))));
+        };
+        let sent = worker.ask_json(message)?;
+        Ok(Box::pin(async move {
+            let answered = sent.await?.await;
+            Ok(answered.unwrap_or(Err(NoAnswer::Unanswered)))
+        }))
     }
 }

@@ -42,7 +42,8 @@ pub(crate) fn watch(slot: &Arc<Slot>, life: &Arc<Life>) {
 /// How the child in `slot` is asked, if it is.
 fn questions(slot: &Slot) -> Option<(HealthSpec, OnStall)> {
     let spec = slot.spec();
-    let worker = spec.as_worker()?;
+    // A child on another node is asked there.
+    let worker = spec.as_worker().filter(|worker| worker.place.is_none())?;
     Some((worker.health?, worker.stall))
 }
 

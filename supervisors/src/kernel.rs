@@ -30,7 +30,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
-use crate::address::Address;
+use crate::address::{Address, JsonAddress};
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::counts::{Counter, OTHERS};
@@ -354,6 +354,12 @@ impl Kernel {
         mailbox.downcast::<Mailbox<M>>().ok().map(Address::new)
     }
 
+    /// The address of the worker at `path`, for messages in their JSON form.
+    #[must_use]
+    pub fn json_address(&self, path: &ActorPath) -> Option<JsonAddress> {
+        JsonAddress::new(self.0.registry.get(path)?)
+    }
+
     pub(crate) fn role_of(&self, path: &ActorPath) -> Role {
         role(path, self.0.config.exit_on_give_up)
     }
@@ -372,7 +378,8 @@ impl Kernel {
         self.0.config.bug
     }
 
-    pub(crate) fn with_rng<T>(&self, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
+    /// Draws from its chance, which is seeded.
+    pub fn with_rng<T>(&self, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
         // Foreign code draws from a fork: the lock is free again before it runs.
         let mut fork = self.0.rng.lock().fork();
         draw(&mut fork)
@@ -589,8 +596,10 @@ impl Kernel {
             return Ok(self.0.config.runtimes.control.spawn(start));
         }
         let spec = slot.spec();
+        // What stands in for a child on another node needs no thread.
         let runs_on = spec
             .as_worker()
+            .filter(|worker| worker.place.is_none())
             .map(|worker| worker.runtime)
             .unwrap_or_default();
         let threads = self.threads().filter(|threads| !threads.is_simulated());

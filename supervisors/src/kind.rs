@@ -1,6 +1,7 @@
 //! The table of kinds: what a name in a tree file is made from.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -121,6 +122,26 @@ impl<M> From<SendError<M>> for Undelivered {
     }
 }
 
+/// What became of a message that was offered.
+pub enum Offered {
+    /// It is in its lane.
+    Taken,
+    /// There is no room now; done when there is, or when it is known that there will be none.
+    Waits(BoxFuture<'static, Result<(), Undelivered>>),
+    /// It will not be.
+    Refused(Undelivered),
+}
+
+impl fmt::Debug for Offered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Taken => "Taken",
+            Self::Waits(_) => "Waits",
+            Self::Refused(_) => "Refused",
+        })
+    }
+}
+
 /// The answer to a JSON ask.
 pub(crate) type JsonAnswer = oneshot::Receiver<Result<Value, NoAnswer>>;
 
@@ -155,6 +176,8 @@ pub(crate) trait WorkerBody: Send + Sync {
         &self,
         message: Value,
     ) -> Result<BoxFuture<'static, Result<JsonAnswer, Undelivered>>, MessageError>;
+    /// Sends at once where there is room.
+    fn offer_json(&self, message: Value) -> Result<Offered, MessageError>;
     /// Puts an event into its lane, once there is room.
     fn tell_event(
         &self,
@@ -281,6 +304,18 @@ impl<A: Actor> WorkerBody for Typed<A> {
         .boxed())
     }
 
+    fn offer_json(&self, message: Value) -> Result<Offered, MessageError> {
+        let message = A::Message::from_json(message)?;
+        Ok(match self.mailbox.try_send(message) {
+            Ok(()) => Offered::Taken,
+            Err(SendError::Full(message)) => {
+                let mailbox = Arc::clone(&self.mailbox);
+                Offered::Waits(async move { Ok(mailbox.send(message).await?) }.boxed())
+            }
+            Err(error) => Offered::Refused(error.into()),
+        })
+    }
+
     fn tell_event(
         &self,
         delivery: Delivery,
@@ -338,11 +373,15 @@ impl<A: Actor> KindOf<A> {
     /// The one place where placeholders are filled in: what they stand for is in what this returns, and nowhere else.
     fn parse(settings: &Value, secrets: &Secrets) -> Result<A::Settings, SettingsError> {
         let expected = || field_names(&settings_schema::<A>());
-        let filled = secrets.fill(settings).map_err(|unfilled| SettingsError {
-            path: unfilled.path,
-            what: unfilled.error.to_string(),
-            expected: expected(),
-        })?;
+        let filled = if A::HANDS_SETTINGS_ON {
+            Cow::Borrowed(settings)
+        } else {
+            secrets.fill(settings).map_err(|unfilled| SettingsError {
+                path: unfilled.path,
+                what: unfilled.error.to_string(),
+                expected: expected(),
+            })?
+        };
         serde_path_to_error::deserialize(&*filled).map_err(|error| {
             let path = error.path().to_string();
             SettingsError {
@@ -422,6 +461,7 @@ fn field_names(schema: &Value) -> Vec<String> {
 #[derive(Clone, Default)]
 pub struct Kinds {
     table: BTreeMap<String, Arc<dyn Kind>>,
+    placed: Option<Arc<dyn Kind>>,
     secrets: Secrets,
 }
 
@@ -458,6 +498,26 @@ impl Kinds {
         };
         self.table.insert(name.to_owned(), Arc::new(kind));
         self
+    }
+
+    /// Says what stands in for a child that lives on [another node](crate::spec::Place), of whatever kind it is there.
+    /// Without, such a child cannot be made.
+    #[must_use]
+    pub fn with_placed<A: Actor>(mut self) -> Self {
+        self.placed = Some(Arc::new(KindOf::<A> {
+            about: "stands in for a child that lives on another node",
+            is_service: false,
+            actor: PhantomData,
+        }));
+        self
+    }
+
+    /// The kind that a child is made of here.
+    pub(crate) fn of(&self, worker: &WorkerSpec) -> Option<&Arc<dyn Kind>> {
+        match worker.place {
+            Some(_) => self.placed.as_ref(),
+            None => self.get(&worker.kind),
+        }
     }
 
     /// Gives them secrets; without, a placeholder in settings is at fault.

@@ -80,7 +80,7 @@ pub mod view;
 mod watchdog;
 
 pub use actor::{Actor, Apply, Next, Settings, Start};
-pub use address::{Address, AskError};
+pub use address::{Address, AskError, JsonAddress};
 pub use bus::{Delivery, Draft, Event, Since};
 pub use context::Context;
 pub use exit::{Exit, ExitKind, ExitReason};

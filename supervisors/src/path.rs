@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// The longest id of a child, in bytes.
 pub const ID_LEN_MAX: usize = 64;
 
+/// Where the children live that other nodes have placed here.
+pub const GUESTS: &str = "/system/guests";
+
 /// The id of a child within its supervisor: 1 to 64 of `A-Z a-z 0-9 _ -`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -188,6 +191,15 @@ impl ActorPath {
     #[must_use]
     pub fn is_system(&self) -> bool {
         self.segments().next() == Some("system")
+    }
+
+    /// Whether it is that of a child which another node has placed here. They live apart from the root, whose budget is not
+    /// theirs, and are of any kind.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        self.0
+            .strip_prefix(GUESTS)
+            .is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// Whether `other` is this path or lies below it.

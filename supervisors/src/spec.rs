@@ -330,6 +330,57 @@ pub struct WorkerSpec {
     pub runtime: RunsOn,
     /// What is tried when it crashes again and again.
     pub on_crash: Option<Arc<Ladder>>,
+    /// On which node it lives, if not on this one.
+    pub place: Option<Arc<Place>>,
+}
+
+/// Where a child lives that does not live on the node whose tree it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Which node it is.
+    pub at: PlaceAt,
+    /// For how long it lives there without being renewed. Above zero.
+    pub lease: Duration,
+    /// What is done when that node cannot be reached.
+    pub failover: Failover,
+}
+
+impl Place {
+    /// For how long a placed child lives without being renewed unless it says otherwise.
+    pub const LEASE: Duration = Duration::from_secs(10);
+}
+
+/// Which node a child lives on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlaceAt {
+    /// The one of that name.
+    Node(ChildId),
+    /// One that is marked with all of these.
+    Labels(BTreeMap<String, String>),
+}
+
+/// What is done when the node that a child lives on cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Failover {
+    /// It comes back when the node does.
+    #[default]
+    Wait,
+    /// Once its lease is over it is started on another node that fits.
+    Elsewhere,
+    /// It is an exit like any other, of kind `node_down`.
+    None,
+}
+
+impl Failover {
+    /// The word in YAML.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Elsewhere => "elsewhere",
+            Self::None => "none",
+        }
+    }
 }
 
 /// What is tried, step by step, when a worker crashes again and again. While a step is left its crashes are charged to
@@ -510,6 +561,7 @@ impl ChildSpec {
             stall: OnStall::default(),
             runtime: RunsOn::default(),
             on_crash: None,
+            place: None,
         });
         Self {
             shutdown: Shutdown::Timeout(Self::SHUTDOWN),

@@ -18,7 +18,7 @@ use crate::bug::Bug;
 use crate::bus::Delivery;
 use crate::dead_letter::DeadReason;
 use crate::exit::{Exit, ExitReason};
-use crate::kind::{JsonAnswer, Undelivered, WorkerBody};
+use crate::kind::{JsonAnswer, Offered, Undelivered, WorkerBody};
 use crate::life::{Life, Stay, guarded};
 use crate::mailbox::Gate;
 use crate::message::MessageError;
@@ -209,6 +209,10 @@ impl WorkerBody for TaskBody {
         &self,
         _message: Value,
     ) -> Result<BoxFuture<'static, Result<(), Undelivered>>, MessageError> {
+        Err(no_messages())
+    }
+
+    fn offer_json(&self, _message: Value) -> Result<Offered, MessageError> {
         Err(no_messages())
     }
 

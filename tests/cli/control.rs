@@ -169,7 +169,7 @@ fn a_saturated_work_runtime_delays_neither_tree_nor_kill() {
         rig.json(&["spawn", "probe", "--under", "/group", "--id", id]);
     }
     for id in &busy {
-        rig.json(&["tell", &format!("/group/{id}"), r#"{"busy": "4s"}"#]);
+        rig.json(&["tell", &format!("/group/{id}"), r#"{"busy": "20s"}"#]);
     }
     rig.json(&["tell", "/a", r#"{"echo": 1}"#]);
 

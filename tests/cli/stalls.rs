@@ -68,7 +68,7 @@ fn a_child_that_holds_its_thread_is_told_of_until_it_is_killed_and_cut_off() {
 fn a_child_that_is_abandoned_comes_back_and_says_why() {
     let rig = Rig::boot_tree(TREE);
 
-    rig.json(&["tell", "/cut", r#"{"busy": "2s"}"#]);
+    rig.json(&["tell", "/cut", r#"{"busy": "5s"}"#]);
     let answer = rig.json(&["ask", "/cut", r#"{"count": null}"#]);
 
     assert_eq!(answer["answer"], json!({ "incarnation": 2, "total": 1 }));

@@ -82,18 +82,16 @@ impl Kernel {
             }),
             ChildKind::Worker(worker) => {
                 let config = &self.0.config;
-                let is_system = path.as_str().starts_with("/system/");
+                let is_system = path.is_system() && path.as_str() != SYSTEM && !path.is_guest();
                 let kinds = if is_system {
                     &config.service_kinds
                 } else {
                     &config.kinds
                 };
-                let kind = kinds
-                    .get(&worker.kind)
-                    .ok_or_else(|| BuildError::UnknownKind {
-                        path: path.clone(),
-                        kind: worker.kind.clone(),
-                    })?;
+                let kind = kinds.of(worker).ok_or_else(|| BuildError::UnknownKind {
+                    path: path.clone(),
+                    kind: worker.kind.clone(),
+                })?;
                 let dead_letters = DeadLetterBox::new(Arc::clone(&self.0.dead_letters));
                 let seed = BodySeed {
                     path: &path,

@@ -298,7 +298,7 @@ impl Kernel {
         let parent = parent.ok_or_else(|| KernelError::NotFound(path.clone()))?;
         let request = request(slot.id().clone());
         // Services are killed and restarted, never kept down: `/system` is always there.
-        let is_service = path.segments().next() == Some("system");
+        let is_service = path.is_system() && !path.is_guest();
         let is_refused = match request {
             Request::Kill { .. } => false,
             Request::Stop { .. } | Request::Delete { .. } => is_fixed || is_service,

@@ -1,0 +1,117 @@
+//! What a node does for others: the one thing of it that they can reach.
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use serde_json::Value;
+use unity_supervisors::Kernel;
+use unity_supervisors::bus::{Draft, line};
+
+use super::codec::{self, Blob, CallV1, FaultV1, FenceV1};
+use super::fault;
+use super::nodes::{Cluster, Commands};
+use super::session::{Serve, Session, Tail, body};
+
+/// Serves the nodes that are attached.
+pub(super) struct Agent {
+    kernel: Kernel,
+    cluster: Arc<Cluster>,
+    commands: Option<Arc<dyn Commands>>,
+}
+
+impl Agent {
+    pub(super) fn new(kernel: &Kernel, cluster: &Arc<Cluster>) -> Arc<Self> {
+        let options = cluster.options();
+        Arc::new(Self {
+            kernel: kernel.clone(),
+            cluster: Arc::clone(cluster),
+            commands: options.and_then(|options| options.commands.clone()),
+        })
+    }
+
+    fn commands(&self) -> Result<&Arc<dyn Commands>, FaultV1> {
+        self.commands
+            .as_ref()
+            .ok_or_else(|| fault::new("failed", "this node does no commands"))
+    }
+
+    fn command(
+        &self,
+        from: &Session,
+        name: &str,
+        args: &Blob,
+    ) -> Result<BoxFuture<'static, Result<Value, FaultV1>>, FaultV1> {
+        let args = args_of(args)?;
+        Ok(self.commands()?.run(&self.kernel, from.node(), name, args))
+    }
+
+    fn resolve(&self, path: &str) -> Result<Blob, FaultV1> {
+        let path = path.parse();
+        let path = path.map_err(|error| fault::new("usage", format!("{error}")))?;
+        let found = self.kernel.json_address(&path);
+        let found = found
+            .ok_or_else(|| fault::new("not_found", format!("there is no worker at `{path}`")))?;
+        codec::pack(&found.slot_serial()).map_err(|error| fault::new("failed", error.to_string()))
+    }
+
+    /// The event that another node publishes here, under the name of that node.
+    fn publish(
+        &self,
+        from: &Session,
+        line: &Blob,
+    ) -> Result<BoxFuture<'static, Result<Blob, FaultV1>>, FaultV1> {
+        let text = std::str::from_utf8(&line.0);
+        let text = text.map_err(|error| fault::new("usage", error.to_string()))?;
+        let draft: Draft =
+            line::from_line(text).map_err(|error| fault::new("usage", error.to_string()))?;
+        let source: Arc<str> = format!("{}:", from.node()).into();
+        let bus = Arc::clone(self.kernel.bus());
+        Ok(async move {
+            let published = bus.publish(&source, draft).await;
+            let id = published.map_err(|error| fault::new("failed", error.to_string()))?;
+            Ok(Blob(id.to_string().into_bytes()))
+        }
+        .boxed())
+    }
+}
+
+fn args_of(args: &Blob) -> Result<Value, FaultV1> {
+    serde_json::from_slice(&args.0)
+        .map_err(|error| fault::new("usage", format!("the arguments are no JSON: {error}")))
+}
+
+impl Serve for Agent {
+    fn call(&self, from: Arc<Session>, call: CallV1) -> BoxFuture<'static, Result<Blob, FaultV1>> {
+        let begun = match call {
+            CallV1::Command { name, args } => self
+                .command(&from, &name, &args)
+                .map(|done| async move { Ok(Blob(body(&done.await?))) }.boxed()),
+            CallV1::Resolve { path } => self
+                .resolve(&path)
+                .map(|serial| std::future::ready(Ok(serial)).boxed()),
+            CallV1::Publish { line, from: None } => self.publish(&from, &line),
+            call => return super::guests::serve(&self.kernel, &self.cluster, from, call),
+        };
+        begun.unwrap_or_else(|fault| std::future::ready(Err(fault)).boxed())
+    }
+
+    fn tail(&self, from: Arc<Session>, call: CallV1) -> BoxFuture<'static, Result<Tail, FaultV1>> {
+        let CallV1::Command { name, args } = call else {
+            let fault = fault::new("usage", "only a command answers with many documents");
+            return std::future::ready(Err(fault)).boxed();
+        };
+        let begun = args_of(&args).and_then(|args| {
+            let commands = self.commands()?;
+            Ok(commands.tail(&self.kernel, from.node(), &name, args))
+        });
+        begun.unwrap_or_else(|fault| std::future::ready(Err(fault)).boxed())
+    }
+
+    fn is_in_force(&self, from: &Session, fence: FenceV1) -> bool {
+        super::guests::is_in_force(&self.kernel, from, fence)
+    }
+
+    fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+}

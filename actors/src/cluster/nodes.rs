@@ -1,0 +1,782 @@
+//! Which nodes there are and how they are reached: the [`Cluster`], which all of a kernel share.
+//!
+//! It outlives the service that fills it, so that a kill of that is a cut like any other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
+use unity_supervisors::{ActorPath, ChildId, Kernel};
+
+use super::codec::{AboutV1, Blob, CallV1, FaultV1, FenceV1, RefusalV1, TargetV1};
+use super::fault;
+use super::greeting::{Cookie, refusal};
+use super::link::Link;
+use super::session::{Peer, Session, Tail, Target, body};
+
+/// How long a node may say nothing unless it is told otherwise.
+pub const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How many nodes may be attached at a time.
+pub const NODES_MAX: usize = 1_024;
+/// Two nodes that open connections to each other within this keep one of them.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// How long an answer may take unless the caller says otherwise.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a node is told when it starts.
+pub struct NodeOptions {
+    /// Larger with each start of the kernel of this name.
+    pub epoch: u64,
+    /// The version of the kernel, for others.
+    pub version: String,
+    /// What it is marked with.
+    pub labels: BTreeMap<String, String>,
+    /// How others are reached.
+    pub link: Arc<dyn Link>,
+    /// Where it listens, if it does.
+    pub listen: Option<String>,
+    /// What all nodes of the cluster know.
+    pub cookie: Cookie,
+    /// Where others may be found: it attaches to them and keeps trying.
+    pub seeds: Vec<String>,
+    /// After so long without a word a node is down.
+    pub heartbeat: Duration,
+    /// Does the commands that other nodes ask for.
+    pub commands: Option<Arc<dyn Commands>>,
+    /// What nonces are made of; the system's chance, but in simulation.
+    pub nonces: fn(&Kernel) -> [u8; 32],
+}
+
+impl NodeOptions {
+    /// A node that listens nowhere and knows nobody.
+    #[must_use]
+    pub fn new(link: Arc<dyn Link>, epoch: u64) -> Self {
+        Self {
+            epoch,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            labels: BTreeMap::new(),
+            link,
+            listen: None,
+            cookie: Cookie::none(),
+            seeds: Vec::new(),
+            heartbeat: HEARTBEAT,
+            commands: None,
+            nonces: |_| {
+                let mut nonce = [0; 32];
+                // A system without chance has no nodes: the greeting fails then.
+                if ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut nonce)
+                    .is_err()
+                {
+                    tracing::error!("the system has no random numbers");
+                }
+                nonce
+            },
+        }
+    }
+}
+
+impl fmt::Debug for NodeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeOptions")
+            .field("epoch", &self.epoch)
+            .field("listen", &self.listen)
+            .field("seeds", &self.seeds)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Does the commands of a kernel in the name of another node.
+pub trait Commands: Send + Sync {
+    /// Does one that answers with a document in JSON.
+    fn run(
+        &self,
+        kernel: &Kernel,
+        from: &str,
+        name: &str,
+        args: Value,
+    ) -> BoxFuture<'static, Result<Value, FaultV1>>;
+    /// Begins one that answers with many.
+    fn tail(
+        &self,
+        kernel: &Kernel,
+        from: &str,
+        name: &str,
+        args: Value,
+    ) -> BoxFuture<'static, Result<Tail, FaultV1>>;
+}
+
+/// How a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// A connection to it is being opened for the first time.
+    Connecting,
+    /// It is there.
+    Up,
+    /// It cannot be reached, which does not say that it does not run.
+    Down,
+    /// It is there, and takes no new children.
+    Draining,
+}
+
+/// A node as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeInfo {
+    /// Its name; that of its address as long as it has not said it.
+    pub name: String,
+    /// Where it is reached; `None` if it is the one that opens the connections.
+    pub address: Option<String>,
+    /// How it is.
+    pub state: NodeState,
+    /// Time of a ping there and back, in milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// How far its wall clock is ahead of this node's, in milliseconds.
+    pub skew_ms: Option<f64>,
+    /// What it is marked with.
+    pub labels: BTreeMap<String, String>,
+    /// Its epoch.
+    pub epoch: Option<u64>,
+    /// The version of its kernel.
+    pub version: Option<String>,
+    /// How many children of this node live there.
+    pub placed: usize,
+    /// Why it is not up, if it is not.
+    pub why: Option<String>,
+}
+
+/// What this node knows of others, and how it reaches them. Found with [`Kernel::shared`].
+pub struct Cluster {
+    options: Option<NodeOptions>,
+    state: Mutex<State>,
+    /// Counts on with each change of who is there.
+    changed: watch::Sender<u64>,
+    /// Wakes the service when it is to open or to give up connections.
+    pub(super) wanted: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    known: BTreeMap<String, Known>,
+    dials: BTreeMap<String, Dial>,
+    /// Where this node can be reached, once it listens.
+    address: Option<String>,
+    /// Why it does not listen though it should.
+    deaf: Option<String>,
+    is_draining: bool,
+}
+
+/// A node that has been here.
+struct Known {
+    epoch: u64,
+    address: Option<String>,
+    about: AboutV1,
+    session: Option<Arc<Session>>,
+    why: Option<String>,
+}
+
+/// An address that this node keeps a connection to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Dial {
+    /// The name of who is there, once it is known.
+    pub(super) name: Option<String>,
+    /// How the last try ended.
+    pub(super) why: Option<RefusalV1>,
+    /// How often it was tried without success.
+    pub(super) tries: u32,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self::of(None)
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Of a node that is one of several.
+    #[must_use]
+    pub fn new(options: NodeOptions) -> Self {
+        Self::of(Some(options))
+    }
+
+    fn of(options: Option<NodeOptions>) -> Self {
+        let dials = options
+            .iter()
+            .flat_map(|options| options.seeds.iter().cloned());
+        let state = State {
+            dials: dials.map(|address| (address, Dial::default())).collect(),
+            ..State::default()
+        };
+        Self {
+            options,
+            state: Mutex::new(state),
+            changed: watch::Sender::new(0),
+            wanted: Notify::new(),
+        }
+    }
+
+    /// What it was told at its start; `None` if this kernel attaches to nobody.
+    pub(super) fn options(&self) -> Option<&NodeOptions> {
+        self.options.as_ref()
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.options.as_ref().map_or(0, |options| options.epoch)
+    }
+
+    fn note_change(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Counts on with each change of who is there.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Where others reach this node, once it listens.
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        self.state.lock().address.clone()
+    }
+
+    /// Why it does not listen though it should.
+    #[must_use]
+    pub fn deaf(&self) -> Option<String> {
+        self.state.lock().deaf.clone()
+    }
+
+    pub(super) fn set_address(&self, address: Result<String, String>) {
+        {
+            let mut state = self.state.lock();
+            (state.address, state.deaf) = match address {
+                Ok(address) => (Some(address), None),
+                Err(why) => (None, Some(why)),
+            };
+        }
+        self.note_change();
+    }
+
+    /// Whether this node takes no new children of others.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.state.lock().is_draining
+    }
+
+    /// The addresses that connections are kept to.
+    pub(super) fn dials(&self) -> BTreeSet<String> {
+        self.state.lock().dials.keys().cloned().collect()
+    }
+
+    pub(super) fn dial(&self, address: &str) -> Option<Dial> {
+        self.state.lock().dials.get(address).cloned()
+    }
+
+    pub(super) fn note_dial(&self, address: &str, outcome: Result<String, RefusalV1>) {
+        if let Some(dial) = self.state.lock().dials.get_mut(address) {
+            match outcome {
+                Ok(name) => {
+                    *dial = Dial {
+                        name: Some(name),
+                        ..Dial::default()
+                    }
+                }
+                Err(why) => {
+                    dial.why = Some(why);
+                    dial.tries += 1;
+                }
+            }
+        }
+        self.note_change();
+    }
+
+    /// Keeps a connection to `address` from now on; returns once it is there, with the name of the node, or once it is known
+    /// why it is not: it is then tried no more.
+    ///
+    /// # Errors
+    /// [`FaultV1`].
+    pub async fn attach(&self, address: &str, timeout: Duration) -> Result<String, FaultV1> {
+        if self.options.is_none() {
+            return Err(no_nodes());
+        }
+        let mut changes = self.changes();
+        let is_new = {
+            let mut state = self.state.lock();
+            if state.dials.len() >= NODES_MAX {
+                return Err(fault::new(
+                    "failed",
+                    format!("{NODES_MAX} nodes are attached already"),
+                ));
+            }
+            let is_new = !state.dials.contains_key(address);
+            state.dials.entry(address.to_owned()).or_default();
+            is_new
+        };
+        self.wanted.notify_one();
+        let outcome = async {
+            loop {
+                changes.mark_unchanged();
+                match self.dial(address) {
+                    Some(Dial {
+                        name: Some(name), ..
+                    }) if self.session(&name).is_some() => {
+                        return Ok(name);
+                    }
+                    Some(Dial { why: Some(why), .. }) => return Err(why.text),
+                    Some(_) => {}
+                    None => return Err("it was detached meanwhile".to_owned()),
+                }
+                if changes.changed().await.is_err() {
+                    return Err("the kernel ends".to_owned());
+                }
+            }
+        };
+        let outcome = tokio::time::timeout(timeout, outcome).await;
+        let why = match outcome {
+            Ok(Ok(name)) => return Ok(name),
+            Ok(Err(why)) => why,
+            Err(_elapsed) => format!("nothing came of it within {timeout:?}"),
+        };
+        if is_new {
+            self.state.lock().dials.remove(address);
+            self.wanted.notify_one();
+            self.note_change();
+        }
+        Err(fault::hinted(
+            "unreachable",
+            format!("{address} was not attached: {why}"),
+            "a node listens with `uk run --node-listen ADDRESS`, and both have the same cookie",
+        ))
+    }
+
+    /// Ends the connection to a node, and keeps none any more.
+    ///
+    /// # Errors
+    /// [`FaultV1`] if there is no such node.
+    pub fn detach(&self, name: &str) -> Result<(), FaultV1> {
+        let session = {
+            let mut state = self.state.lock();
+            let known = state.known.remove(name);
+            let before = state.dials.len();
+            state
+                .dials
+                .retain(|address, dial| dial.name.as_deref() != Some(name) && address != name);
+            if known.is_none() && state.dials.len() == before {
+                drop(state);
+                return Err(fault::unknown(name, &self.names()));
+            }
+            known.and_then(|known| known.session)
+        };
+        if let Some(session) = session {
+            session.end("it was detached");
+        }
+        self.wanted.notify_one();
+        self.note_change();
+        Ok(())
+    }
+
+    /// Whether a node may come in under the name that it has given.
+    pub(super) fn admit(&self, me: &str, peer: &Peer) -> Result<(), RefusalV1> {
+        if peer.name == me {
+            let text = format!("node {} has this node's own name, `{me}`", peer.wire);
+            return Err(refusal("name", text));
+        }
+        if ChildId::new(&peer.name).is_err() {
+            return Err(refusal(
+                "name",
+                format!("`{}` cannot be the name of a node", peer.name),
+            ));
+        }
+        let state = self.state.lock();
+        let Some(known) = state.known.get(&peer.name) else {
+            return match state.known.len() < NODES_MAX {
+                true => Ok(()),
+                false => Err(refusal(
+                    "crowded",
+                    format!("{NODES_MAX} nodes are known already"),
+                )),
+            };
+        };
+        if peer.epoch < known.epoch {
+            let text = format!(
+                "node `{}` at {} is of an earlier start than the one that was here",
+                peer.name, peer.wire
+            );
+            return Err(refusal("epoch", text));
+        }
+        match &known.session {
+            Some(session) if session.over().is_none() => match clash(me, session, peer) {
+                Some(why) => Err(why),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a session in; the one that it takes the place of ends.
+    pub(super) fn enter(&self, session: &Arc<Session>) {
+        let peer = &session.peer;
+        let former = {
+            let mut state = self.state.lock();
+            let known = Known {
+                epoch: peer.epoch,
+                address: peer.address.clone(),
+                about: peer.about.clone(),
+                session: Some(Arc::clone(session)),
+                why: None,
+            };
+            state.known.insert(peer.name.clone(), known)
+        };
+        if let Some(former) = former.and_then(|former| former.session) {
+            former.end("another connection took its place");
+        }
+        tracing::info!(node = %peer.name, address = %peer.wire, "a node is up");
+        self.note_change();
+    }
+
+    /// A session has ended.
+    pub(super) fn leave(&self, session: &Arc<Session>, why: &str) {
+        {
+            let mut state = self.state.lock();
+            if let Some(known) = state.known.get_mut(session.node())
+                && known
+                    .session
+                    .as_ref()
+                    .is_some_and(|held| Arc::ptr_eq(held, session))
+            {
+                known.session = None;
+                known.why = Some(why.to_owned());
+            }
+        }
+        tracing::warn!(node = session.node(), why, "a node is down");
+        self.note_change();
+    }
+
+    /// The session with a node, if it is up.
+    pub(super) fn session(&self, name: &str) -> Option<Arc<Session>> {
+        let state = self.state.lock();
+        let session = state.known.get(name)?.session.clone()?;
+        session.over().is_none().then_some(session)
+    }
+
+    /// The sessions with all nodes that are up, by name.
+    pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
+        let state = self.state.lock();
+        let sessions = state
+            .known
+            .values()
+            .filter_map(|known| known.session.clone());
+        sessions
+            .filter(|session| session.over().is_none())
+            .collect()
+    }
+
+    /// The names of all nodes that were ever up.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.state.lock().known.keys().cloned().collect()
+    }
+
+    /// Whether a node is there now.
+    #[must_use]
+    pub fn is_up(&self, name: &str) -> bool {
+        self.session(name).is_some()
+    }
+
+    /// The session with a node.
+    ///
+    /// # Errors
+    /// [`FaultV1`] if there is no such node, or it cannot be reached.
+    pub(super) fn reach(&self, name: &str) -> Result<Arc<Session>, FaultV1> {
+        if self.options.is_none() {
+            return Err(no_nodes());
+        }
+        if let Some(session) = self.session(name) {
+            return Ok(session);
+        }
+        let state = self.state.lock();
+        match state.known.get(name) {
+            Some(known) => Err(fault::down(
+                name,
+                known.why.as_deref().unwrap_or("it is down"),
+            )),
+            None => {
+                drop(state);
+                Err(fault::unknown(name, &self.names()))
+            }
+        }
+    }
+
+    /// All nodes but this one, by name; addresses where nobody has said a name come last.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeInfo> {
+        let state = self.state.lock();
+        let mut nodes: Vec<NodeInfo> = state
+            .known
+            .iter()
+            .map(|(name, known)| info(name, known))
+            .collect();
+        let unnamed = state.dials.iter().filter(|(_, dial)| {
+            let known = dial.name.as_ref().and_then(|name| state.known.get(name));
+            known.is_none()
+        });
+        nodes.extend(unnamed.map(|(address, dial)| NodeInfo {
+            name: dial.name.clone().unwrap_or_else(|| address.clone()),
+            address: Some(address.clone()),
+            state: match dial.tries {
+                0 => NodeState::Connecting,
+                _ => NodeState::Down,
+            },
+            rtt_ms: None,
+            skew_ms: None,
+            labels: BTreeMap::new(),
+            epoch: None,
+            version: None,
+            placed: 0,
+            why: dial.why.as_ref().map(|why| why.text.clone()),
+        }));
+        nodes
+    }
+
+    /// Has a node do a command, and awaits its document.
+    ///
+    /// # Errors
+    /// [`FaultV1`], also that of the command.
+    pub async fn command(
+        &self,
+        node: &str,
+        name: &str,
+        args: &Value,
+        timeout: Duration,
+    ) -> Result<Value, FaultV1> {
+        let session = self.reach(node)?;
+        let answer = session.call(command(name, args), timeout).await?;
+        json_of(node, &answer)
+    }
+
+    /// Has a node do a command that answers with many documents.
+    ///
+    /// # Errors
+    /// [`FaultV1`].
+    pub async fn tail(&self, node: &str, name: &str, args: &Value) -> Result<Tail, FaultV1> {
+        let session = self.reach(node)?;
+        session.tail(command(name, args)).await
+    }
+
+    /// The address of an actor on another node: of the slot that is there now.
+    ///
+    /// # Errors
+    /// [`FaultV1`].
+    pub async fn address_of(
+        self: &Arc<Self>,
+        node: &str,
+        path: &ActorPath,
+    ) -> Result<RemoteAddress, FaultV1> {
+        let session = self.reach(node)?;
+        let resolve = CallV1::Resolve {
+            path: path.to_string(),
+        };
+        let serial = session.call(resolve, TIMEOUT).await?;
+        let slot = super::codec::read(&serial.0)
+            .map_err(|error| fault::new("failed", error.to_string()))?;
+        Ok(RemoteAddress {
+            cluster: Arc::clone(self),
+            node: node.to_owned(),
+            path: path.clone(),
+            to: TargetV1 {
+                epoch: session.peer.epoch,
+                path: path.to_string(),
+                slot: Some(slot),
+                from: None,
+            },
+            way: Arc::default(),
+        })
+    }
+
+    /// Takes no new children of other nodes from now on, or does again.
+    pub fn set_draining(&self, is_draining: bool) {
+        self.state.lock().is_draining = is_draining;
+        self.note_change();
+    }
+}
+
+fn info(name: &str, known: &Known) -> NodeInfo {
+    let session = known
+        .session
+        .as_ref()
+        .filter(|session| session.over().is_none());
+    let state = match session {
+        Some(session)
+            if session
+                .is_draining
+                .load(std::sync::atomic::Ordering::Relaxed) =>
+        {
+            NodeState::Draining
+        }
+        Some(_) => NodeState::Up,
+        None => NodeState::Down,
+    };
+    let rtt = session.and_then(|session| session.rtt());
+    NodeInfo {
+        name: name.to_owned(),
+        address: known.address.clone(),
+        state,
+        rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+        skew_ms: rtt.and(session).map(|session| {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "it is shown to a tenth of a millisecond"
+            )]
+            let us = session.skew_us() as f64;
+            us / 1e3
+        }),
+        labels: known.about.labels.clone(),
+        epoch: Some(known.epoch),
+        version: Some(known.about.version.clone()),
+        placed: 0,
+        why: known.why.clone().filter(|_| session.is_none()),
+    }
+}
+
+/// Why a connection is refused while another of that name is there.
+fn clash(me: &str, held: &Session, peer: &Peer) -> Option<RefusalV1> {
+    let there = &held.peer;
+    if there.epoch != peer.epoch {
+        let text = format!(
+            "there are two nodes `{}`: one at {}, one at {}; give one of them another name",
+            peer.name, there.wire, peer.wire
+        );
+        return Some(refusal("clash", text));
+    }
+    // Of two that were opened at once the one stays that was opened by the node whose name comes first.
+    let opener = |is_ours: bool| if is_ours { me } else { peer.name.as_str() };
+    let first = me.min(peer.name.as_str());
+    let takes_place = held.since.elapsed() < AT_ONCE
+        && opener(peer.is_ours) == first
+        && opener(there.is_ours) != first;
+    (!takes_place).then(|| refusal("duplicate", "there is a connection between the two already"))
+}
+
+fn command(name: &str, args: &Value) -> CallV1 {
+    CallV1::Command {
+        name: name.to_owned(),
+        args: Blob(body(args)),
+    }
+}
+
+pub(super) fn json_of(node: &str, answer: &Blob) -> Result<Value, FaultV1> {
+    serde_json::from_slice(&answer.0).map_err(|error| {
+        fault::new(
+            "failed",
+            format!("node `{node}` answered with no JSON: {error}"),
+        )
+    })
+}
+
+fn no_nodes() -> FaultV1 {
+    fault::hinted(
+        "failed",
+        "this kernel attaches to no nodes",
+        "it was started by a program that gave it no links",
+    )
+}
+
+/// A handle to the slot of an actor on another node. Cheap to clone. A slot that was deleted, or a node that was started
+/// anew, is `not_found`: resolve it again.
+#[derive(Clone)]
+pub struct RemoteAddress {
+    cluster: Arc<Cluster>,
+    node: String,
+    path: ActorPath,
+    to: TargetV1,
+    way: Arc<Mutex<Option<Way>>>,
+}
+
+/// The session that was used last, and the number of the actor there.
+#[derive(Clone)]
+struct Way {
+    session: Arc<Session>,
+    target: Arc<Target>,
+}
+
+impl fmt::Debug for RemoteAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteAddress({}:{})", self.node, self.path)
+    }
+}
+
+impl RemoteAddress {
+    /// On which node it is.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Its path there.
+    #[must_use]
+    pub fn path(&self) -> &ActorPath {
+        &self.path
+    }
+
+    /// Sent in the name of the life of a placed child: not delivered once that is over.
+    #[must_use]
+    pub fn in_name_of(mut self, fence: FenceV1) -> Self {
+        self.to.from = Some(fence);
+        self.way = Arc::default();
+        self
+    }
+
+    fn way(&self) -> Result<Way, FaultV1> {
+        if let Some(way) = &*self.way.lock()
+            && way.session.over().is_none()
+        {
+            return Ok(way.clone());
+        }
+        let session = self.cluster.reach(&self.node)?;
+        if session.peer.epoch != self.to.epoch {
+            return Err(fault::new(
+                "not_found",
+                format!(
+                    "node `{}` was started anew: what was at `{}` is gone",
+                    self.node, self.path
+                ),
+            ));
+        }
+        let target = session.target(&self.to)?;
+        let way = Way { session, target };
+        *self.way.lock() = Some(way.clone());
+        Ok(way)
+    }
+
+    /// Sends a message in its JSON form, once there is room on the way: at most once. That it was not delivered after all
+    /// (the connection broke, the actor has gone) is counted and logged, and not told here.
+    ///
+    /// # Errors
+    /// [`FaultV1`].
+    pub async fn tell(&self, message: &Value, timeout: Duration) -> Result<(), FaultV1> {
+        let way = self.way()?;
+        way.session.tell(&way.target, body(message), timeout).await
+    }
+
+    /// Sends a message that is answered, and awaits the answer.
+    ///
+    /// # Errors
+    /// [`FaultV1`].
+    pub async fn ask(&self, message: &Value, timeout: Duration) -> Result<Value, FaultV1> {
+        let way = self.way()?;
+        let answer = way.session.ask(&way.target, body(message), timeout).await?;
+        json_of(&self.node, &answer)
+    }
+}

@@ -1,0 +1,429 @@
+//! `/system/nodes`: listens, keeps the connections that are to be kept, and runs them.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{AbortHandle, Abortable};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+use unity_supervisors::spec::{Backoff, ChildSpec};
+use unity_supervisors::{
+    Actor, Address, ChildId, Context, Exit, Kernel, Kinds, Message, Next, Start,
+};
+
+use super::agent::Agent;
+use super::codec::{AboutV1, RefusalV1};
+use super::greeting::{Failed, GREETS_WITHIN, Greeted, Me, be_greeted, greet, refusal};
+use super::guests;
+use super::link::{Incoming, Listener, Wire};
+use super::nodes::{Cluster, NodeOptions};
+use super::session::{Pace, Peer, Session, run};
+
+/// Where it lives.
+pub const PATH: &str = "/system/nodes";
+const KIND: &str = "nodes";
+/// How many connections may be greeting at a time: of more the oldest is closed.
+const GREETINGS_MAX: usize = 128;
+/// How long opening a connection may take.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
+/// How long to wait before listening is tried again, and after a connection that could not be taken in.
+const LISTENS_AGAIN: Duration = Duration::from_secs(1);
+/// The pauses between tries to reach a node.
+const PAUSES: Backoff = Backoff {
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(5),
+    factor: 2.0,
+    jitter: 0.5,
+};
+/// A connection that lasted for so long was a good one: the pauses begin anew.
+const GOOD_AFTER: Duration = Duration::from_secs(10);
+
+/// The kinds with that of this service.
+#[must_use]
+pub fn with_kind(kinds: Kinds) -> Kinds {
+    kinds.with_service::<Nodes>(KIND, "attaches this kernel to other nodes")
+}
+
+/// The child of `/system` that it is.
+///
+/// # Panics
+/// Never: the id is one.
+#[must_use]
+pub fn child() -> ChildSpec {
+    let id = ChildId::new("nodes").expect("a plain word is an id");
+    ChildSpec {
+        backoff: Some(Backoff::default()),
+        ..ChildSpec::worker(id, KIND)
+    }
+}
+
+/// Settings of the service: none, the [`Cluster`] has them.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
+/// What it says to itself.
+#[derive(Debug, Message)]
+pub enum NodesMessage {
+    /// The addresses that are to be kept have changed.
+    Look,
+    /// Somebody has come in, and is who they say.
+    Met(Met),
+}
+
+/// A connection on which all is said.
+pub struct Met(Option<Box<Greeted>>);
+
+impl std::fmt::Debug for Met {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let peer = self.0.as_ref().map(|greeted| &greeted.peer);
+        f.debug_tuple("Met").field(&peer).finish()
+    }
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Nodes {
+    cluster: Arc<Cluster>,
+    /// The addresses for which a task runs.
+    dialled: BTreeSet<String>,
+}
+
+impl Actor for Nodes {
+    type Message = NodesMessage;
+    type Settings = NoSettings;
+
+    async fn start(_: &NoSettings, ctx: &mut Context<Self>) -> Result<Start<Self>, Exit> {
+        let cluster = ctx.kernel().shared::<Cluster>();
+        let Some(options) = cluster.options() else {
+            return Ok(Start::Ignore);
+        };
+        let around = Around::new(ctx.kernel(), &cluster);
+        guests::begin(ctx);
+        if let Some(address) = options.listen.clone() {
+            let link = Arc::clone(&options.link);
+            let around = around.clone();
+            let myself = ctx.myself();
+            ctx.spawn(async move { listening(around, link, address, myself).await });
+        }
+        let (myself, wanted) = (ctx.myself(), Arc::clone(&cluster));
+        ctx.spawn(async move {
+            loop {
+                // Full is as good: then it is about to look.
+                drop(myself.try_tell(NodesMessage::Look));
+                wanted.wanted.notified().await;
+            }
+        });
+        Ok(Start::Running(Self {
+            cluster,
+            dialled: BTreeSet::new(),
+        }))
+    }
+
+    async fn handle(
+        &mut self,
+        message: &mut NodesMessage,
+        ctx: &mut Context<Self>,
+    ) -> Result<Next, Exit> {
+        if let NodesMessage::Met(met) = message {
+            if let Some(greeted) = met.0.take() {
+                let around = Around::new(ctx.kernel(), &self.cluster);
+                ctx.spawn(async move {
+                    around.run(*greeted).await;
+                    Ok(())
+                });
+            }
+            return Ok(Next::Continue);
+        }
+        let wanted = self.cluster.dials();
+        self.dialled.retain(|address| wanted.contains(address));
+        for address in wanted {
+            if self.dialled.insert(address.clone()) {
+                let around = Around::new(ctx.kernel(), &self.cluster);
+                ctx.spawn(async move {
+                    dialling(around, address).await;
+                    Ok(())
+                });
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    fn observe(&self) -> Value {
+        json!({ "address": self.cluster.address(), "nodes": self.cluster.nodes() })
+    }
+}
+
+/// What each connection needs.
+#[derive(Clone)]
+struct Around {
+    kernel: Kernel,
+    cluster: Arc<Cluster>,
+    agent: Arc<Agent>,
+}
+
+impl Around {
+    fn new(kernel: &Kernel, cluster: &Arc<Cluster>) -> Self {
+        Self {
+            kernel: kernel.clone(),
+            cluster: Arc::clone(cluster),
+            agent: Agent::new(kernel, cluster),
+        }
+    }
+
+    fn me(&self, options: &NodeOptions) -> Me {
+        Me {
+            name: self.kernel.name().to_owned(),
+            epoch: options.epoch,
+            address: self.cluster.address(),
+            cookie: options.cookie.clone(),
+            about: AboutV1 {
+                version: options.version.clone(),
+                labels: options.labels.clone(),
+                kinds: self.kernel.kinds().names().map(str::to_owned).collect(),
+                draining: self.cluster.is_draining(),
+            },
+            nonce: (options.nonces)(&self.kernel),
+        }
+    }
+
+    fn admit(&self, peer: &Peer) -> Result<(), RefusalV1> {
+        self.cluster.admit(self.kernel.name(), peer)
+    }
+
+    /// Makes a connection one between nodes, in bounded time.
+    async fn meet(&self, wire: Wire, is_ours: bool) -> Result<Greeted, Failed> {
+        let Some(options) = self.cluster.options() else {
+            return Err(Failed::Broken(
+                "this kernel attaches to no nodes".to_owned(),
+            ));
+        };
+        let me = self.me(options);
+        let greeted = async {
+            if is_ours {
+                greet(wire, me, |peer| self.admit(peer)).await
+            } else {
+                be_greeted(wire, me, |peer| self.admit(peer)).await
+            }
+        };
+        match timeout(GREETS_WITHIN, greeted).await {
+            Ok(greeted) => greeted,
+            Err(_elapsed) => Err(Failed::Broken(format!(
+                "it was not greeted within {GREETS_WITHIN:?}"
+            ))),
+        }
+    }
+
+    /// Runs a session until it ends; says why.
+    async fn run(&self, greeted: Greeted) -> String {
+        let Some(options) = self.cluster.options() else {
+            return String::new();
+        };
+        let session = Session::new(greeted.peer, self.cluster.epoch());
+        let ends = Leaves {
+            cluster: &self.cluster,
+            session: &session,
+        };
+        self.cluster.enter(&session);
+        let pace = Pace {
+            heartbeat: options.heartbeat,
+        };
+        let agent = Arc::clone(&self.agent);
+        let why = run(&session, greeted.read, greeted.write, agent, pace).await;
+        drop(ends);
+        why
+    }
+}
+
+/// Has a session leave whatever ends it.
+struct Leaves<'a> {
+    cluster: &'a Cluster,
+    session: &'a Arc<Session>,
+}
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.session.end("this node ends the connection");
+        let why = self.session.over().unwrap_or_default();
+        self.cluster.leave(self.session, &why);
+    }
+}
+
+/// Keeps a connection to `address`, for as long as one is wanted.
+async fn dialling(around: Around, address: String) {
+    let mut pause = Pause::default();
+    while around.cluster.dial(&address).is_some() {
+        let since = Instant::now();
+        match dial(&around, &address).await {
+            Ok(greeted) => {
+                let name = greeted.peer.name.clone();
+                around.cluster.note_dial(&address, Ok(name.clone()));
+                around.run(greeted).await;
+            }
+            Err(failed) => {
+                let why = match &failed {
+                    Failed::Refused(why) | Failed::Refuses(why) => why.clone(),
+                    Failed::Broken(why) => refusal("broken", why.clone()),
+                };
+                if why.code == "duplicate" {
+                    wait_for_other(&around, &address).await;
+                } else if is_new(&around, &address, &why) {
+                    tracing::warn!(%address, why = %failed, "a node is not reached; it is tried again");
+                }
+                around.cluster.note_dial(&address, Err(why));
+            }
+        }
+        let lasted = since.elapsed();
+        pause.after(lasted, &around.kernel).await;
+    }
+}
+
+/// Whether the log has not said this yet.
+fn is_new(around: &Around, address: &str, why: &RefusalV1) -> bool {
+    let before = around.cluster.dial(address).and_then(|dial| dial.why);
+    before.is_none_or(|before| before != *why)
+}
+
+/// The other node has opened a connection itself: it is enough while it lasts.
+async fn wait_for_other(around: &Around, address: &str) {
+    let sessions = around.cluster.sessions();
+    let other = sessions.iter().find(|session| {
+        session.peer.address.as_deref() == Some(address) || session.peer.wire == address
+    });
+    if let Some(other) = other {
+        around
+            .cluster
+            .note_dial(address, Ok(other.node().to_owned()));
+        other.ended().await;
+    }
+}
+
+async fn dial(around: &Around, address: &str) -> Result<Greeted, Failed> {
+    let broken = |why: String| Failed::Broken(why);
+    let Some(options) = around.cluster.options() else {
+        return Err(broken("this kernel attaches to no nodes".to_owned()));
+    };
+    let wire = match timeout(CONNECTS_WITHIN, options.link.connect(address)).await {
+        Ok(Ok(wire)) => wire,
+        Ok(Err(error)) => return Err(broken(format!("{address} cannot be reached: {error}"))),
+        Err(_elapsed) => {
+            return Err(broken(format!(
+                "{address} cannot be reached within {CONNECTS_WITHIN:?}"
+            )));
+        }
+    };
+    around.meet(wire, true).await
+}
+
+/// Pauses between tries.
+#[derive(Default)]
+struct Pause {
+    tries: i32,
+}
+
+impl Pause {
+    async fn after(&mut self, lasted: Duration, kernel: &Kernel) {
+        if lasted >= GOOD_AFTER {
+            self.tries = 0;
+        }
+        let pause = PAUSES
+            .min
+            .mul_f64(PAUSES.factor.powi(self.tries))
+            .min(PAUSES.max);
+        self.tries = (self.tries + 1).min(16);
+        let spread = kernel.with_rng(|rng| rng.f64());
+        sleep(pause.mul_f64(1.0 - PAUSES.jitter * spread)).await;
+    }
+}
+
+/// Listens until this life ends.
+async fn listening(
+    around: Around,
+    link: Arc<dyn super::link::Link>,
+    address: String,
+    myself: Address<NodesMessage>,
+) -> Result<(), Exit> {
+    loop {
+        let listener = match link.listen(&address).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                let why = format!("cannot listen for nodes on {address}: {error}");
+                if around.cluster.deaf().as_ref() != Some(&why) {
+                    tracing::error!("{why}; it is tried again");
+                }
+                around.cluster.set_address(Err(why));
+                sleep(LISTENS_AGAIN).await;
+                continue;
+            }
+        };
+        tracing::info!(address = %listener.address(), "listens for nodes");
+        around.cluster.set_address(Ok(listener.address()));
+        accepting(&around, listener, &myself).await;
+    }
+}
+
+/// Takes connections in. Who greets too slowly holds up nobody.
+async fn accepting(
+    around: &Around,
+    mut listener: Box<dyn Listener>,
+    myself: &Address<NodesMessage>,
+) {
+    let mut greeting = FuturesUnordered::new();
+    let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(greeted) = greeting.next() => {
+                if let Ok(Some(greeted)) = greeted {
+                    let met = NodesMessage::Met(Met(Some(Box::new(greeted))));
+                    if let Err(error) = myself.try_tell(met) {
+                        tracing::warn!(%error, "a node could not be let in; it comes again");
+                    }
+                }
+            }
+            accepted = listener.accept() => match accepted {
+                Ok(incoming) => {
+                    oldest.retain(|handle| !handle.is_aborted());
+                    if greeting.len() >= GREETINGS_MAX && let Some(oldest) = oldest.pop_front() {
+                        oldest.abort();
+                    }
+                    let (abort, registered) = AbortHandle::new_pair();
+                    oldest.push_back(abort);
+                    if oldest.len() > GREETINGS_MAX * 2 {
+                        oldest.drain(..GREETINGS_MAX);
+                    }
+                    greeting.push(Abortable::new(take_in(around, incoming), registered));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection of a node could not be taken in");
+                    sleep(LISTENS_AGAIN).await;
+                }
+            },
+        }
+    }
+}
+
+/// Greets who has come.
+async fn take_in(around: &Around, incoming: Incoming) -> Option<Greeted> {
+    let peer = incoming.peer;
+    let met = async {
+        let wire = match timeout(GREETS_WITHIN, incoming.wire).await {
+            Ok(Ok(wire)) => wire,
+            Ok(Err(error)) => return Err(Failed::Broken(error.to_string())),
+            Err(_elapsed) => return Err(Failed::Broken("it said nothing".to_owned())),
+        };
+        around.meet(wire, false).await
+    };
+    match met.await {
+        Ok(greeted) => Some(greeted),
+        Err(Failed::Refuses(why)) if why.code == "duplicate" => None,
+        Err(failed) => {
+            tracing::warn!(%peer, why = %failed, "a connection was refused");
+            None
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The task of a connection: reads, writes, pings, and does what the other side asks for.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::incoming::Incoming;
+use super::{Pace, Serve, Session};
+use crate::cluster::codec::{self, FRAME_LEN_MAX, Frame, PREFIX_LEN};
+use crate::cluster::link::{WireRead, WireWrite};
+
+/// How many pings fit into the time of the heartbeat.
+const PINGS: u32 = 4;
+/// How long the last words have to go out.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How much is read at once.
+const READ_LEN: usize = 64 << 10;
+
+/// Runs a connection until it ends, and says why it did. `read` is what was read of it already, behind the greeting.
+pub(in crate::cluster) async fn run(
+    session: &Arc<Session>,
+    read: (WireRead, BytesMut),
+    mut write: WireWrite,
+    serve: Arc<dyn Serve>,
+    pace: Pace,
+) -> String {
+    let heard = Mutex::new(Heard {
+        last: Instant::now(),
+        pinged: None,
+    });
+    let why = {
+        let reading = reading(session, read, serve, &heard);
+        let writing = writing(session, &mut write);
+        let beating = beating(session, &heard, pace);
+        tokio::select! {
+            biased;
+            why = session.ended() => why,
+            why = reading => why,
+            why = writing => why,
+            why = beating => why,
+        }
+    };
+    session.end(&why);
+    last_words(session, &mut write).await;
+    why
+}
+
+/// When the other side was heard of last, and the ping that it has still to answer.
+struct Heard {
+    last: Instant,
+    pinged: Option<(u64, Instant)>,
+}
+
+async fn writing(session: &Session, write: &mut WireWrite) -> String {
+    let mut buffer = Vec::new();
+    loop {
+        buffer = match session.outbox.take(std::mem::take(&mut buffer)).await {
+            Some(buffer) => buffer,
+            None => return "it was closed".to_owned(),
+        };
+        let written = async {
+            write.write_all(&buffer).await?;
+            write.flush().await
+        };
+        if let Err(error) = written.await {
+            return broken(&error);
+        }
+    }
+}
+
+fn broken(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the other side closed it".to_owned(),
+        _ => format!("the connection broke: {error}"),
+    }
+}
+
+/// Pings, and gives up on who says nothing.
+async fn beating(session: &Session, heard: &Mutex<Heard>, pace: Pace) -> String {
+    let every = pace.heartbeat / PINGS;
+    let mut number = 0;
+    loop {
+        let (is_silent, has_answered) = {
+            let heard = heard.lock();
+            let silent_for = heard.last.elapsed();
+            (silent_for >= pace.heartbeat, heard.pinged.is_none())
+        };
+        if is_silent {
+            return format!("it said nothing for {:?}", pace.heartbeat);
+        }
+        if has_answered {
+            number += 1;
+            heard.lock().pinged = Some((number, Instant::now()));
+            session.outbox.push_small(&Frame::Ping { number });
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+async fn reading(
+    session: &Arc<Session>,
+    (mut read, mut buffer): (WireRead, BytesMut),
+    serve: Arc<dyn Serve>,
+    heard: &Mutex<Heard>,
+) -> String {
+    let mut incoming = Incoming::new(session, serve);
+    loop {
+        loop {
+            let frame = match next_frame(&mut buffer, FRAME_LEN_MAX) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => return format!("it is no node: {error}"),
+            };
+            if let Err(why) = take(session, &mut incoming, frame, heard) {
+                return why;
+            }
+        }
+        incoming.settle();
+        if buffer.capacity() - buffer.len() < READ_LEN / 2 {
+            buffer.reserve(READ_LEN);
+        }
+        // What is under way first: there is no more of it than was let in.
+        tokio::select! {
+            biased;
+            () = incoming.work() => {}
+            got = read.read_buf(&mut buffer) => match got {
+                Ok(0) => return "the other side closed it".to_owned(),
+                Ok(_) => heard.lock().last = Instant::now(),
+                Err(error) => return broken(&error),
+            },
+        }
+    }
+}
+
+/// Takes the first frame out of what was read, if it is there to its end.
+pub(in crate::cluster) fn next_frame(
+    buffer: &mut BytesMut,
+    max: usize,
+) -> Result<Option<Frame>, codec::FrameError> {
+    let Some(len) = codec::length(buffer, max)? else {
+        return Ok(None);
+    };
+    if buffer.len() < PREFIX_LEN + len {
+        return Ok(None);
+    }
+    let mut frame = buffer.split_to(PREFIX_LEN + len);
+    let body = frame.split_off(PREFIX_LEN);
+    codec::decode(&body).map(Some)
+}
+
+/// Does what a frame says.
+///
+/// # Errors
+/// Why the connection ends.
+fn take(
+    session: &Arc<Session>,
+    incoming: &mut Incoming,
+    frame: Frame,
+    heard: &Mutex<Heard>,
+) -> Result<(), String> {
+    match frame {
+        Frame::Ping { number } => {
+            let wall_us = incoming.wall_us();
+            session.outbox.push_small(&Frame::Pong { number, wall_us });
+        }
+        Frame::Pong { number, wall_us } => {
+            let pinged = heard.lock().pinged.take();
+            match pinged {
+                Some((asked, at)) if asked == number => {
+                    let rtt = at.elapsed();
+                    let rtt_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
+                    session.rtt_us.store(rtt_us, Ordering::Relaxed);
+                    let half = i64::try_from(rtt_us / 2).unwrap_or_default();
+                    let skew = wall_us.saturating_sub(incoming.wall_us() - half);
+                    session.skew_us.store(skew, Ordering::Relaxed);
+                }
+                other => heard.lock().pinged = other,
+            }
+        }
+        Frame::Room { target, bytes } => {
+            let open = session.open.lock();
+            let Some(target) = open.numbers.get(&target) else {
+                return Err("it gave room to an actor that nothing was sent to".to_owned());
+            };
+            let permits = usize::try_from(bytes).unwrap_or(usize::MAX);
+            let held = target.room.available_permits();
+            if permits.saturating_add(held) > usize::try_from(super::ROOM).unwrap_or(usize::MAX) {
+                return Err("it gave more room than there is".to_owned());
+            }
+            target.room.add_permits(permits);
+        }
+        Frame::Lost {
+            target,
+            messages,
+            fault,
+        } => {
+            if let Some(target) = session.open.lock().numbers.get(&target) {
+                target.lost.fetch_add(messages, Ordering::Relaxed);
+            }
+            tracing::warn!(node = session.node(), messages, %fault, "messages to another node were not delivered");
+        }
+        Frame::Answer { id, answer } => {
+            // Nobody waits any more where it was late.
+            if let Some(asked) = session.open.lock().asked.remove(&id) {
+                drop(asked.send(answer));
+            }
+        }
+        Frame::Item { id, body } => {
+            let open = session.open.lock();
+            let full = open
+                .tails
+                .get(&id)
+                .is_some_and(|tail| tail.try_send(Ok(body)).is_err() && !tail.is_closed());
+            if full {
+                return Err("it told more than there was room for".to_owned());
+            }
+        }
+        Frame::Over { id, fault } => {
+            if let (Some(tail), Some(fault)) = (session.open.lock().tails.remove(&id), fault) {
+                // There is a place for the last word.
+                drop(tail.try_send(Err(fault)));
+            }
+        }
+        Frame::Bye { why } => return Err(why),
+        Frame::Refused(refusal) => return Err(refusal.text),
+        frame => return incoming.take(frame),
+    }
+    Ok(())
+}
+
+/// What is said last goes out, and why.
+async fn last_words(session: &Session, write: &mut WireWrite) {
+    let why = session.over().unwrap_or_default();
+    let mut buffer = Vec::new();
+    let bye = codec::encode(&Frame::Bye { why }, &mut buffer);
+    let said = async {
+        if let Some(rest) = session.outbox.take(Vec::new()).await {
+            write.write_all(&rest).await?;
+        }
+        if bye.is_ok() {
+            write.write_all(&buffer).await?;
+        }
+        write.shutdown().await
+    };
+    if !matches!(tokio::time::timeout(LAST_WORDS, said).await, Ok(Ok(()))) {
+        tracing::debug!(
+            node = session.node(),
+            "a connection was closed by this side alone"
+        );
+    }
+}
