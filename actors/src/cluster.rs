@@ -8,6 +8,8 @@
 //! | `session` | one connection: calls, messages, credit, heartbeat |
 //! | [`nodes`] | which nodes there are; the handles that others use |
 //! | `agent` | what a node does for others |
+//! | `grants`, `placed` | the children of this node that live elsewhere |
+//! | [`guests`] | those that live here for others |
 //! | [`service`] | `/system/nodes`, which listens and keeps connections |
 //!
 //! DESIGN has `ractor_cluster` behind the link. Measured and read, its queues grow without bound on five hops, it takes nobody
@@ -17,10 +19,12 @@
 mod agent;
 pub mod codec;
 pub mod fault;
+mod grants;
 pub mod greeting;
-mod guests;
+pub mod guests;
 pub mod link;
 pub mod nodes;
+pub mod placed;
 pub mod service;
 mod session;
 

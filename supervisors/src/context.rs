@@ -17,7 +17,7 @@ use crate::mailbox::Mailbox;
 use crate::message::Message;
 use crate::path::ActorPath;
 use crate::settings::{InForce, SettingsHandle};
-use crate::slot::Slot;
+use crate::slot::{Placement, Slot};
 use crate::spec::ChildSpec;
 
 /// What one life of an actor has at hand. What is made through it ends with the life.
@@ -118,6 +118,18 @@ impl<A: Actor> Context<A> {
     #[must_use]
     pub fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    /// Says where the child lives that this life stands in for.
+    pub fn set_placement(&self, placement: Placement) {
+        self.slot.set_placement(placement);
+    }
+
+    /// A way to say it from a task.
+    #[must_use]
+    pub fn placement_teller(&self) -> impl Fn(Placement) + Send + Sync + 'static {
+        let slot = Arc::clone(&self.slot);
+        move |placement| slot.set_placement(placement)
     }
 
     /// Whether a stop request is handled in order (the default): the message in hand is finished, then

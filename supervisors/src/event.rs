@@ -44,6 +44,7 @@ impl SystemEvent {
             Fact::Changed(_) => "system.settings.changed",
             Fact::Deleted { .. } => "system.child.deleted",
             Fact::Fresh { .. } => "system.child.fresh",
+            Fact::Placed { .. } => "system.child.placed",
             Fact::Stalled { .. } => "system.child.stalled",
             Fact::GoesOn { .. } => "system.child.goes_on",
             Fact::CutOff { .. } => "system.child.cut_off",
@@ -67,6 +68,7 @@ impl SystemEvent {
             | Fact::Exited { path, .. }
             | Fact::State { path, .. }
             | Fact::Fresh { path, .. }
+            | Fact::Placed { path, .. }
             | Fact::Stalled { path, .. }
             | Fact::GoesOn { path, .. }
             | Fact::CutOff { path, .. }
@@ -90,6 +92,7 @@ impl SystemEvent {
             Fact::Changed(change) => {
                 json!({ "what": change.what, "how": change.how, "moved_from": change.moved_from })
             }
+            Fact::Placed { placement, .. } => json!(placement),
             Fact::State { state, .. } => json!({ "state": state }),
             Fact::Stalled {
                 incarnation,

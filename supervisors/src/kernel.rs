@@ -273,6 +273,12 @@ impl Kernel {
         &self.0.config.kinds
     }
 
+    /// Where the states of its children are kept.
+    #[must_use]
+    pub fn states(&self) -> &Arc<dyn StateStore> {
+        &self.0.config.states
+    }
+
     /// Its secrets: what is shown or written of it goes through [`Secrets::mask`](crate::Secrets::mask).
     #[must_use]
     pub fn secrets(&self) -> &crate::Secrets {
@@ -483,11 +489,6 @@ impl Kernel {
     /// What outlives the supervisors of children that have ladders.
     pub(crate) fn ladders(&self) -> &Ladders {
         &self.0.ladders
-    }
-
-    /// Where states are kept.
-    pub(crate) fn states(&self) -> &Arc<dyn StateStore> {
-        &self.0.config.states
     }
 
     /// Makes room for one more that is cut off. There is always some at the end, when none comes after it.

@@ -95,7 +95,7 @@ pub use path::{ActorPath, ChildId};
 pub use priority::Priority;
 pub use secret::{SecretError, SecretSource, Secrets};
 pub use settings::SettingsHandle;
-pub use slot::{Slot, SlotState};
+pub use slot::{Placement, Slot, SlotState};
 pub use state::Snapshot;
 pub use supervisor::core::{Done, RequestError};
 pub use task::{Task, TaskError};

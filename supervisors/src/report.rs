@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 use crate::kernel::memory::Shedding;
 use crate::path::ActorPath;
 use crate::reload::Change;
-use crate::slot::{ExitRecord, Response, SlotState, StallKind};
+use crate::slot::{ExitRecord, Placement, Response, SlotState, StallKind};
 
 /// The log target of starts that supervisors make by themselves, which a whole tree has many of at boot.
 pub const PROGRESS: &str = "unity_supervisors::progress";
@@ -67,6 +67,14 @@ pub enum Fact {
         path: ActorPath,
         /// Why.
         why: String,
+    },
+    /// A child that lives on another node lives somewhere else now, or nowhere.
+    Placed {
+        /// Whose place it is here.
+        path: ActorPath,
+        /// Where it lives.
+        #[serde(flatten)]
+        placement: Placement,
     },
     /// A life does not yield, or does not answer. Told once a stall.
     Stalled {
@@ -150,6 +158,10 @@ impl Fact {
                 path, what, how, ..
             }) => debug!(%path, ?what, ?how, "changed"),
             Self::Proved { path, .. } => debug!(%path, "settings have completed their probation"),
+            Self::Placed { path, placement } => match (&placement.node, &placement.why) {
+                (Some(node), _) => info!(%path, %node, "child lives on another node"),
+                (None, why) => warn!(%path, why = why.as_deref(), "child lives on no node"),
+            },
             Self::Fresh { path, why } => warn!(%path, %why, "starts fresh"),
             Self::Stalled {
                 path,

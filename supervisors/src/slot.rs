@@ -168,6 +168,16 @@ pub struct Stall {
     pub what: StallKind,
 }
 
+/// Where a child lives that lives on another node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Placement {
+    /// On which node; `None` while it lives nowhere.
+    pub node: Option<String>,
+    /// Why it lives nowhere, or what is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
 /// How a life is stalled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -240,6 +250,7 @@ pub struct Slot {
     abandoned: AtomicU64,
     life: Mutex<Option<Arc<Life>>>,
     stall: Mutex<Option<Box<Stall>>>,
+    placement: Mutex<Option<Box<Placement>>>,
     start_fault: Mutex<Option<Box<StartFault>>>,
     history: Mutex<VecDeque<ExitRecord>>,
     buried: AtomicBool,
@@ -273,6 +284,7 @@ impl Slot {
             abandoned: AtomicU64::new(0),
             life: Mutex::default(),
             stall: Mutex::default(),
+            placement: Mutex::default(),
             start_fault: Mutex::default(),
             history: Mutex::default(),
             buried: AtomicBool::new(false),
@@ -392,6 +404,22 @@ impl Slot {
     #[must_use]
     pub fn abandoned(&self) -> u64 {
         self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Where it lives, if that is another node.
+    #[must_use]
+    pub fn placement(&self) -> Option<Placement> {
+        self.placement.lock().as_deref().cloned()
+    }
+
+    pub(crate) fn set_placement(&self, placement: Placement) {
+        let former = self.placement.lock().replace(Box::new(placement.clone()));
+        if former.as_deref() != Some(&placement) {
+            self.kernel.report(Fact::Placed {
+                path: self.path.clone(),
+                placement,
+            });
+        }
     }
 
     /// How its life is stalled, if it is.

@@ -12,7 +12,7 @@ use crate::intensity::Window;
 use crate::kernel::{Kernel, KernelError, Mode};
 use crate::ladder::Swap;
 use crate::path::{ActorPath, ChildId};
-use crate::slot::{ExitRecord, Response, Slot, SlotState, StallKind, SupervisorBody};
+use crate::slot::{ExitRecord, Placement, Response, Slot, SlotState, StallKind, SupervisorBody};
 
 /// The whole: what `uk tree --json` prints.
 #[derive(Debug, Clone, Serialize)]
@@ -46,6 +46,9 @@ pub struct NodeView {
     pub state: SlotState,
     /// Lives that are stuck on a thread and cut off.
     pub abandoned: u64,
+    /// Where it lives, if that is another node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Placement>,
     /// How its life is stalled, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall: Option<StallView>,
@@ -343,6 +346,7 @@ fn alone(slot: &Slot, parent: Option<&Slot>, now: Instant) -> NodeView {
         node_type: node_type(slot),
         state: slot.state(),
         abandoned: slot.abandoned(),
+        placed: slot.placement(),
         stall: StallView::of(slot, now),
         incarnation: slot.incarnation(),
         restart: spec.restart.as_str(),

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::Value;
-use unity_supervisors::Kernel;
 use unity_supervisors::bus::{Draft, line};
+use unity_supervisors::{Address, Kernel};
 
 use super::codec::{self, Blob, CallV1, FaultV1, FenceV1};
 use super::fault;
+use super::grants::Grants;
+use super::guests::Guests;
 use super::nodes::{Cluster, Commands};
+use super::service::{self, NodesMessage};
 use super::session::{Serve, Session, Tail, body};
 
 /// Serves the nodes that are attached.
@@ -17,15 +20,25 @@ pub(super) struct Agent {
     kernel: Kernel,
     cluster: Arc<Cluster>,
     commands: Option<Arc<dyn Commands>>,
+    grants: Arc<Grants>,
+    guests: Arc<Guests>,
+    service: Address<NodesMessage>,
 }
 
 impl Agent {
-    pub(super) fn new(kernel: &Kernel, cluster: &Arc<Cluster>) -> Arc<Self> {
+    pub(super) fn new(
+        kernel: &Kernel,
+        cluster: &Arc<Cluster>,
+        service: Address<NodesMessage>,
+    ) -> Arc<Self> {
         let options = cluster.options();
         Arc::new(Self {
             kernel: kernel.clone(),
             cluster: Arc::clone(cluster),
             commands: options.and_then(|options| options.commands.clone()),
+            grants: kernel.shared(),
+            guests: kernel.shared(),
+            service,
         })
     }
 
@@ -90,7 +103,27 @@ impl Serve for Agent {
                 .resolve(&path)
                 .map(|serial| std::future::ready(Ok(serial)).boxed()),
             CallV1::Publish { line, from: None } => self.publish(&from, &line),
-            call => return super::guests::serve(&self.kernel, &self.cluster, from, call),
+            CallV1::Publish {
+                line,
+                from: Some(fence),
+            } => self.grants.publish(&self.kernel, &from, fence, &line),
+            CallV1::Renew { held } => {
+                Ok(std::future::ready(self.grants.renew(from.node(), &held)).boxed())
+            }
+            CallV1::Exited { fence, reason } => {
+                Ok(std::future::ready(self.grants.exited(from.node(), fence, &reason)).boxed())
+            }
+            CallV1::Keep { fence, state } => {
+                Ok(
+                    std::future::ready(self.grants.keep(&self.kernel, from.node(), fence, state))
+                        .boxed(),
+                )
+            }
+            CallV1::Place(place) => Ok(service::place(&self.service, from, place).boxed()),
+            CallV1::End { fence, within_ms } => Ok(self
+                .guests
+                .end(&self.kernel, from, fence, within_ms)
+                .boxed()),
         };
         begun.unwrap_or_else(|fault| std::future::ready(Err(fault)).boxed())
     }
@@ -108,7 +141,11 @@ impl Serve for Agent {
     }
 
     fn is_in_force(&self, from: &Session, fence: FenceV1) -> bool {
-        super::guests::is_in_force(&self.kernel, from, fence)
+        self.grants.is_current(from.node(), fence)
+    }
+
+    fn note_change(&self) {
+        self.cluster.note_change();
     }
 
     fn kernel(&self) -> &Kernel {

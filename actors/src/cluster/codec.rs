@@ -113,6 +113,11 @@ pub enum Frame {
         /// Whom it stands for.
         to: TargetV1,
     },
+    /// The number stands for nobody any more.
+    Forget {
+        /// The number.
+        number: u32,
+    },
     /// A message to an actor.
     Tell {
         /// The number of the actor.
@@ -197,6 +202,11 @@ pub enum Frame {
         id: u64,
         /// Why, if it is not that all are told.
         fault: Option<FaultV1>,
+    },
+    /// Whether the node takes no new children from now on.
+    Draining {
+        /// Whether it is so.
+        draining: bool,
     },
     /// The connection ends, and why.
     Bye {
@@ -338,13 +348,6 @@ pub enum CallV1 {
         /// How long it may take; none kills it.
         within_ms: Option<u64>,
     },
-    /// New settings for a placed child; answered by 1 if it took them, 0 if it is to be restarted.
-    Apply {
-        /// Which.
-        fence: FenceV1,
-        /// The settings, a JSON object.
-        settings: Blob,
-    },
     /// What of these is still to live; answered by those that are, in bincode.
     Renew {
         /// Those that are held.
@@ -387,6 +390,8 @@ pub struct PlaceV1 {
     pub state_every_ms: Option<u64>,
     /// How long its start may take; none is for ever.
     pub start_timeout_ms: Option<u64>,
+    /// How long its end may take when it is stopped in order; 0 kills it.
+    pub shutdown_ms: u64,
     /// How long it may hold its thread.
     pub stall_after_ms: u64,
     /// Whether it is cut off then.

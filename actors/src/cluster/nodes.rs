@@ -49,6 +49,8 @@ pub struct NodeOptions {
     pub heartbeat: Duration,
     /// Does the commands that other nodes ask for.
     pub commands: Option<Arc<dyn Commands>>,
+    /// The time since the machine was started, its sleep included: what leases are counted on.
+    pub boot_clock: Arc<dyn Fn() -> Duration + Send + Sync>,
     /// What nonces are made of; the system's chance, but in simulation.
     pub nonces: fn(&Kernel) -> [u8; 32],
 }
@@ -67,6 +69,13 @@ impl NodeOptions {
             seeds: Vec::new(),
             heartbeat: HEARTBEAT,
             commands: None,
+            boot_clock: Arc::new(|| {
+                let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+                Duration::new(
+                    u64::try_from(time.tv_sec).unwrap_or_default(),
+                    u32::try_from(time.tv_nsec).unwrap_or_default(),
+                )
+            }),
             nonces: |_| {
                 let mut nonce = [0; 32];
                 // A system without chance has no nodes: the greeting fails then.
@@ -237,7 +246,7 @@ impl Cluster {
         self.options.as_ref().map_or(0, |options| options.epoch)
     }
 
-    fn note_change(&self) {
+    pub(super) fn note_change(&self) {
         self.changed.send_modify(|count| *count += 1);
     }
 
@@ -608,6 +617,9 @@ impl Cluster {
     /// Takes no new children of other nodes from now on, or does again.
     pub fn set_draining(&self, is_draining: bool) {
         self.state.lock().is_draining = is_draining;
+        for session in self.sessions() {
+            session.tell_draining(is_draining);
+        }
         self.note_change();
     }
 }

@@ -4,21 +4,24 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{AbortHandle, Abortable};
+use futures_util::future::{AbortHandle, Abortable, BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use unity_supervisors::spec::{Backoff, ChildSpec};
 use unity_supervisors::{
-    Actor, Address, ChildId, Context, Exit, Kernel, Kinds, Message, Next, Start,
+    Actor, Address, ChildId, Context, Down, Exit, Kernel, Kinds, Message, Next, Start,
 };
 
 use super::agent::Agent;
-use super::codec::{AboutV1, RefusalV1};
+use super::codec::{AboutV1, Blob, FaultV1, PlaceV1, RefusalV1};
+use super::fault;
+use super::grants::{self, Grants};
 use super::greeting::{Failed, GREETS_WITHIN, Greeted, Me, be_greeted, greet, refusal};
-use super::guests;
+use super::guests::{self, Guests};
 use super::link::{Incoming, Listener, Wire};
 use super::nodes::{Cluster, NodeOptions};
 use super::session::{Pace, Peer, Session, run};
@@ -73,6 +76,52 @@ pub enum NodesMessage {
     Look,
     /// Somebody has come in, and is who they say.
     Met(Met),
+    /// A child is to be started here.
+    Place(Placing),
+    /// A child that was placed here has ended.
+    Down(Down),
+}
+
+/// A child that is to be started, and who wants to hear of it.
+pub struct Placing(Option<Box<Wanted>>);
+
+struct Wanted {
+    from: Arc<Session>,
+    place: PlaceV1,
+    reply: oneshot::Sender<Result<Blob, FaultV1>>,
+}
+
+impl std::fmt::Debug for Placing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = self.0.as_ref().map(|wanted| &wanted.place.path);
+        f.debug_tuple("Placing").field(&path).finish()
+    }
+}
+
+/// Has the service start a child here, which it does to the end also where the connection breaks meanwhile.
+pub(super) fn place(
+    service: &Address<NodesMessage>,
+    from: Arc<Session>,
+    place: Box<PlaceV1>,
+) -> impl Future<Output = Result<Blob, FaultV1>> + Send + use<> {
+    let service = service.clone();
+    async move {
+        let (reply, answer) = oneshot::channel();
+        let wanted = Wanted {
+            from,
+            place: *place,
+            reply,
+        };
+        let wanted = NodesMessage::Place(Placing(Some(Box::new(wanted))));
+        let ends = || {
+            fault::new(
+                "failed",
+                "the service that starts children here is being restarted",
+            )
+        };
+        service.tell(wanted).await.map_err(|_ends| ends())?;
+        answer.await.unwrap_or_else(|_ends| Err(ends()))
+    }
 }
 
 /// A connection on which all is said.
@@ -89,6 +138,7 @@ impl std::fmt::Debug for Met {
 #[derive(Debug)]
 pub struct Nodes {
     cluster: Arc<Cluster>,
+    guests: Arc<Guests>,
     /// The addresses for which a task runs.
     dialled: BTreeSet<String>,
 }
@@ -102,8 +152,8 @@ impl Actor for Nodes {
         let Some(options) = cluster.options() else {
             return Ok(Start::Ignore);
         };
-        let around = Around::new(ctx.kernel(), &cluster);
-        guests::begin(ctx);
+        let around = Around::new(ctx, &cluster);
+        Self::see_to_children(ctx, &cluster);
         if let Some(address) = options.listen.clone() {
             let link = Arc::clone(&options.link);
             let around = around.clone();
@@ -119,6 +169,7 @@ impl Actor for Nodes {
             }
         });
         Ok(Start::Running(Self {
+            guests: ctx.kernel().shared(),
             cluster,
             dialled: BTreeSet::new(),
         }))
@@ -129,32 +180,91 @@ impl Actor for Nodes {
         message: &mut NodesMessage,
         ctx: &mut Context<Self>,
     ) -> Result<Next, Exit> {
-        if let NodesMessage::Met(met) = message {
-            if let Some(greeted) = met.0.take() {
-                let around = Around::new(ctx.kernel(), &self.cluster);
-                ctx.spawn(async move {
-                    around.run(*greeted).await;
-                    Ok(())
-                });
+        match message {
+            NodesMessage::Look => self.look(ctx),
+            NodesMessage::Met(met) => {
+                if let Some(greeted) = met.0.take() {
+                    let around = Around::new(ctx, &self.cluster);
+                    ctx.spawn(async move {
+                        around.run(*greeted).await;
+                        Ok(())
+                    });
+                }
             }
-            return Ok(Next::Continue);
+            NodesMessage::Place(placing) => {
+                if let Some(wanted) = placing.0.take() {
+                    let Wanted { from, place, reply } = *wanted;
+                    let placed = self.guests.place(ctx.kernel(), &self.cluster, from, place);
+                    ctx.spawn(async move {
+                        // Who asked may have gone: the lease sees to what was started.
+                        drop(reply.send(placed.await));
+                        Ok(())
+                    });
+                }
+            }
+            NodesMessage::Down(down) => self.guests.ended(ctx.kernel(), down),
+        }
+        Ok(Next::Continue)
+    }
+
+    fn observe(&self) -> Value {
+        json!({
+            "address": self.cluster.address(), "nodes": self.cluster.nodes(),
+            "guests": self.guests.count(),
+        })
+    }
+}
+
+impl Nodes {
+    /// Opens connections to the addresses that are new.
+    fn look(&mut self, ctx: &Context<Self>) {
+        for path in self.guests.take_unwatched() {
+            ctx.monitor(&path, NodesMessage::Down);
         }
         let wanted = self.cluster.dials();
         self.dialled.retain(|address| wanted.contains(address));
         for address in wanted {
             if self.dialled.insert(address.clone()) {
-                let around = Around::new(ctx.kernel(), &self.cluster);
+                let around = Around::new(ctx, &self.cluster);
                 ctx.spawn(async move {
                     dialling(around, address).await;
                     Ok(())
                 });
             }
         }
-        Ok(Next::Continue)
     }
 
-    fn observe(&self) -> Value {
-        json!({ "address": self.cluster.address(), "nodes": self.cluster.nodes() })
+    /// Begins what the children need that live elsewhere, and those that live here for others.
+    fn see_to_children(ctx: &Context<Self>, cluster: &Arc<Cluster>) {
+        let kernel = ctx.kernel();
+        let (grants, guests) = (kernel.shared::<Grants>(), kernel.shared::<Guests>());
+        guests.watch_all();
+        let ends = grants::see_to_ends(Arc::clone(cluster), grants);
+        let leases =
+            guests::see_to_leases(kernel.clone(), Arc::clone(cluster), Arc::clone(&guests));
+        let homes = guests::see_to_homes(Arc::clone(cluster), Arc::clone(&guests));
+        let events = guests::send_events(kernel.clone(), Arc::clone(cluster), Arc::clone(&guests));
+        let myself = ctx.myself();
+        let watching = async move {
+            let mut changes = guests.changes();
+            while changes.changed().await.is_ok() {
+                // Full is as good: then it is about to look.
+                drop(myself.try_tell(NodesMessage::Look));
+            }
+        };
+        let all: [BoxFuture<'static, ()>; 5] = [
+            ends.boxed(),
+            leases.boxed(),
+            homes.boxed(),
+            events.boxed(),
+            watching.boxed(),
+        ];
+        for work in all {
+            ctx.spawn(async move {
+                work.await;
+                Ok(())
+            });
+        }
     }
 }
 
@@ -167,11 +277,12 @@ struct Around {
 }
 
 impl Around {
-    fn new(kernel: &Kernel, cluster: &Arc<Cluster>) -> Self {
+    fn new(ctx: &Context<Nodes>, cluster: &Arc<Cluster>) -> Self {
+        let kernel = ctx.kernel();
         Self {
             kernel: kernel.clone(),
             cluster: Arc::clone(cluster),
-            agent: Agent::new(kernel, cluster),
+            agent: Agent::new(kernel, cluster, ctx.myself()),
         }
     }
 

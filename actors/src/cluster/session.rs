@@ -10,8 +10,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -52,6 +52,8 @@ pub(super) trait Serve: Send + Sync {
     fn tail(&self, from: Arc<Session>, call: CallV1) -> BoxFuture<'static, Result<Tail, FaultV1>>;
     /// Whether the life of a placed child may still act.
     fn is_in_force(&self, from: &Session, fence: codec::FenceV1) -> bool;
+    /// The other node is not as it was.
+    fn note_change(&self);
     /// The kernel whose actors are sent to.
     fn kernel(&self) -> &Kernel;
 }
@@ -102,17 +104,39 @@ struct Open {
     next: u64,
     asked: BTreeMap<u64, oneshot::Sender<Result<Blob, FaultV1>>>,
     tails: BTreeMap<u64, mpsc::Sender<Result<Blob, FaultV1>>>,
-    targets: BTreeMap<TargetV1, Arc<Target>>,
-    numbers: BTreeMap<u32, Arc<Target>>,
+    targets: BTreeMap<TargetV1, Weak<Target>>,
+    numbers: BTreeMap<u32, Weak<Target>>,
     next_target: u32,
 }
 
-/// An actor that is sent to.
+/// An actor that is sent to. When nobody does any more, its number is free again.
 pub(super) struct Target {
     number: u32,
     room: Semaphore,
     /// How many messages the other node could not deliver.
     lost: AtomicU64,
+    session: Weak<Session>,
+    to: TargetV1,
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let Some(session) = self.session.upgrade() else {
+            return;
+        };
+        {
+            let mut open = session.open.lock();
+            open.numbers.remove(&self.number);
+            // Another may have taken its place meanwhile.
+            if let Some(held) = open.targets.get(&self.to)
+                && held.strong_count() == 0
+            {
+                open.targets.remove(&self.to);
+            }
+        }
+        let number = self.number;
+        session.outbox.push_small(&Frame::Forget { number });
+    }
 }
 
 impl fmt::Debug for Session {
@@ -167,10 +191,15 @@ impl Session {
             // Who asked may have gone.
             drop(asked.send(Err(self.gone())));
         }
-        for target in open.numbers.values() {
+        for target in open.numbers.values().filter_map(Weak::upgrade) {
             target.room.close();
         }
         self.outbox.close();
+    }
+
+    /// Tells the other side whether this node takes new children.
+    pub(super) fn tell_draining(&self, draining: bool) {
+        self.outbox.push_small(&Frame::Draining { draining });
     }
 
     /// Why it ended, if it has.
@@ -297,10 +326,10 @@ impl Session {
     }
 
     /// The number that stands for an actor, told to the other node when it is new.
-    pub(super) fn target(&self, to: &TargetV1) -> Result<Arc<Target>, FaultV1> {
+    pub(super) fn target(self: &Arc<Self>, to: &TargetV1) -> Result<Arc<Target>, FaultV1> {
         let mut open = self.open.lock();
-        if let Some(target) = open.targets.get(to) {
-            return Ok(Arc::clone(target));
+        if let Some(target) = open.targets.get(to).and_then(Weak::upgrade) {
+            return Ok(target);
         }
         if self.over.borrow().is_some() {
             return Err(self.gone());
@@ -319,14 +348,18 @@ impl Session {
             number: open.next_target,
             room: Semaphore::new(usize::try_from(ROOM).unwrap_or(usize::MAX)),
             lost: AtomicU64::new(0),
+            session: Arc::downgrade(self),
+            to: to.clone(),
         });
-        self.outbox.push(&Frame::Target {
+        open.targets.insert(to.clone(), Arc::downgrade(&target));
+        open.numbers.insert(target.number, Arc::downgrade(&target));
+        let said = self.outbox.push(&Frame::Target {
             number: target.number,
             to: to.clone(),
-        })?;
-        open.targets.insert(to.clone(), Arc::clone(&target));
-        open.numbers.insert(target.number, Arc::clone(&target));
-        Ok(target)
+        });
+        // Its end takes the lock as well.
+        drop(open);
+        said.map(|()| target)
     }
 
     /// Sends a message once there is room for it, waiting for that at most `timeout`.

@@ -50,6 +50,7 @@ struct Inbox {
     from: Option<FenceV1>,
     /// A message waits for room in its mailbox; those behind it wait here.
     is_busy: bool,
+    is_forgotten: bool,
     waiting: VecDeque<Waiting>,
     /// What is here, and what of it went on and is to be told.
     held: u64,
@@ -100,6 +101,7 @@ impl Incoming {
     pub(super) fn take(&mut self, frame: Frame) -> Result<(), String> {
         match frame {
             Frame::Target { number, to } => self.target(number, &to)?,
+            Frame::Forget { number } => self.forget(number),
             Frame::Tell { target, body } => self.message(target, Waiting::Tell(body))?,
             Frame::Ask {
                 id,
@@ -144,6 +146,7 @@ impl Incoming {
             to: self.resolve(to),
             from: to.from,
             is_busy: false,
+            is_forgotten: false,
             waiting: VecDeque::new(),
             held: 0,
             freed: 0,
@@ -154,6 +157,21 @@ impl Incoming {
             None => Ok(()),
             Some(_) => Err("it named an actor twice".to_owned()),
         }
+    }
+
+    /// Nothing more is sent to it; what waits still goes there.
+    fn forget(&mut self, number: u32) {
+        match self.targets.get_mut(&number) {
+            Some(inbox) if inbox.is_busy => inbox.is_forgotten = true,
+            _ => {
+                self.targets.remove(&number);
+            }
+        }
+    }
+
+    /// The other node is not as it was.
+    pub(super) fn note_change(&self) {
+        self.serve.note_change();
     }
 
     fn resolve(&self, to: &TargetV1) -> Result<JsonAddress, FaultV1> {
@@ -433,8 +451,12 @@ impl Incoming {
                 Some(inbox) if !inbox.is_busy => inbox.waiting.pop_front(),
                 _ => None,
             };
-            let Some(next) = next else { return };
+            let Some(next) = next else { break };
             self.deliver(number, next);
+        }
+        let is_over = |inbox: &Inbox| inbox.is_forgotten && !inbox.is_busy;
+        if self.targets.get(&number).is_some_and(is_over) {
+            self.targets.remove(&number);
         }
     }
 }

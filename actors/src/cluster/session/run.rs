@@ -184,9 +184,10 @@ fn take(
             }
         }
         Frame::Room { target, bytes } => {
-            let open = session.open.lock();
-            let Some(target) = open.numbers.get(&target) else {
-                return Err("it gave room to an actor that nothing was sent to".to_owned());
+            let target = session.open.lock().numbers.get(&target).cloned();
+            // Nobody sends to it any more.
+            let Some(target) = target.and_then(|target| target.upgrade()) else {
+                return Ok(());
             };
             let permits = usize::try_from(bytes).unwrap_or(usize::MAX);
             let held = target.room.available_permits();
@@ -200,7 +201,8 @@ fn take(
             messages,
             fault,
         } => {
-            if let Some(target) = session.open.lock().numbers.get(&target) {
+            let target = session.open.lock().numbers.get(&target).cloned();
+            if let Some(target) = target.and_then(|target| target.upgrade()) {
                 target.lost.fetch_add(messages, Ordering::Relaxed);
             }
             tracing::warn!(node = session.node(), messages, %fault, "messages to another node were not delivered");
@@ -226,6 +228,10 @@ fn take(
                 // There is a place for the last word.
                 drop(tail.try_send(Err(fault)));
             }
+        }
+        Frame::Draining { draining } => {
+            session.is_draining.store(draining, Ordering::Relaxed);
+            incoming.note_change();
         }
         Frame::Bye { why } => return Err(why),
         Frame::Refused(refusal) => return Err(refusal.text),
