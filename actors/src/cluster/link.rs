@@ -10,6 +10,8 @@ use std::io;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub mod memory;
+
 /// Reads what the other side writes.
 pub type WireRead = Box<dyn AsyncRead + Send + Unpin>;
 /// Writes to the other side.
