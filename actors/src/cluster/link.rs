@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub mod memory;
+pub mod tcp;
 
 /// Reads what the other side writes.
 pub type WireRead = Box<dyn AsyncRead + Send + Unpin>;
