@@ -6,6 +6,7 @@
 //! | [`link`] | how they reach each other: over TCP, or in memory |
 //! | `greeting` | how they come to know each other |
 //! | `session` | one connection: calls, messages, credit, heartbeat |
+//! | [`ca`] | makes the certificates with which they know each other |
 //! | [`nodes`] | which nodes there are; the handles that others use |
 //! | `agent` | what a node does for others |
 //! | `grants`, `placed` | the children of this node that live elsewhere |
@@ -17,6 +18,7 @@
 //! bytes is smaller than what would have to be built around it. `benches/nodes.rs` has it beside this one.
 
 mod agent;
+pub mod ca;
 pub mod codec;
 pub mod fault;
 mod grants;

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 
 pub use self::tls::Identity;
+pub(crate) use self::tls::{check, name_in};
 use super::{Incoming, Link, Listener, Wire};
 
 #[cfg(test)]

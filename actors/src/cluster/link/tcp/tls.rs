@@ -34,6 +34,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use super::Wire;
 
+type Certificates = Vec<CertificateDer<'static>>;
+
 /// Who a node is and whom it trusts: its certificate, the key of that, and the CA of all nodes.
 #[derive(Clone)]
 pub struct Identity {
@@ -55,21 +57,9 @@ impl Identity {
     /// One of them cannot be read or is something else, the key is of another certificate, the certificate has no name, has
     /// run out, or is of another CA: other nodes would refuse it one by one.
     pub fn read(ca: &Path, cert: &Path, key: &Path) -> io::Result<Self> {
-        let (identity, roots, certs) = Self::load(ca, cert, key)?;
-        let provider = ring::default_provider();
+        let (identity, cas, certs) = Self::load(ca, cert, key)?;
         let (own, between) = certs.split_first().ok_or(io::ErrorKind::InvalidData)?;
-        let now = UnixTime::now();
-        let algorithms = provider.signature_verification_algorithms.all;
-        let as_server = ParsedCertificate::try_from(own).and_then(|own| {
-            verify_server_cert_signed_by_trust_anchor(&own, &roots, between, now, algorithms)
-        });
-        let as_client = verifier(Arc::new(roots), &Arc::new(provider))?;
-        let as_client = as_client.verify_client_cert(own, between, now).map(drop);
-        as_server.and(as_client).map_err(|error| {
-            let what = match error {
-                Error::InvalidCertificate(error) => about("it", &error),
-                error => error.to_string(),
-            };
+        check(own, between, &cas, UnixTime::now()).map_err(|what| {
             let expected = format!(
                 "it is to be signed by the CA of {}, for servers and clients",
                 ca.display()
@@ -84,13 +74,12 @@ impl Identity {
         ca: &Path,
         cert: &Path,
         key: &Path,
-    ) -> io::Result<(Self, RootCertStore, Vec<CertificateDer<'static>>)> {
+    ) -> io::Result<(Self, Certificates, Certificates)> {
         let pem = "it is to be PEM";
-        let mut roots = RootCertStore::empty();
-        for root in certificates(ca)? {
-            let added = roots.add(root);
+        let cas = certificates(ca)?;
+        let added = store(&cas);
+        let roots =
             added.map_err(|error| unusable(ca, &error, "it is to be the certificate of a CA"))?;
-        }
         let certs = certificates(cert)?;
         let Some(name) = certs.first().and_then(name_in) else {
             let expected = "its first DNS name is to be that of the node";
@@ -131,7 +120,7 @@ impl Identity {
             client,
             server,
         };
-        Ok((identity, roots, certs))
+        Ok((identity, cas, certs))
     }
 
     /// The name in its certificate.
@@ -162,7 +151,40 @@ pub(crate) fn name_in(cert: &CertificateDer<'_>) -> Option<String> {
     (!name.contains('*')).then(|| name.to_owned())
 }
 
-fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+/// Whether both sides of a connection take a certificate at `now`, if they trust `cas`; or what is wrong with it.
+pub(crate) fn check(
+    own: &CertificateDer<'_>,
+    between: &[CertificateDer<'_>],
+    cas: &[CertificateDer<'static>],
+    now: UnixTime,
+) -> Result<(), String> {
+    let provider = ring::default_provider();
+    let algorithms = provider.signature_verification_algorithms.all;
+    let checked = store(cas).and_then(|roots| {
+        let cert = ParsedCertificate::try_from(own)?;
+        verify_server_cert_signed_by_trust_anchor(&cert, &roots, between, now, algorithms)?;
+        let as_client = verifier(Arc::new(roots), &Arc::new(provider)).map_err(other)?;
+        as_client.verify_client_cert(own, between, now).map(drop)
+    });
+    checked.map_err(|error| match error {
+        Error::InvalidCertificate(fault) => about("it", &fault),
+        error => error.to_string(),
+    })
+}
+
+fn store(cas: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for root in cas {
+        roots.add(root.clone())?;
+    }
+    Ok(roots)
+}
+
+fn other(error: io::Error) -> Error {
+    Error::General(error.to_string())
+}
+
+fn certificates(file: &Path) -> io::Result<Certificates> {
     let pem = "it is to be PEM";
     let certs =
         CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
