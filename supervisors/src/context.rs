@@ -126,7 +126,6 @@ impl<A: Actor> Context<A> {
     }
 
     /// A way to say it from a task.
-    #[must_use]
     pub fn placement_teller(&self) -> impl Fn(Placement) + Send + Sync + 'static {
         let slot = Arc::clone(&self.slot);
         move |placement| slot.set_placement(placement)

@@ -154,6 +154,26 @@ pub(in crate::cluster) fn next_frame(
     codec::decode(&body).map(Some)
 }
 
+/// Takes the answer to a ping for what it says of the way and of the clock at its end.
+fn answered(
+    session: &Session,
+    incoming: &Incoming,
+    heard: &Mutex<Heard>,
+    number: u64,
+    wall_us: i64,
+) {
+    let pinged = {
+        let mut heard = heard.lock();
+        heard.pinged.take_if(|(asked, _)| *asked == number)
+    };
+    let Some((_, at)) = pinged else { return };
+    let rtt_us = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
+    session.rtt_us.store(rtt_us, Ordering::Relaxed);
+    let half = i64::try_from(rtt_us / 2).unwrap_or_default();
+    let skew = wall_us.saturating_sub(incoming.wall_us() - half);
+    session.skew_us.store(skew, Ordering::Relaxed);
+}
+
 /// Does what a frame says.
 ///
 /// # Errors
@@ -170,18 +190,7 @@ fn take(
             session.outbox.push_small(&Frame::Pong { number, wall_us });
         }
         Frame::Pong { number, wall_us } => {
-            let pinged = heard.lock().pinged.take();
-            match pinged {
-                Some((asked, at)) if asked == number => {
-                    let rtt = at.elapsed();
-                    let rtt_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
-                    session.rtt_us.store(rtt_us, Ordering::Relaxed);
-                    let half = i64::try_from(rtt_us / 2).unwrap_or_default();
-                    let skew = wall_us.saturating_sub(incoming.wall_us() - half);
-                    session.skew_us.store(skew, Ordering::Relaxed);
-                }
-                other => heard.lock().pinged = other,
-            }
+            answered(session, incoming, heard, number, wall_us);
         }
         Frame::Room { target, bytes } => {
             let target = session.open.lock().numbers.get(&target).cloned();

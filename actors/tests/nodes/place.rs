@@ -1,0 +1,302 @@
+//! Children that live on other nodes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use unity_supervisors::spec::{ChildKind, ChildSpec, Failover, Place, PlaceAt};
+
+use super::net::{Begin, Node, World, id, path, probe};
+
+const WAIT: Duration = Duration::from_secs(5);
+
+fn placed(name: &str, at: PlaceAt, failover: Failover) -> ChildSpec {
+    let mut child = probe(name);
+    let ChildKind::Worker(worker) = &mut child.what else {
+        unreachable!()
+    };
+    worker.place = Some(Arc::new(Place {
+        at,
+        lease: Place::LEASE,
+        failover,
+    }));
+    child
+}
+
+fn on(node: &str, failover: Failover) -> ChildSpec {
+    placed("far", PlaceAt::Node(id(node)), failover)
+}
+
+fn labelled(name: &str) -> Begin {
+    Begin {
+        labels: [("gpu".to_owned(), "true".to_owned())].into(),
+        seeds: vec!["home".to_owned()],
+        epoch: u64::from(name.as_bytes()[0]),
+        ..Begin::default()
+    }
+}
+
+fn anywhere(failover: Failover) -> ChildSpec {
+    let labels = [("gpu".to_owned(), "true".to_owned())].into();
+    placed("far", PlaceAt::Labels(labels), failover)
+}
+
+async fn home(world: &World, child: ChildSpec) -> Node {
+    let children = vec![child];
+    world
+        .node(
+            "home",
+            Begin {
+                children,
+                ..Begin::default()
+            },
+        )
+        .await
+}
+
+impl Node {
+    fn lives_on(&self) -> Option<String> {
+        let slot = self.kernel.registry().get(&path("/far"))?;
+        slot.placement()?.node
+    }
+
+    fn why(&self) -> Option<String> {
+        let slot = self.kernel.registry().get(&path("/far"))?;
+        slot.placement()?.why
+    }
+
+    async fn until_lives_on(&self, node: &str) {
+        self.until(&format!("it lives on {node}"), |home| {
+            home.lives_on().as_deref() == Some(node) && home.why().is_none()
+        })
+        .await;
+    }
+
+    async fn count(&self) -> Value {
+        self.kernel
+            .ask(&path("/far"), json!({ "count": null }), WAIT)
+            .await
+            .unwrap()
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.kernel
+            .registry()
+            .get(&path("/far"))
+            .unwrap()
+            .incarnation()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_placed_child_answers_as_if_it_were_here() {
+    let world = World::new(1);
+    let home = home(&world, on("edge", Failover::Wait)).await;
+    assert_eq!(home.why().unwrap(), "waits for node `edge`");
+    home.kernel
+        .tell(&path("/far"), json!({ "echo": 1 }))
+        .await
+        .unwrap();
+
+    let seeds = vec!["home".to_owned()];
+    let edge = world
+        .node(
+            "edge",
+            Begin {
+                seeds,
+                ..Begin::default()
+            },
+        )
+        .await;
+    home.until_lives_on("edge").await;
+    let count = home.count().await;
+
+    // What was told before there was a node has waited for it.
+    assert_eq!(count["total"], 1);
+    let guest = edge
+        .kernel
+        .registry()
+        .get(&path("/system/guests/g1"))
+        .unwrap();
+    assert_eq!(guest.spec().as_worker().unwrap().kind, "probe");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_there_is_one_here() {
+    let world = World::new(1);
+    let home = home(&world, on("edge", Failover::Wait)).await;
+    let seeds = vec!["home".to_owned()];
+    let _edge = world
+        .node(
+            "edge",
+            Begin {
+                seeds,
+                ..Begin::default()
+            },
+        )
+        .await;
+    home.until_lives_on("edge").await;
+
+    home.kernel
+        .tell(&path("/far"), json!({ "crash": "oh" }))
+        .await
+        .unwrap();
+    home.until("a second life", |home| home.incarnation() == 2)
+        .await;
+    home.until_lives_on("edge").await;
+
+    let slot = home.kernel.registry().get(&path("/far")).unwrap();
+    let exit = slot.last_exit().unwrap().reason;
+    assert!(exit.to_string().contains("oh"), "{exit}");
+    assert_eq!(home.count().await["total"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_that_is_shorter_than_the_lease_ends_nothing() {
+    let world = World::new(1);
+    let home = home(&world, on("edge", Failover::Wait)).await;
+    let seeds = vec!["home".to_owned()];
+    let _edge = world
+        .node(
+            "edge",
+            Begin {
+                seeds,
+                ..Begin::default()
+            },
+        )
+        .await;
+    home.until_lives_on("edge").await;
+    home.count().await;
+
+    world.net.cut("home", "edge");
+    home.until_down("edge").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    world.net.heal("home", "edge");
+    home.until_lives_on("edge").await;
+
+    assert_eq!(home.count().await["total"], 1);
+    assert_eq!(home.incarnation(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_that_is_longer_ends_it_there_and_begins_it_again_when_the_node_is_back() {
+    let world = World::new(1);
+    let home = home(&world, on("edge", Failover::Wait)).await;
+    let seeds = vec!["home".to_owned()];
+    let edge = world
+        .node(
+            "edge",
+            Begin {
+                seeds,
+                ..Begin::default()
+            },
+        )
+        .await;
+    home.until_lives_on("edge").await;
+    home.count().await;
+
+    world.net.cut("home", "edge");
+    let guest = path("/system/guests/g1");
+    edge.until("it has ended there", |edge| {
+        edge.kernel.registry().get(&guest).is_none()
+    })
+    .await;
+    world.net.heal("home", "edge");
+    home.until_lives_on("edge").await;
+
+    assert_eq!(home.count().await["total"], 0);
+    assert_eq!(home.incarnation(), 1, "nothing is charged for it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_begins_elsewhere_once_its_lease_is_over_and_stays_there() {
+    let world = World::new(1);
+    let home = home(&world, anywhere(Failover::Elsewhere)).await;
+    let one = world.node("one", labelled("one")).await;
+    home.until_lives_on("one").await;
+    let two = world.node("two", labelled("two")).await;
+    home.until_up("two").await;
+
+    let since = tokio::time::Instant::now();
+    world.net.cut("home", "one");
+    home.until_lives_on("two").await;
+    let after = since.elapsed();
+    let guest = path("/system/guests/g1");
+    let ended = one.kernel.registry().get(&guest).is_none();
+    world.net.heal("home", "one");
+    home.until_up("one").await;
+
+    assert!(ended, "it has ended there before it begins here");
+    assert!(after <= Place::LEASE + Duration::from_secs(1), "{after:?}");
+    assert_eq!(home.lives_on().as_deref(), Some("two"));
+    assert!(two.kernel.registry().get(&guest).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_failover_a_node_that_is_down_is_an_exit() {
+    let world = World::new(1);
+    let home = home(&world, on("edge", Failover::None)).await;
+    let seeds = vec!["home".to_owned()];
+    let _edge = world
+        .node(
+            "edge",
+            Begin {
+                seeds,
+                ..Begin::default()
+            },
+        )
+        .await;
+    home.until_lives_on("edge").await;
+
+    world.net.cut("home", "edge");
+    home.until("an exit", |home| home.incarnation() == 2).await;
+
+    let slot = home.kernel.registry().get(&path("/far")).unwrap();
+    let exit = slot.last_exit().unwrap().reason;
+    assert_eq!(exit.kind.as_str(), "node_down", "{exit}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_here_is_a_stop_there() {
+    let world = World::new(1);
+    let home = home(&world, on("edge", Failover::Wait)).await;
+    let seeds = vec!["home".to_owned()];
+    let edge = world
+        .node(
+            "edge",
+            Begin {
+                seeds,
+                ..Begin::default()
+            },
+        )
+        .await;
+    home.until_lives_on("edge").await;
+
+    home.kernel.stop(&path("/far")).await.unwrap();
+
+    let guest = path("/system/guests/g1");
+    assert!(edge.kernel.registry().get(&guest).is_none());
+    home.kernel.start_child(&path("/far")).await.unwrap();
+    home.until_lives_on("edge").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_drained_gives_its_children_to_another() {
+    let world = World::new(1);
+    let home = home(&world, anywhere(Failover::Wait)).await;
+    let one = world.node("one", labelled("one")).await;
+    home.until_lives_on("one").await;
+    let _two = world.node("two", labelled("two")).await;
+    home.until_up("two").await;
+
+    one.cluster.set_draining(true);
+    home.until_lives_on("two").await;
+
+    assert!(
+        one.kernel
+            .registry()
+            .get(&path("/system/guests/g1"))
+            .is_none()
+    );
+    assert_eq!(home.incarnation(), 1);
+}
