@@ -1,16 +1,15 @@
-//! The programs of the frameworks: how each is made, and one run of one.
+//! The programs of the frameworks: how each is made, and which measures what.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// A process that takes longer hangs.
-const PATIENCE_S: &str = "120";
+use crate::process::{self, build_package};
 
 /// The command lines of the frameworks, without `--rows` and `--seconds`; or why there is none.
 pub(crate) struct Programs(BTreeMap<&'static str, Result<Vec<OsString>, String>>);
@@ -19,12 +18,7 @@ impl Programs {
     /// Builds all, each by itself, as the peers' lock file says. What cannot be built is told when it is asked for.
     pub(crate) fn build() -> Result<Self> {
         let ours = env::current_exe()?;
-        let target = ours
-            .ancestors()
-            .find(|folder| folder.ends_with("release"))
-            .and_then(Path::parent)
-            .map(|target| target.join("peers"))
-            .context("a bench is built for release")?;
+        let target = process::target(&ours)?;
         let cargo = |package: &'static str| {
             let program = build_package(package, &target).map(|path| vec![path.into()]);
             (package, program.map_err(|error| format!("{error:#}")))
@@ -54,38 +48,8 @@ impl Programs {
             Some(Err(why)) => bail!("{why}"),
             None => bail!("there is no program for it"),
         };
-        let output = Command::new("timeout")
-            .args(["--kill-after", "5", PATIENCE_S])
-            .args(words)
-            .args(["--rows", group, "--seconds", &seconds.to_string()])
-            .env("ERL_CRASH_DUMP_SECONDS", "0")
-            .stderr(Stdio::inherit())
-            .output()
-            .context("`timeout` of the coreutils cannot be started")?;
-        match output.status.code() {
-            Some(0) => Ok(String::from_utf8(output.stdout)?),
-            Some(124 | 137) => bail!("it did not end within {PATIENCE_S} s"),
-            Some(code) => bail!("its process ended with exit code {code}"),
-            None => bail!("its process was killed: {}", output.status),
-        }
+        process::measure(words, group, seconds)
     }
-}
-
-fn build_package(package: &str, target: &Path) -> Result<PathBuf> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/Cargo.toml");
-    let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--locked", "--package", package])
-        .arg("--manifest-path")
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(target)
-        .stdout(Stdio::null())
-        .status()
-        .context("cargo cannot be started")?;
-    if !built.success() {
-        bail!("`{package}` in benches/peers does not build");
-    }
-    Ok(target.join("release").join(package))
 }
 
 fn build_erlang(target: &Path) -> Result<Vec<OsString>> {

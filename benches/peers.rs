@@ -8,6 +8,7 @@
 mod frameworks;
 mod machine;
 mod ours;
+mod process;
 mod report;
 
 use std::env;

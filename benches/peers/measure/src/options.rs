@@ -13,8 +13,12 @@ rows: tell_1_1, tell_4_1,
       ask (ask_p50, ask_p99), ask_outside (ask_outside_p50, ask_outside_p99),
       spawn (spawn_ordered), batch (spawn_batch),
       group (group_1000), restart (restart_p50, restart_p99), crash (crash_1000),
-      idle (idle_bytes; alone in its process), critical (critical_wait); default: all
-seconds: how long each measurement lasts after its warm-up, above 0 and up to 3600; default: 1";
+      idle (idle_bytes; alone in its process), critical (critical_wait),
+      remote_tell (remote_tell_64), remote_ask (remote_ask_p50, remote_ask_p99),
+      stalled (stalled_peer_bytes; alone in its process); default: all
+seconds: how long each measurement lasts after its warm-up, above 0 and up to 3600; default: 1
+
+With --serve it is the receiver of another process, which calls it so.";
 
 const SECONDS_MAX: f64 = 3_600.0;
 
@@ -49,10 +53,13 @@ pub(crate) enum Measurement {
     Crash,
     Idle,
     Critical,
+    RemoteTell,
+    RemoteAsk,
+    Stalled,
 }
 
 impl Measurement {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::TellOneToOne,
         Self::TellFourToOne,
         Self::Ask,
@@ -64,6 +71,9 @@ impl Measurement {
         Self::Crash,
         Self::Idle,
         Self::Critical,
+        Self::RemoteTell,
+        Self::RemoteAsk,
+        Self::Stalled,
     ];
 
     fn name(self) -> &'static str {
@@ -79,6 +89,9 @@ impl Measurement {
             Self::Crash => "crash",
             Self::Idle => "idle",
             Self::Critical => "critical",
+            Self::RemoteTell => "remote_tell",
+            Self::RemoteAsk => "remote_ask",
+            Self::Stalled => "stalled",
         }
     }
 
@@ -95,7 +108,15 @@ impl Measurement {
             Self::Crash => &["crash_1000"],
             Self::Idle => &["idle_bytes"],
             Self::Critical => &["critical_wait"],
+            Self::RemoteTell => &["remote_tell_64"],
+            Self::RemoteAsk => &["remote_ask_p50", "remote_ask_p99"],
+            Self::Stalled => &["stalled_peer_bytes"],
         }
+    }
+
+    /// Whether it needs a receiver in another process, and a runtime with sockets.
+    pub(crate) fn is_remote(self) -> bool {
+        matches!(self, Self::RemoteTell | Self::RemoteAsk | Self::Stalled)
     }
 }
 
@@ -110,6 +131,8 @@ pub(crate) struct Request {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Options {
     Help,
+    /// The process is the receiver of another one.
+    Serve,
     Measure {
         requests: Vec<Request>,
         time: Duration,
@@ -130,6 +153,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Optio
         };
         match option.as_str() {
             "-h" | "--help" => return Ok(Options::Help),
+            "--serve" => return Ok(Options::Serve),
             "--rows" => {
                 for name in value()?.split(',') {
                     add_row(&mut requests, name)?;
@@ -240,6 +264,11 @@ mod tests {
 
         let measurements: Vec<_> = requests.iter().map(|request| request.measurement).collect();
         assert_eq!(measurements, Measurement::ALL);
+    }
+
+    #[test]
+    fn a_receiver_measures_nothing() {
+        assert_eq!(parse_words("--serve"), Ok(Options::Serve));
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub const CRASH_TEXT: &str = "crash asked for by the benchmark";
 /// How long the handler of a low message works.
 const LOW_WORK: Duration = Duration::from_micros(20);
 
+/// The length of what is told to another process.
+pub const PAYLOAD_LEN: usize = 64;
+
 /// The work of one low message, which ends with its being counted.
 pub fn work(handled: &AtomicU64) {
     let started = Instant::now();
@@ -193,4 +196,31 @@ pub trait Lanes: 'static {
     /// Sends a message that is critical, if the framework knows of such, with ten times [`REPLY_TIMEOUT`].
     /// Its handler answers how long ago it was `sent`.
     fn ask_critical(desk: &Self::Desk, sent: Instant) -> impl Future<Output = Duration> + Send;
+}
+
+/// Tells and asks over the loopback, to an actor of another process: a node each, with the encryption and the checks
+/// that are usual there.
+pub trait Nodes: 'static {
+    /// An address of an actor of the other process, which counts what it is told, adds up its first bytes, and answers
+    /// an ask with the count.
+    type Remote: Clone + Send + Sync + 'static;
+
+    /// What a process of this framework is called with before the arguments of the suite.
+    const WORDS: &'static [&'static str];
+
+    /// In the receiver: starts a node with that actor. Returns where it is reached, without a line break, and what keeps
+    /// it there.
+    fn serve() -> impl Future<Output = (String, Box<dyn Any + Send>)> + Send;
+
+    /// In the sender: starts a node, connects it, and finds the actor.
+    fn connect(address: String) -> impl Future<Output = Self::Remote> + Send;
+
+    /// Tells it, waiting for room where something is bounded. Whether it was taken.
+    fn tell(
+        remote: &Self::Remote,
+        payload: &[u8; PAYLOAD_LEN],
+    ) -> impl Future<Output = bool> + Send;
+
+    /// Asks how many messages it was told; nothing if the link breaks or the time is over.
+    fn ask(remote: &Self::Remote, timeout: Duration) -> impl Future<Output = Option<u64>> + Send;
 }

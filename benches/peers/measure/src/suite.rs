@@ -9,8 +9,8 @@ use tokio::runtime::{self, Runtime};
 
 use crate::figure::{Figure, locked_version};
 use crate::options::{self, Measurement, Options, USAGE};
-use crate::peer::{CRASH_TEXT, Lanes, Messages, Restarts, Spawns};
-use crate::{lanes, messages, restarts, spawns};
+use crate::peer::{CRASH_TEXT, Lanes, Messages, Nodes, Restarts, Spawns};
+use crate::{lanes, messages, nodes, restarts, spawns};
 
 const WORKERS: usize = 2;
 
@@ -21,6 +21,7 @@ pub struct Suite {
     framework: &'static str,
     version: String,
     runs: Vec<(Measurement, Run)>,
+    serve: Option<fn(&Runtime) -> io::Result<()>>,
 }
 
 impl fmt::Debug for Suite {
@@ -39,6 +40,7 @@ impl Suite {
             framework,
             version: format!("{package} {version}"),
             runs: Vec::new(),
+            serve: None,
         }
     }
 
@@ -84,6 +86,18 @@ impl Suite {
         self
     }
 
+    /// Adds the rows of [`Nodes`].
+    #[must_use]
+    pub fn nodes<P: Nodes>(mut self) -> Self {
+        self.runs.extend([
+            (Measurement::RemoteTell, nodes::tell::<P> as Run),
+            (Measurement::RemoteAsk, nodes::ask::<P>),
+            (Measurement::Stalled, nodes::stalled::<P>),
+        ]);
+        self.serve = Some(nodes::serve::<P>);
+        self
+    }
+
     /// Reads the arguments, without the program's name, measures, and prints one JSON line per row.
     /// A row that the framework does not have is left out.
     ///
@@ -101,11 +115,16 @@ impl Suite {
                 complain(&format!("error: {error}\n\n{USAGE}"));
                 ExitCode::from(2)
             }
+            Ok(Options::Serve) => {
+                let serve = self.serve.map(|serve| serve(&runtime(true)));
+                ExitCode::from(u8::from(!matches!(serve, Some(Ok(())))))
+            }
             Ok(Options::Measure { requests, time }) => {
                 silence_the_crash();
                 for request in requests {
                     let run = self.runs.iter().find(|(it, _)| *it == request.measurement);
-                    let figures = run.map_or_else(Vec::new, |(_, run)| run(&runtime(), time));
+                    let runtime = runtime(request.measurement.is_remote());
+                    let figures = run.map_or_else(Vec::new, |(_, run)| run(&runtime, time));
                     let wanted = figures
                         .iter()
                         .filter(|figure| request.rows.contains(&figure.row));
@@ -146,12 +165,14 @@ fn silence_the_crash() {
     }));
 }
 
-fn runtime() -> Runtime {
-    runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_time()
-        .build()
-        .expect("two worker threads can be started")
+fn runtime(with_sockets: bool) -> Runtime {
+    let mut builder = runtime::Builder::new_multi_thread();
+    builder.worker_threads(WORKERS).enable_time();
+    if with_sockets {
+        // And with whatever else the framework has turned on.
+        builder.enable_all();
+    }
+    builder.build().expect("two worker threads can be started")
 }
 
 /// The warm-up of a measurement that lasts `time`.
