@@ -45,7 +45,7 @@ pub enum What {
     Added,
     /// It is no more.
     Removed,
-    /// It is made of another kind.
+    /// It is made of another kind, or lives on another node.
     Replaced,
     /// Its settings.
     Settings,

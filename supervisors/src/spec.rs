@@ -348,6 +348,10 @@ pub struct Place {
 impl Place {
     /// For how long a placed child lives without being renewed unless it says otherwise.
     pub const LEASE: Duration = Duration::from_secs(10);
+    /// The shortest lease: below, a busy machine would lose its children for being busy.
+    pub const LEASE_MIN: Duration = Duration::from_secs(1);
+    /// The longest: so long a child of a node that is gone may be missed.
+    pub const LEASE_MAX: Duration = Duration::from_secs(3600);
 }
 
 /// Which node a child lives on.

@@ -113,6 +113,7 @@ tree:
             stall: OnStall::Report,
             runtime: RunsOn::Work,
             on_crash: None,
+            place: None,
             state: Some(StateSpec {
                 every: Duration::from_millis(500),
             }),

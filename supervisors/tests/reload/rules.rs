@@ -1,11 +1,14 @@
 //! What a reload does to children in each state that they can be in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use unity_supervisors::reload::{How, ReloadError, What};
 use unity_supervisors::slot::Response;
-use unity_supervisors::spec::{Backoff, Restart, Strategy, SupervisorSpec, Template};
+use unity_supervisors::spec::{
+    Backoff, Failover, Place, PlaceAt, Restart, Strategy, SupervisorSpec, Template,
+};
 use unity_supervisors::{RequestError, SlotState};
 
 use crate::lives;
@@ -254,6 +257,51 @@ async fn another_kind_is_another_child() {
     let now = world.kernel.registry().get(&path("/a")).unwrap();
     assert_ne!(slot.serial(), now.serial());
     assert_eq!(world.state("/a"), Some(SlotState::Running));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_is_placed_otherwise_is_another_child() {
+    let on = |node: &str, lease_s, failover| Place {
+        at: PlaceAt::Node(node.parse().unwrap()),
+        lease: Duration::from_secs(lease_s),
+        failover,
+    };
+    let gpu = Place {
+        at: PlaceAt::Labels([("gpu".to_owned(), "true".to_owned())].into()),
+        ..on("edge-1", 10, Failover::Wait)
+    };
+    let placed = |place: Option<Place>| {
+        let mut child = worker("a", json!({}));
+        child.as_worker_mut().unwrap().place = place.map(Arc::new);
+        tree([child, worker("b", json!({}))])
+    };
+    let world = World::boot(placed(None)).await;
+    for place in [
+        Some(on("edge-1", 10, Failover::Wait)),
+        Some(on("edge-2", 10, Failover::Wait)),
+        Some(on("edge-2", 20, Failover::Wait)),
+        Some(on("edge-2", 20, Failover::None)),
+        Some(gpu),
+        None,
+    ] {
+        let slot = world.kernel.registry().get(&path("/a")).unwrap();
+
+        let changes = world.reload(placed(place.clone())).await.unwrap();
+        let again = world.reload(placed(place.clone())).await.unwrap();
+
+        let told: Vec<_> = changes
+            .iter()
+            .map(|change| (change.what, change.how))
+            .collect();
+        assert_eq!(told, [(What::Replaced, How::Restart)], "{place:?}");
+        assert_eq!(again, []);
+        let now = world.kernel.registry().get(&path("/a")).unwrap();
+        assert_ne!(slot.serial(), now.serial(), "{place:?}");
+        assert_eq!(world.state("/a"), Some(SlotState::Running));
+        assert_eq!(world.starts_of("/b"), 1);
+    }
+    assert_eq!(world.restarts_used(), 0);
+    assert_eq!(world.stops(), ["/a"; 6].map(str::to_owned));
 }
 
 #[tokio::test(start_paused = true)]

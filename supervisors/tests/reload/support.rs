@@ -194,7 +194,8 @@ impl World {
         let about = "does as it is told";
         let kinds = Kinds::new()
             .with::<Subject>("subject", about)
-            .with::<Subject>("other", about);
+            .with::<Subject>("other", about)
+            .with_placed::<Subject>();
         KernelConfig::new(Runtimes::current(), kinds, 1)
     }
 

@@ -14,7 +14,7 @@ pub(crate) enum Change {
     Settings,
     /// What only a new life can have.
     Life,
-    /// It is made of something else.
+    /// It is made of something else, or lives elsewhere.
     Replace,
 }
 
@@ -22,7 +22,8 @@ pub(crate) enum Change {
 pub(crate) fn change(old: &ChildSpec, new: &ChildSpec) -> Change {
     match (&old.what, &new.what) {
         (ChildKind::Worker(before), ChildKind::Worker(after)) => {
-            if before.kind != after.kind {
+            // Another node has another body of it, and so has the same node under another lease: grants are never amended.
+            if before.kind != after.kind || before.place != after.place {
                 Change::Replace
             } else if before.runtime != after.runtime || before.state != after.state {
                 Change::Life

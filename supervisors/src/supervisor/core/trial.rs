@@ -87,6 +87,7 @@ fn with_settings_of(spec: &ChildSpec, former: &ChildSpec) -> Arc<ChildSpec> {
     let mut spec = spec.clone();
     if let (Some(worker), Some(former)) = (spec.as_worker_mut(), former.as_worker())
         && worker.kind == former.kind
+        && worker.place == former.place
     {
         worker.settings.clone_from(&former.settings);
         worker.state = former.state;
