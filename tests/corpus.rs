@@ -5,6 +5,8 @@ use std::path::Path;
 
 #[path = "fuzz/src/control.rs"]
 mod control;
+#[path = "fuzz/src/node_frame.rs"]
+mod node_frame;
 #[path = "fuzz/src/tree_file.rs"]
 mod tree_file;
 
@@ -33,4 +35,9 @@ fn tree_files_of_the_corpus_are_read_without_a_panic() {
 #[test]
 fn requests_of_the_corpus_are_answered_and_leave_the_kernel_well() {
     replay("control", control::run);
+}
+
+#[test]
+fn frames_of_the_corpus_are_read_without_a_panic() {
+    replay("node_frame", node_frame::run);
 }

@@ -107,8 +107,8 @@ impl Serve for Agent {
                 line,
                 from: Some(fence),
             } => self.grants.publish(&self.kernel, &from, fence, &line),
-            CallV1::Renew { held } => {
-                Ok(std::future::ready(self.grants.renew(from.node(), &held)).boxed())
+            CallV1::Renew { held, is_all } => {
+                Ok(std::future::ready(self.grants.renew(from.node(), &held, is_all)).boxed())
             }
             CallV1::Exited { fence, reason } => {
                 Ok(std::future::ready(self.grants.exited(from.node(), fence, &reason)).boxed())

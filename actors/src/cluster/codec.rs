@@ -9,9 +9,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bincode::config::{Configuration, Limit, standard};
+use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
+use bincode::serde::decode_from_slice;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+#[cfg(test)]
+mod tests;
 
 /// The version of this form.
 pub const VERSION: u8 = 1;
@@ -72,12 +76,9 @@ impl<'de> Deserialize<'de> for Blob {
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Blob, E> {
                 Ok(Blob(bytes.to_vec()))
             }
-
-            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Blob, E> {
-                Ok(Blob(bytes))
-            }
         }
-        deserializer.deserialize_byte_buf(Bytes)
+        // Not as a buffer, for which room would be made before it is known that they are there.
+        deserializer.deserialize_bytes(Bytes)
     }
 }
 
@@ -352,6 +353,8 @@ pub enum CallV1 {
     Renew {
         /// Those that are held.
         held: Vec<FenceV1>,
+        /// Whether these are all: what is not among them has ended.
+        is_all: bool,
     },
     /// A placed child ended.
     Exited {
@@ -425,9 +428,11 @@ pub fn cost(body_len: usize) -> u64 {
     body_len as u64 + 64
 }
 
-fn config()
--> Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<FRAME_LEN_MAX>> {
-    standard().with_limit::<FRAME_LEN_MAX>()
+/// How much more bincode counts against its limit than was written, at most: a number has its full width there.
+const WIDTH_MAX: usize = 8;
+
+fn config<const LIMIT: usize>() -> Configuration<LittleEndian, Varint, Limit<LIMIT>> {
+    standard().with_limit::<LIMIT>()
 }
 
 /// Appends a frame to `buffer`, with its length. Where it is too long nothing is appended.
@@ -438,7 +443,7 @@ pub fn encode(frame: &Frame, buffer: &mut Vec<u8>) -> Result<(), FrameError> {
     let begin = buffer.len();
     buffer.extend([0; PREFIX_LEN]);
     buffer.push(VERSION);
-    let written = bincode::serde::encode_into_std_write(frame, buffer, config());
+    let written = bincode::serde::encode_into_std_write(frame, buffer, standard());
     let len = buffer.len() - begin - PREFIX_LEN;
     let fault = match written {
         Ok(_) if len <= FRAME_LEN_MAX => None,
@@ -493,7 +498,7 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, FrameError> {
 /// # Errors
 /// [`FrameError::Shape`].
 pub fn pack<T: Serialize>(value: &T) -> Result<Blob, FrameError> {
-    bincode::serde::encode_to_vec(value, config())
+    bincode::serde::encode_to_vec(value, standard())
         .map(Blob)
         .map_err(|error| FrameError::Shape(error.to_string()))
 }
@@ -503,7 +508,13 @@ pub fn pack<T: Serialize>(value: &T) -> Result<Blob, FrameError> {
 /// # Errors
 /// [`FrameError::Shape`].
 pub fn read<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, FrameError> {
-    match bincode::serde::decode_from_slice(bytes, config()) {
+    // Room for a text is made before it is known to be there: for a stranger, no more than a greeting may need.
+    let decoded = if bytes.len() <= GREETING_LEN_MAX {
+        decode_from_slice(bytes, config::<{ GREETING_LEN_MAX * WIDTH_MAX }>())
+    } else {
+        decode_from_slice(bytes, config::<{ FRAME_LEN_MAX * WIDTH_MAX }>())
+    };
+    match decoded {
         Ok((value, len)) if len == bytes.len() => Ok(value),
         Ok(_) => Err(FrameError::Shape("there is more than it needs".to_owned())),
         Err(error) => Err(FrameError::Shape(error.to_string())),

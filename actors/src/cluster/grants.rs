@@ -191,8 +191,13 @@ impl Grants {
             .count()
     }
 
-    /// A node asks for more time for all that it holds. What it does not name has ended.
-    pub(super) fn renew(&self, node: &str, held: &[FenceV1]) -> Result<Blob, FaultV1> {
+    /// A node asks for more time for what it holds. If that is all, what it does not name has ended.
+    pub(super) fn renew(
+        &self,
+        node: &str,
+        held: &[FenceV1],
+        is_all: bool,
+    ) -> Result<Blob, FaultV1> {
         let now = Instant::now();
         let mut ended = Vec::new();
         let granted: Vec<FenceV1> = {
@@ -202,7 +207,7 @@ impl Grants {
                     continue;
                 }
                 if !held.contains(fence) {
-                    if grant.until.is_some() {
+                    if is_all && grant.until.is_some() {
                         ended.push(*fence);
                     }
                 } else if grant.ends.is_none() {

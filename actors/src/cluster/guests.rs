@@ -138,7 +138,7 @@ impl Guests {
             let lease = Duration::from_millis(place.lease_ms);
             let path = guests.enter(&key, lease, &place)?;
             let asked = boot_clock(&cluster);
-            let granted = ask(&from, vec![place.fence]).await;
+            let granted = ask(&from, vec![place.fence], false).await;
             match granted {
                 Ok(granted) if granted.contains(&place.fence) => guests.extend(&key, asked),
                 Ok(_) => {
@@ -320,12 +320,11 @@ impl Guests {
         }
     }
 
-    /// The guests of one node, and how often they are to be renewed.
+    /// The guests of one node, also those that have ended and of which that is not told yet, and how often they are to be
+    /// renewed.
     fn of(&self, home: &str) -> (Vec<FenceV1>, Option<Duration>) {
         let state = self.state.lock();
-        let of_home = state.guests.iter().filter(|((of, _), guest)| {
-            of == home && guest.exit.is_none() && guest.until != Duration::MAX
-        });
+        let of_home = state.guests.iter().filter(|((of, _), _)| of == home);
         let held: Vec<(FenceV1, Duration)> = of_home
             .map(|((_, fence), guest)| (*fence, guest.lease))
             .collect();
@@ -419,8 +418,9 @@ fn boot_clock(cluster: &Cluster) -> Duration {
 }
 
 /// Asks the node that placed them for more time.
-async fn ask(session: &Session, held: Vec<FenceV1>) -> Result<Vec<FenceV1>, FaultV1> {
-    let answer = session.call(CallV1::Renew { held }, SAYS_WITHIN).await?;
+async fn ask(session: &Session, held: Vec<FenceV1>, is_all: bool) -> Result<Vec<FenceV1>, FaultV1> {
+    let renew = CallV1::Renew { held, is_all };
+    let answer = session.call(renew, SAYS_WITHIN).await?;
     codec::read(&answer.0).map_err(|error| fault::new("failed", error.to_string()))
 }
 
@@ -618,7 +618,7 @@ async fn tell_news(guests: &Guests, session: &Session, home: &str) {
 
 /// Asks for more time, counted from `now` on.
 async fn renew(guests: &Guests, session: &Session, home: &str, held: Vec<FenceV1>, now: Duration) {
-    let granted = match ask(session, held.clone()).await {
+    let granted = match ask(session, held.clone(), true).await {
         Ok(granted) => granted,
         Err(fault) => {
             tracing::debug!(home, %fault, "leases were not renewed");

@@ -1,7 +1,7 @@
 //! Several kernels in one process.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -35,6 +35,21 @@ pub(crate) struct Begin {
     pub(crate) children: Vec<ChildSpec>,
     pub(crate) kinds: Kinds,
     pub(crate) services: Vec<ChildSpec>,
+    pub(crate) ledger: Arc<Ledger>,
+}
+
+/// Which children live, all nodes together.
+#[derive(Default)]
+pub(crate) struct Ledger(pub(crate) Mutex<Lives>);
+
+#[derive(Default)]
+pub(crate) struct Lives {
+    /// Each life has a number, later ones a larger one.
+    pub(crate) last: u64,
+    /// Those that run, by child.
+    pub(crate) running: BTreeMap<String, Vec<u64>>,
+    /// What must never be.
+    pub(crate) violations: Vec<String>,
 }
 
 impl Default for Begin {
@@ -47,6 +62,7 @@ impl Default for Begin {
             children: Vec::new(),
             kinds: unity_actors::kinds(),
             services: vec![guests::child(), service::child()],
+            ledger: Arc::default(),
         }
     }
 }
@@ -96,7 +112,10 @@ impl World {
             )),
             ..config
         };
-        let config = config.with_shared(Arc::clone(&cluster)).with_shared(guests);
+        let config = config
+            .with_shared(Arc::clone(&cluster))
+            .with_shared(guests)
+            .with_shared(begin.ledger);
         let kernel = Kernel::start(config, tree).await.unwrap();
         kernel.booted().await;
         Node { kernel, cluster }
