@@ -11,6 +11,8 @@
 //! with exit code 1 when a limit is broken or a side fails.
 
 mod medians;
+#[path = "nodes/ours.rs"]
+mod ours;
 mod process;
 mod table;
 
@@ -105,10 +107,6 @@ const EXTRAS: [&str; 9] = [
 
 const PEER: &str = "ractor_cluster";
 
-/// Our side, as a process of this program: it measures the rows of its arguments, as
-/// `Suite::new("ours", …).nodes::<Ours>()` does. While there is none, the table is the peer's alone.
-const OURS: Option<fn(&[String]) -> ExitCode> = None;
-
 /// Figures by row, or further field of one, and side: one a round.
 type Figures = BTreeMap<(String, &'static str), Vec<f64>>;
 
@@ -124,10 +122,11 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|word| word != "--bench")
         .collect();
-    if let (Some((first, rest)), Some(ours)) = (arguments.split_first(), OURS)
+    if let Some((first, rest)) = arguments.split_first()
         && first == "--ours"
     {
-        return ours(rest);
+        // Our side is a process of this program.
+        return ours::run(rest);
     }
     let run = parse(&arguments).and_then(|options| bench(&options));
     run.unwrap_or_else(|error| {
@@ -174,12 +173,10 @@ fn parse(arguments: &[String]) -> Result<Options> {
 fn bench(options: &Options) -> Result<ExitCode> {
     let this = env::current_exe()?;
     let peer = process::build_package("ractor_cluster_peer", &process::target(&this)?)?;
-    let ours: Option<Vec<OsString>> = OURS.map(|_| vec![this.into(), "--ours".into()]);
-    let sides: Vec<(&'static str, Vec<OsString>)> = ours
-        .map(|program| ("ours", program))
-        .into_iter()
-        .chain([(PEER, vec![peer.into()])])
-        .collect();
+    let sides: [(&'static str, Vec<OsString>); 2] = [
+        ("ours", vec![this.into(), "--ours".into()]),
+        (PEER, vec![peer.into()]),
+    ];
     let mut figures = Figures::new();
     for round in 1..=options.rounds {
         for (group, _) in GROUPS {
@@ -225,7 +222,7 @@ fn rows() -> impl Iterator<Item = &'static Row> {
 }
 
 fn sides() -> impl Iterator<Item = &'static str> {
-    OURS.map(|_| "ours").into_iter().chain([PEER])
+    ["ours", PEER].into_iter()
 }
 
 fn of(figures: &Figures, name: &str, side: &'static str) -> Option<f64> {
@@ -247,9 +244,7 @@ fn reached(figures: &Figures, row: &Row) -> Option<bool> {
 
 fn rows_table(figures: &Figures) -> Vec<Vec<String>> {
     let mut head: Vec<_> = ["row", "unit"].into_iter().chain(sides()).collect();
-    if OURS.is_some() {
-        head.extend(["ratio", "has to be", "reached"]);
-    }
+    head.extend(["ratio", "has to be", "reached"]);
     let mut lines = vec![head.into_iter().map(str::to_owned).collect()];
     for row in rows() {
         let mut line = vec![row.title.to_owned(), row.unit.to_owned()];
@@ -260,18 +255,16 @@ fn rows_table(figures: &Figures) -> Vec<Vec<String>> {
                 format!("{} ±{spread:.0} %", figure(median(values)))
             })
         }));
-        if OURS.is_some() {
-            let ratio = ratio(figures, row);
-            line.push(ratio.map_or_else(none, |ratio| format!("{ratio:.2}")));
-            line.push(match row.limit {
-                Limit::AtLeast(factor) => format!("≥ {factor} × {PEER}"),
-                Limit::AtMost(factor) => format!("≤ {factor} × {PEER}"),
-                Limit::Below(limit) => format!("≤ {}", figure(limit)),
-                Limit::ForInformation => String::new(),
-            });
-            let reached = reached(figures, row);
-            line.push(reached.map_or_else(none, |it| if it { "yes" } else { "NO" }.to_owned()));
-        }
+        let ratio = ratio(figures, row);
+        line.push(ratio.map_or_else(none, |ratio| format!("{ratio:.2}")));
+        line.push(match row.limit {
+            Limit::AtLeast(factor) => format!("≥ {factor} × {PEER}"),
+            Limit::AtMost(factor) => format!("≤ {factor} × {PEER}"),
+            Limit::Below(limit) => format!("≤ {}", figure(limit)),
+            Limit::ForInformation => String::new(),
+        });
+        let reached = reached(figures, row);
+        line.push(reached.map_or_else(none, |it| if it { "yes" } else { "NO" }.to_owned()));
         lines.push(line);
     }
     lines
