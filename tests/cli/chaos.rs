@@ -371,6 +371,12 @@ fn above_all_budgets_the_kernel_is_in_safe_mode_and_comes_back() {
         assert_eq!(report["above"][key], true, "{report:#}");
     }
     assert!(report["above"]["restored_ms"].is_u64());
+    let again = format!(
+        "uk chaos run usual --for 200ms --rate 50/s --seed {} --above",
+        report["seed"]
+    );
+    let shown = rig.uk(&["chaos", "report"]).out;
+    assert!(shown.contains(&again), "{shown}");
     assert_eq!(rig.json(&["tree"])["mode"], "normal");
     answers(&rig, "/a");
 }

@@ -60,14 +60,18 @@ impl Job {
         drop(found.send(Arc::clone(&traffic)));
         let (notes, mut noted) = mpsc::channel(NOTES_MAX);
         let meddled = Arc::default();
-        let (sends, its) = (Arc::clone(&traffic), Arc::clone(&meddled));
+        let (sends, its, above) = (Arc::clone(&traffic), Arc::clone(&meddled), wish.above);
+        let complete = move |report: &mut Report| {
+            report.told.above = above;
+            sends.counts(&its).write(report);
+        };
         let outside = RealOutside {
             kernel: kernel.clone(),
             chaos: Arc::clone(chaos),
             notes,
             up,
             settles_within_ms: to_ms(wish.plan.settles_within.0),
-            complete: Box::new(move |report| sends.counts(&its).write(report)),
+            complete: Box::new(complete),
         };
         let run = Run::new(kernel, &wish.plan, wish.seed, &outside, orders.clone());
         let running = run.meddling(Arc::clone(&meddled)).run();
@@ -88,7 +92,7 @@ impl Job {
         over.send_replace(true);
         // All are answered once whoever sends has let go of it.
         drop(quiet.await);
-        traffic.counts(&meddled).write(&mut report);
+        (outside.complete)(&mut report);
         traffic.end().await;
         judge(&mut report, traffic.has_own());
         if wish.above && matches!(report.outcome, Outcome::Passed | Outcome::Idle) {

@@ -81,6 +81,14 @@ impl Plan {
         }
     }
 
+    /// How long and how fast it is, if it is the [usual](Self::usual) one, which says nothing else.
+    #[must_use]
+    pub fn as_usual(&self) -> Option<(Duration, Rate)> {
+        let storm = self.phases.first()?;
+        let (takes, rate) = (storm.takes.0, storm.rate);
+        (*self == Self::usual(takes, rate)).then_some((takes, rate))
+    }
+
     /// How long it strikes; where it has acts alone, until the last of them is over.
     #[must_use]
     pub fn lasts(&self) -> Duration {
@@ -485,6 +493,19 @@ impl Rate {
         } else {
             Err(format!("`{count}/s` is no rate: {RATE_FORM}"))
         }
+    }
+
+    /// As it is typed on a command line, where only integers are: `5/s`, `30/m`.
+    #[must_use]
+    pub fn typed(self) -> String {
+        let units = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+        let whole = units.iter().find_map(|(unit, per)| {
+            let count = self.0 * per;
+            // What was divided before does not come out even to the last bit.
+            let is_whole = (count - count.round()).abs() < 1e-6 && count >= 0.5;
+            is_whole.then(|| format!("{count:.0}/{unit}"))
+        });
+        whole.unwrap_or_else(|| self.to_string())
     }
 
     /// How long it is from one to the next.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use unity_supervisors::ActorPath;
 use unity_supervisors::clock::Timestamp;
 
-use super::plan::Act;
+use super::plan::{Act, Rate};
+use crate::duration::DurationText;
 
 pub mod markdown;
 pub mod numbers;
@@ -29,6 +30,9 @@ pub struct Report {
     pub kernel: String,
     /// What chance began with.
     pub seed: u64,
+    /// What else it was told.
+    #[serde(default)]
+    pub told: Told,
     /// How it ended.
     pub outcome: Outcome,
     /// Why, if it did not pass.
@@ -75,6 +79,24 @@ pub struct Report {
     pub down: Vec<Down>,
     /// For how long it was to last, by phase.
     pub phases: Vec<OfPhase>,
+}
+
+/// What a run was told beside its plan and its seed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// How long it was to strike, if no plan of somebody's said so.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none", default)]
+    pub takes: Option<DurationText>,
+    /// How fast, likewise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rate: Option<Rate>,
+    /// Whether it was to go above all budgets in the end.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub above: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// How a run ended.

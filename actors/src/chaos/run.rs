@@ -27,7 +27,7 @@ pub use self::strike::{Meddled, Work};
 use self::strike::{Open, Strike};
 use self::watch::Watched;
 use super::plan::{Act, Fault, Phase, Plan, Targets};
-use super::report::{Done, OfFault, OfPhase, Outcome, Report, Spread};
+use super::report::{Done, OfFault, OfPhase, Outcome, Report, Spread, Told};
 use super::target::{Wanted, candidates};
 use crate::duration::DurationText;
 
@@ -189,6 +189,7 @@ impl<'a> Run<'a> {
             plan: self.plan.name.clone(),
             kernel: self.kernel.name().to_owned(),
             seed: self.seed,
+            told: told(self.plan),
             outcome,
             why,
             started_at: self.started_at,
@@ -473,6 +474,15 @@ const LOOKS_AT_A_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why nothing was struck.
 pub const NOBODY: &str = "nobody could be struck: who the plan means has to run, with room in its supervisor's budget (`intensity`), and to come back by itself";
+
+fn told(plan: &Plan) -> Told {
+    let usual = plan.as_usual();
+    Told {
+        takes: usual.map(|(takes, _)| DurationText(takes)),
+        rate: usual.map(|(_, rate)| rate),
+        above: false,
+    }
+}
 
 fn of_faults(
     recovered: &BTreeMap<&'static str, (u64, Vec<Duration>)>,

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::Report;
 use super::markdown::markdown;
 use super::numbers;
 use super::svg::svg;
 use super::words;
+use crate::chaos::plan::Rate;
 
 /// Made up: all faults with what did not go well, a run that passed, one in which there was nothing to strike, and one
 /// whose names and numbers are as bad as they get.
@@ -226,4 +229,28 @@ fn the_sentence_says_how_it_went_and_the_command_plays_it_again() {
         told("nasty")
     );
     assert_eq!(words::again(&sample("full")), "uk chaos run storm --seed 7");
+}
+
+#[test]
+fn what_the_run_was_told_is_in_the_command_that_plays_it_again() {
+    let again = |told: serde_json::Value| {
+        let mut report = sample("passed");
+        report.told = serde_json::from_value(told).unwrap();
+        words::again(&report)
+    };
+
+    assert_eq!(
+        again(json!({ "for": "2m", "rate": "5/s" })),
+        "uk chaos run default --for 2m --rate 5/s --seed 7"
+    );
+    // No more than integers can be typed.
+    for (count, typed) in [(0.5, "30/m"), (7.0 / 60.0, "7/m"), (1.0 / 3600.0, "1/h")] {
+        let rate = Rate::per_second(count).unwrap();
+        let said = again(json!({ "rate": rate }));
+        assert!(said.contains(&format!(" --rate {typed} ")), "{said}");
+    }
+    assert_eq!(
+        again(json!({ "above": true })),
+        "uk chaos run default --seed 7 --above"
+    );
 }

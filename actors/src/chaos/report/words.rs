@@ -1,7 +1,7 @@
 //! What is said of a report wherever it is shown: the sentence that tells how it went, and the tables, from which the terminal, Markdown and the picture are drawn.
 
 use super::numbers::{as_float, counted, ms, none, percent, thousands};
-use super::{Outcome, Report};
+use super::{Outcome, Report, Told};
 
 /// So many names are told one by one.
 const NAMES_MAX: usize = 5;
@@ -127,7 +127,14 @@ pub fn again(report: &Report) -> String {
         true => report.plan.clone(),
         false => format!("'{}'", report.plan.replace('\'', "'\\''")),
     };
-    format!("uk chaos run {plan} --seed {}", report.seed)
+    let Told { takes, rate, above } = report.told;
+    let takes = takes.map_or_else(String::new, |takes| format!(" --for {takes}"));
+    let rate = rate.map_or_else(String::new, |rate| format!(" --rate {}", rate.typed()));
+    let above = if above { " --above" } else { "" };
+    format!(
+        "uk chaos run {plan}{takes}{rate} --seed {}{above}",
+        report.seed
+    )
 }
 
 /// The run in numbers.
