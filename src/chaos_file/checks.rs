@@ -5,7 +5,6 @@ use unity_actors::chaos::plan::{Fault, PathPattern, Targets};
 
 use crate::tree_file::fields::Fields;
 use crate::tree_file::reader::Reader;
-use crate::tree_file::source::Span;
 use crate::tree_file::{Code, Diagnostic};
 
 impl Reader<'_> {
@@ -55,11 +54,5 @@ impl Reader<'_> {
                 .at(span, label)
                 .help(help),
         );
-    }
-
-    pub(super) fn kills_kernel(&mut self, span: Span) {
-        let warning = Diagnostic::new(Code::KernelKilled, "this kills the kernel");
-        let warning = warning.at(span, "without a guard it stays down");
-        self.report(warning.help("begin the kernel with `uk run --guard`, which starts it again"));
     }
 }

@@ -171,12 +171,9 @@ pub(super) const FAULTS: Choice = Choice {
         of("sync_fails", &[FOR]),
         of("stop_process", &[FOR]),
         of("kill_process", &[]),
-        of(KILL_KERNEL, &[]),
+        of("kill_kernel", &[]),
     ],
 };
-
-/// The fault after which only a guard goes on.
-pub(super) const KILL_KERNEL: &str = "kill_kernel";
 
 pub(super) const PROBES: Choice = Choice {
     what: "probe",

@@ -5,7 +5,7 @@ use unity_actors::chaos::plan::{PathPattern, Plan};
 use unity_actors::duration::format_duration;
 use unity_supervisors::ActorPath;
 
-use super::keys::{ACT, Choice, Form, KILL_KERNEL, Key, PLAN, TARGETS, Table};
+use super::keys::{ACT, Choice, Form, Key, PLAN, TARGETS, Table};
 use crate::nearest::near;
 use crate::tree_file::fields::Fields;
 use crate::tree_file::node::{Entry, Key as NodeKey, Node, Value, shown};
@@ -223,9 +223,6 @@ impl Reader<'_> {
             self.unknown_name(choice, name, span);
             return None;
         };
-        if name == KILL_KERNEL {
-            self.kills_kernel(span);
-        }
         self.settings_of(choice, table, span, settings)
     }
 

@@ -151,7 +151,6 @@ codes! {
     ActTarget "UK0712" "an act has no target though its fault needs one, or has one that it cannot have"
     PlanEmpty "UK0713" "a chaos plan does nothing"
     AllSpared "UK0751" "a chaos plan spares all that it could strike"
-    KernelKilled "UK0752" "a chaos plan kills the kernel, which only a guard starts again"
 }
 
 impl Code {

@@ -325,6 +325,10 @@ fn a_kernel_that_chaos_kills_comes_back_and_its_report_too() {
     let mut rig = boot(TREE, &["--guard"]);
     let plan = acts(&[(json!("kill"), Some("/a")), (json!("kill_kernel"), None)]);
 
+    let document = plan.to_string();
+    let planned = rig.uk(&["chaos", "plan", "--document", &document]);
+    assert!(!planned.out.contains("refused"), "{planned:?}");
+
     let said = run(&rig, &plan, &[]);
 
     let report = said.json();
@@ -347,6 +351,16 @@ fn without_a_guard_no_kernel_is_killed() {
 
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.json()["why"].as_str().unwrap().contains("--guard"));
+    rig.folder.file(
+        "kill.yaml",
+        "version: 1\nname: kill\nacts: [{ at: 1s, fault: kill_kernel }]\n",
+    );
+    let planned = rig.uk(&["chaos", "plan", "kill.yaml"]);
+    assert!(
+        planned.out.contains("`kill_kernel` is refused"),
+        "{planned:?}"
+    );
+    assert_eq!(planned.err, "");
 }
 
 #[test]

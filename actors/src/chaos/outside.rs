@@ -15,7 +15,7 @@ use unity_supervisors::{ActorPath, Kernel};
 use super::plan::Fault;
 use super::report::{Done, Report};
 use super::run::{Outside, Work};
-use super::service::{Chaos, Unfinished};
+use super::service::{Chaos, NO_GUARD, Unfinished};
 use super::shelf::Journal;
 use crate::process::{Commands, ProcessChild};
 use crate::sensors::host::resident_bytes;
@@ -82,9 +82,8 @@ impl RealOutside {
 
     /// Writes down what the next kernel needs, and kills this process.
     fn kill_kernel(&self) -> Result<(), String> {
-        if !self.chaos.ground().guarded {
-            let why = "no guard would start the kernel again: `uk run --guard` has one";
-            return Err(why.to_owned());
+        if !self.chaos.is_guarded() {
+            return Err(NO_GUARD.to_owned());
         }
         let report = self.chaos.take_words().ok_or("the run has said nothing")?;
         let journal = Journal {

@@ -38,6 +38,8 @@ pub const STRUCK: &str = "system.chaos.struck";
 pub const BEGUN: &str = "system.chaos.begun";
 /// A run ended.
 pub const ENDED: &str = "system.chaos.ended";
+/// Why a kernel is not killed.
+pub const NO_GUARD: &str = "no guard would start the kernel again: `uk run --guard` has one";
 const KIND: &str = "chaos";
 /// Time between two looks whether a run has said what it came to.
 const LOOK: Duration = Duration::from_millis(10);
@@ -207,6 +209,12 @@ impl Chaos {
 
     pub(super) fn ground(&self) -> &Ground {
         &self.ground
+    }
+
+    /// Whether a guard starts the kernel again when its process dies.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.ground.guarded
     }
 
     /// Where reports are kept.

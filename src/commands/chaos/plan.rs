@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use unity_actors::chaos::plan::{Fault, Phase, Plan, Probe};
+use unity_actors::chaos::service;
 use unity_actors::chaos::target::{Spared, Wanted, all};
 use unity_supervisors::{ActorPath, Kernel};
 
-use super::{Command, DOCUMENT, FOR_ARG, RATE_ARG, RULES, file, plan_of};
+use super::{Command, DOCUMENT, FOR_ARG, RATE_ARG, RULES, file, plan_of, runs};
 use crate::arguments::Args;
 use crate::cli::{Caller, block_on};
 use crate::commands::config;
@@ -90,7 +91,16 @@ fn touched(kernel: &Kernel, plan: &Plan) -> Value {
         "targets_count": targets.len(),
         "spared": left.collect::<Vec<_>>(),
         "spared_count": spared.len(),
+        "refused": refused(kernel, plan),
     })
+}
+
+/// What a run on this kernel would not do, each with the reason.
+fn refused(kernel: &Kernel, plan: &Plan) -> Vec<Value> {
+    let is_refused = plan.kills_kernel() && !runs(kernel).is_guarded();
+    let refused =
+        is_refused.then(|| json!({ "fault": Fault::KillKernel.name(), "why": service::NO_GUARD }));
+    refused.into_iter().collect()
 }
 
 fn look(
@@ -159,26 +169,7 @@ pub(super) fn show_plan(document: &Value, screen: &Screen) -> String {
     }
     out.push_str(&line.wrap(screen, 2));
     for phase in list(document, "phases") {
-        let faults: Vec<String> = list(phase, "faults")
-            .iter()
-            .map(|fault| format!("{} {} %", text(fault, "fault"), number(fault, "percent")))
-            .collect();
-        let takes = rough(number(phase, "for_ms"));
-        let mut line = Line::new();
-        line.push(Tone::Plain, &format!("  {} {takes}, ", text(phase, "name")));
-        match faults.is_empty() {
-            true => line.push(Tone::Dim, "nothing is struck"),
-            false => line.push(
-                Tone::Plain,
-                &format!(
-                    "{} within {} % of each budget: {}",
-                    text(phase, "rate"),
-                    number(phase, "budget"),
-                    faults.join(", ")
-                ),
-            ),
-        }
-        out.push_str(&line.wrap(screen, 4));
+        out.push_str(&show_phase(phase, screen));
     }
     let probes: Vec<&str> = list(document, "probes")
         .iter()
@@ -196,6 +187,12 @@ pub(super) fn show_plan(document: &Value, screen: &Screen) -> String {
         .collect();
     if !node.is_empty() {
         out.push_str(&format!("strikes the whole node: {}\n", node.join(", ")));
+    }
+    for refused in list(document, "refused") {
+        let (fault, why) = (text(refused, "fault"), text(refused, "why"));
+        let mut line = Line::new();
+        line.push(Tone::Warn, &format!("`{fault}` is refused: {why}"));
+        out.push_str(&line.wrap(screen, 2));
     }
     let struck = number(document, "targets_count");
     let at_once = number(document, "max_down");
@@ -217,6 +214,29 @@ pub(super) fn show_plan(document: &Value, screen: &Screen) -> String {
         out.push_str("this is no test kernel: a run needs --yes\n");
     }
     out
+}
+
+fn show_phase(phase: &Value, screen: &Screen) -> String {
+    let faults: Vec<String> = list(phase, "faults")
+        .iter()
+        .map(|fault| format!("{} {} %", text(fault, "fault"), number(fault, "percent")))
+        .collect();
+    let takes = rough(number(phase, "for_ms"));
+    let mut line = Line::new();
+    line.push(Tone::Plain, &format!("  {} {takes}, ", text(phase, "name")));
+    match faults.is_empty() {
+        true => line.push(Tone::Dim, "nothing is struck"),
+        false => line.push(
+            Tone::Plain,
+            &format!(
+                "{} within {} % of each budget: {}",
+                text(phase, "rate"),
+                number(phase, "budget"),
+                faults.join(", ")
+            ),
+        ),
+    }
+    line.wrap(screen, 4)
 }
 
 fn draw(out: &mut String, all: &[Value], total: u64, about: impl Fn(&Value) -> String) {

@@ -249,10 +249,4 @@ pub(super) const ROWS: &[Row] = &[
         "3:31 spare",
         &["nobody is left who could be struck", "spare less"],
     ),
-    (
-        Code::KernelKilled,
-        Chaos("version: 1\nname: a\nacts: [{ at: 5s, fault: kill_kernel }]\n"),
-        "3:25 kill_kernel",
-        &["without a guard it stays down", "`uk run --guard`"],
-    ),
 ];
