@@ -399,7 +399,10 @@ impl Arg {
     }
 
     /// Refuses what is not within its bounds.
-    fn check_bounds(&self, value: &Value) -> Result<(), CommandError> {
+    ///
+    /// # Errors
+    /// What would be.
+    pub(crate) fn check_bounds(&self, value: &Value) -> Result<(), CommandError> {
         let (size, what) = match value {
             Value::Number(number) => (number.as_u64().unwrap_or_default(), ""),
             Value::String(text) => (text.chars().count() as u64, " characters"),

@@ -312,7 +312,9 @@ fn read_args(
                     continue;
                 };
                 let meant = place.map(|place| place.meant(arg.kind, text)).transpose()?;
-                args.insert(arg.name, arg.read_text(meant.as_deref().unwrap_or(text))?);
+                let value = arg.read_text(meant.as_deref().unwrap_or(text))?;
+                arg.check_bounds(&value)?;
+                args.insert(arg.name, value);
             }
         }
     }

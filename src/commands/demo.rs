@@ -1,6 +1,7 @@
 //! `uk demo`: a rescue robot in a storm.
 
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use unity_actors::chaos::report::Outcome;
@@ -16,6 +17,8 @@ use crate::screen::printable;
 
 /// How long the storm is unless it is said.
 const FOR: Duration = Duration::from_secs(40);
+/// A shorter one strikes nobody.
+const LEAST_MS: u64 = 1_000;
 
 pub(super) const COMMAND: Command = Command {
     about: "See a robot survive a storm, in a minute",
@@ -26,7 +29,8 @@ pub(super) const COMMAND: Command = Command {
            parts.\n\n\
            Example: uk demo --seed 7",
     args: &[
-        Arg::option("for", ArgKind::Duration, "how long the storm is; 40s"),
+        Arg::option("for", ArgKind::Duration, "how long the storm is; 40s")
+            .within(LEAST_MS, u64::MAX),
         Arg::option(
             "seed",
             ArgKind::Integer,
@@ -47,12 +51,11 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         tells: true,
         interrupts: caller.interrupts.as_deref(),
     };
+    // Whether it can be written is known before the storm, not after it.
+    let picture = args.text("svg").map(Picture::open).transpose()?;
     let (report, end) = demo::play(show)?;
-    if let Some(file) = args.text("svg") {
-        std::fs::write(file, svg(&report)).map_err(|error| {
-            CommandError::new(Code::Failed, format!("{}: {error}", printable(file)))
-                .hint("name a file in a folder that you may write to")
-        })?;
+    if let Some(picture) = picture {
+        picture.write(&svg(&report))?;
     }
     if caller.json {
         output::out(&format!("{end}\n"))?;
@@ -63,4 +66,50 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         Outcome::Passed | Outcome::Stopped => 0,
         _ => EXIT_DIFFERENCE,
     })
+}
+
+/// The file that the picture is to be in. What is there is kept until the picture is.
+struct Picture<'a> {
+    name: &'a str,
+    file: File,
+    /// Whether it was made for this, and is empty until then.
+    is_new: bool,
+}
+
+impl<'a> Picture<'a> {
+    fn open(name: &'a str) -> Result<Self, CommandError> {
+        let mut options = OpenOptions::new();
+        options.write(true);
+        let (opened, is_new) = match options.clone().create_new(true).open(name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                (options.open(name), false)
+            }
+            opened => (opened, true),
+        };
+        let file = opened.map_err(|error| cannot(name, &error))?;
+        Ok(Self { name, file, is_new })
+    }
+
+    fn write(mut self, svg: &str) -> Result<(), CommandError> {
+        let written = self
+            .file
+            .set_len(0)
+            .and_then(|()| self.file.write_all(svg.as_bytes()));
+        written.map_err(|error| cannot(self.name, &error))?;
+        self.is_new = false;
+        Ok(())
+    }
+}
+
+impl Drop for Picture<'_> {
+    fn drop(&mut self) {
+        if self.is_new && std::fs::remove_file(self.name).is_err() {
+            tracing::warn!(file = self.name, "an empty file is left behind");
+        }
+    }
+}
+
+fn cannot(name: &str, error: &io::Error) -> CommandError {
+    CommandError::new(Code::Failed, format!("{}: {error}", printable(name)))
+        .hint("name a file in a folder that you may write to")
 }

@@ -22,7 +22,7 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     ("doctor", &["doctor"], "versions"),
     (
         "demo",
-        &["demo", "--for", "400ms", "--seed", "7"],
+        &["demo", "--for", "1s", "--seed", "7"],
         "never restarted",
     ),
     ("why", &["why", "/a"], "no exits so far"),
