@@ -3,6 +3,7 @@
 //! What comes from outside (reasons, messages) never reaches a terminal with its control characters.
 
 use serde_json::Value;
+pub use unity_actors::chaos::report::numbers::thousands;
 
 /// Below it, what only tells more is left out, so that there is room for what is said.
 pub const NARROW: usize = 72;
@@ -401,20 +402,6 @@ pub fn children(count: u64) -> String {
         1 => "1 child".to_owned(),
         _ => format!("{} children", thousands(count)),
     }
-}
-
-/// `99,980`
-#[must_use]
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (left, digit) in (1..=digits.len()).rev().zip(digits.chars()) {
-        text.push(digit);
-        if left % 3 == 1 && left > 1 {
-            text.push(',');
-        }
-    }
-    text
 }
 
 /// `1 actor`, `2 actors`.
