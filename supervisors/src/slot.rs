@@ -28,7 +28,7 @@ use crate::life::Life;
 use crate::mailbox::Gate;
 use crate::path::{ActorPath, ChildId};
 use crate::report::Fact;
-use crate::spec::ChildSpec;
+use crate::spec::{ChildSpec, Restart};
 use crate::state::Kept;
 use crate::supervisor::SupervisorMessage;
 use crate::supervisor::core::Key;
@@ -74,6 +74,12 @@ impl SlotState {
         Self::Quarantined,
         Self::Suspended,
     ];
+
+    /// Whether what is there is up; what somebody suspended is.
+    #[must_use]
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Running | Self::Suspended)
+    }
 
     /// The word in JSON.
     #[must_use]
@@ -457,6 +463,26 @@ impl Slot {
                 children.values().take(most).cloned().collect()
             }
         }
+    }
+
+    /// All permanent children below it that are up. Those of a template do not outlive their supervisor, so they are none of
+    /// them.
+    #[must_use]
+    pub fn permanent_below(&self) -> Vec<Arc<Self>> {
+        let spec = self.spec();
+        let supervisor = spec.as_supervisor();
+        if supervisor.is_none_or(|spec| spec.template.is_some()) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for child in self.children() {
+            let below = child.permanent_below();
+            if child.spec().restart == Restart::Permanent && child.state().is_up() {
+                found.push(child);
+            }
+            found.extend(below);
+        }
+        found
     }
 
     /// Whether it is a supervisor.

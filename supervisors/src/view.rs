@@ -311,9 +311,8 @@ fn node_type(slot: &Slot) -> &'static str {
 fn count(supervisor: &SupervisorBody) -> Counts {
     let mut counts = Counts::default();
     for child in supervisor.children.read().values() {
-        let is_active = matches!(child.state(), SlotState::Running | SlotState::Suspended);
         counts.specs += 1;
-        counts.active += usize::from(is_active);
+        counts.active += usize::from(child.state().is_up());
         counts.supervisors += usize::from(child.is_supervisor());
     }
     counts.workers = counts.specs - counts.supervisors;

@@ -158,7 +158,7 @@ pub(super) fn up(kernel: &Kernel) -> Vec<ActorPath> {
 pub(super) fn are_up(kernel: &Kernel, paths: &[ActorPath]) -> bool {
     let runs = |path: &ActorPath| {
         let slot = kernel.registry().get(path);
-        slot.is_some_and(|slot| matches!(slot.state(), SlotState::Running | SlotState::Suspended))
+        slot.is_some_and(|slot| slot.state().is_up())
     };
     paths.iter().all(runs)
 }

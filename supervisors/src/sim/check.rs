@@ -65,7 +65,7 @@ fn settled(slot: &Slot, reloads: bool, violations: &mut Vec<Violation>) {
         let is_met = |need| {
             children
                 .iter()
-                .any(|other| other.id() == need && is_up(other.state()))
+                .any(|other| other.id() == need && other.state().is_up())
         };
         let has_unmet_need = !child.spec().needs.iter().all(is_met);
         let on_its_way = match state {
@@ -87,17 +87,13 @@ fn settled(slot: &Slot, reloads: bool, violations: &mut Vec<Violation>) {
                     && matches!(other.state(), SlotState::Stopped | SlotState::Quarantined)
             })
         });
-        if is_up(state) && need_is_down {
+        if state.is_up() && need_is_down {
             violations.push(Violation::NeedNotMet { path: path() });
         }
         if state == SlotState::Running {
             settled(child, reloads, violations);
         }
     }
-}
-
-fn is_up(state: SlotState) -> bool {
-    matches!(state, SlotState::Running | SlotState::Suspended)
 }
 
 /// Whether a supervisor that runs should have ended with its significant children. Temporary ones leave nothing to

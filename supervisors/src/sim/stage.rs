@@ -13,7 +13,7 @@ use crate::kernel::{Kernel, KernelConfig, Mode, Runtimes};
 use crate::path::ActorPath;
 use crate::priority::Priority;
 use crate::slot::{Slot, SlotState};
-use crate::spec::{AutoShutdown, LadderAction, Restart, Strategy, TreeSpec};
+use crate::spec::{AutoShutdown, LadderAction, Strategy, TreeSpec};
 use crate::threads::WorkThreads;
 
 /// How much memory the kernel may use, in bytes: what it really uses is not asked.
@@ -152,7 +152,9 @@ async fn run<T>(
     let steps = async {
         kernel.booted().await;
         spawn_templates(&kernel).await;
-        let up = permanent(&kernel);
+        let root = kernel.root();
+        let up = root.iter().flat_map(|root| root.permanent_below());
+        let up: Vec<ActorPath> = up.map(|slot| slot.path().clone()).collect();
         let scene = Scene {
             kernel: &kernel,
             world: &world,
@@ -245,31 +247,6 @@ async fn spawn_templates(kernel: &Kernel) {
     }
 }
 
-/// All permanent children of the tree that are up. Those of a template do not outlive their supervisor.
-fn permanent(kernel: &Kernel) -> Vec<ActorPath> {
-    fn below(slot: &Slot, found: &mut Vec<ActorPath>) {
-        let spec = slot.spec();
-        let is_of_template = spec
-            .as_supervisor()
-            .is_some_and(|spec| spec.template.is_some());
-        if is_of_template {
-            return;
-        }
-        for child in slot.children() {
-            let is_permanent = child.spec().restart == Restart::Permanent;
-            if is_permanent && child.state() == SlotState::Running {
-                found.push(child.path().clone());
-            }
-            below(&child, found);
-        }
-    }
-    let mut found = Vec::new();
-    if let Some(root) = kernel.root() {
-        below(&root, &mut found);
-    }
-    found
-}
-
 /// Whether all that was up is up again. What is below a supervisor that is down for good went with it, and what its own ladder
 /// has taken out is where it is to be.
 fn all_back(kernel: &Kernel, up: &[ActorPath], is_above: bool, violations: &mut Vec<Violation>) {
@@ -293,9 +270,8 @@ fn all_back(kernel: &Kernel, up: &[ActorPath], is_above: bool, violations: &mut 
             continue;
         }
         let is_back = slot.is_some_and(|slot| match slot.state() {
-            SlotState::Running | SlotState::Suspended => true,
             SlotState::Quarantined => has_last_step(&slot) || is_above,
-            _ => false,
+            state => state.is_up(),
         });
         if !is_back {
             violations.push(Violation::NotBack { path: path.clone() });

@@ -1,14 +1,11 @@
 //! What goes down and comes up, from the kernel's facts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use unity_supervisors::report::Fact;
-use unity_supervisors::slot::Slot;
-use unity_supervisors::spec::Restart;
-use unity_supervisors::{ActorPath, Kernel, SlotState};
+use unity_supervisors::{ActorPath, Kernel};
 
 use super::to_ms;
 use crate::chaos::report::Down;
@@ -34,10 +31,9 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(kernel: &Kernel, begun: Instant) -> Self {
-        let mut children = BTreeMap::new();
-        if let Some(root) = kernel.root() {
-            permanent(&root, &mut children);
-        }
+        let root = kernel.root();
+        let children = root.iter().flat_map(|root| root.permanent_below());
+        let children = children.map(|slot| (slot.path().clone(), None)).collect();
         Self {
             begun,
             children,
@@ -107,7 +103,10 @@ impl Watched {
         let Some(since) = self.children.get_mut(path) else {
             return;
         };
-        let is_up = kernel.registry().get(path).is_some_and(|slot| is_up(&slot));
+        let is_up = kernel
+            .registry()
+            .get(path)
+            .is_some_and(|slot| slot.state().is_up());
         let before = self.count;
         match (is_up, *since) {
             (true, Some(_)) => {
@@ -153,27 +152,5 @@ impl Watched {
         log.dedup_by_key(|down| down.at_ms);
         log.reverse();
         log
-    }
-}
-
-/// Whether it runs; one that a person suspended does too.
-pub(super) fn is_up(slot: &Slot) -> bool {
-    matches!(slot.state(), SlotState::Running | SlotState::Suspended)
-}
-
-/// All permanent children below that are up. Those of a template do not outlive their supervisor, so none of them must be.
-fn permanent(slot: &Arc<Slot>, found: &mut BTreeMap<ActorPath, Option<Instant>>) {
-    let spec = slot.spec();
-    let is_of_template = spec
-        .as_supervisor()
-        .is_some_and(|spec| spec.template.is_some());
-    if is_of_template {
-        return;
-    }
-    for child in slot.children() {
-        if child.spec().restart == Restart::Permanent && is_up(&child) {
-            found.insert(child.path().clone(), None);
-        }
-        permanent(&child, found);
     }
 }
