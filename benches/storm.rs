@@ -11,7 +11,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::time::{Instant, sleep};
 use unity_actors::chaos::plan::Plan;
 use unity_actors::chaos::report::Report;
-use unity_actors::chaos::service::{self, Chaos, ChaosMessage, Wish};
+use unity_actors::chaos::runs::{Chaos, Wish};
+use unity_actors::chaos::service::{self, ChaosMessage};
 use unity_supervisors::spec::{ChildSpec, SupervisorSpec, TreeSpec};
 use unity_supervisors::{ChildId, Kernel, KernelConfig, Runtimes, WorkThreads};
 

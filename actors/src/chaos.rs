@@ -8,6 +8,7 @@
 //! | [`target`] | who may be struck now, as pure functions of the tree as it is |
 //! | [`run`] | one run of a plan on a kernel: it draws, strikes, watches, undoes, and reports |
 //! | [`report`] | what a run came to |
+//! | [`runs`] | the runs of a kernel: which is under way, what they came to |
 //! | [`service`] | `/system/chaos`, which owns the one run that there may be at a time |
 //! | `job` | a run as a job of that service, and what becomes of one that is interrupted |
 //! | [`shelf`] | where reports are kept |
@@ -25,6 +26,7 @@ mod outside;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod runs;
 pub mod service;
 pub mod shelf;
 pub mod shrink;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use unity_actors::chaos::plan::{Plan, Rate};
 use unity_actors::chaos::report::{Outcome, Report};
-use unity_actors::chaos::service::{Chaos, Progress};
+use unity_actors::chaos::runs::{Chaos, Progress};
 use unity_supervisors::Kernel;
 
 use super::Command;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use unity_actors::chaos::service::{self, Chaos, ChaosMessage, Refused, Wish};
+use unity_actors::chaos::runs::{Chaos, Refused, Wish};
+use unity_actors::chaos::service::{self, ChaosMessage};
 use unity_supervisors::{Address, Kernel};
 
 use super::plan::{PLAN, show_plan};
