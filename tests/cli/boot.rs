@@ -129,10 +129,7 @@ fn a_root_that_gives_up_goes_on_in_safe_mode_or_ends() {
         "ok"
     );
 
-    let folder = Folder::new();
-    folder.file("tree.yaml", tree);
-    let process = Rig::spawn(&folder, &["--exit-on-give-up"]);
-    let mut rig = Rig { folder, process }.until_booted();
+    let mut rig = Rig::boot_with(tree, &["--exit-on-give-up"]);
     rig.uk(&["kill", "/a"]);
     assert_eq!(rig.wait().code(), Some(1));
     assert!(rig.log().contains("gave_up"), "{}", rig.log());

@@ -134,10 +134,7 @@ fn safe_mode_and_giving_up_leave_a_bundle_with_the_tree_as_it_fell() {
             "the last exit was of /a: panic: ouch",
         ),
     ] {
-        let folder = Folder::new();
-        folder.file("tree.yaml", tree);
-        let process = Rig::spawn(&folder, args);
-        let mut rig = Rig { folder, process }.until_booted();
+        let mut rig = Rig::boot_with(tree, args);
 
         rig.uk(&["tell", "/a", r#"{"panic": "ouch"}"#]);
 

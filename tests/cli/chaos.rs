@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Folder, Rig, Said, signal};
+use crate::harness::{Rig, Said, signal};
 use crate::http::Web;
 
 /// Probes with room in their budget, and a program.
@@ -39,13 +39,6 @@ tree:
     - { id: a, kind: probe }
     - { id: keeper, kind: probe, essential: true }
 ";
-
-fn boot(tree: &str, more: &[&str]) -> Rig {
-    let folder = Folder::new();
-    folder.file("tree.yaml", tree);
-    let process = Rig::spawn(&folder, more);
-    Rig { folder, process }.until_booted()
-}
 
 /// A plan of these acts, one every 150 ms.
 fn acts(acts: &[(Value, Option<&str>)]) -> Value {
@@ -107,7 +100,7 @@ fn process_state(rig: &Rig) -> char {
 
 #[test]
 fn every_fault_strikes_and_what_it_broke_is_well_again() {
-    let rig = boot(TREE, &["--memory-limit", "64GiB"]);
+    let rig = Rig::boot_with(TREE, &["--memory-limit", "64GiB"]);
     let at = |fault: Value| (fault, Some("/a"));
     let node = |fault: Value| (fault, None);
     let plan = acts(&[
@@ -173,7 +166,7 @@ fn every_fault_strikes_and_what_it_broke_is_well_again() {
 
 #[test]
 fn a_full_disk_refuses_what_is_durable_and_takes_it_again_after() {
-    let rig = boot(TREE, &[]);
+    let rig = Rig::boot_tree(TREE);
     let publish = ["events", "publish", "memory.note", r#"{"text": "hi"}"#];
     assert_eq!(rig.uk(&publish).code, 0);
     begin(
@@ -193,7 +186,7 @@ fn a_full_disk_refuses_what_is_durable_and_takes_it_again_after() {
 
 #[test]
 fn a_program_is_stopped_and_goes_on() {
-    let rig = boot(TREE, &[]);
+    let rig = Rig::boot_tree(TREE);
 
     begin(
         &rig,
@@ -209,7 +202,7 @@ fn a_program_is_stopped_and_goes_on() {
 
 #[test]
 fn a_probe_that_does_not_hold_ends_the_run_and_undoes_all() {
-    let rig = boot(TREE, &[]);
+    let rig = Rig::boot_tree(TREE);
     let drop = json!({ "drop": { "percent": 100, "for": "1h" } });
     let mut plan = acts(&[(drop, Some("/a"))]);
     plan["probes"] = json!([{ "ask": { "path": "/a", "message": { "echo": 1 }, "p99": "200ms" } }]);
@@ -234,7 +227,7 @@ fn a_probe_that_does_not_hold_ends_the_run_and_undoes_all() {
 
 #[test]
 fn a_run_is_paused_resumed_stopped_and_there_is_one_at_a_time() {
-    let rig = boot(TREE, &[]);
+    let rig = Rig::boot_tree(TREE);
     let args = ["chaos", "run", "--for", "1h", "--rate", "50/s", "--detach"];
     let first = rig.uk(&args);
     assert_eq!(first.code, 0, "{first:?}");
@@ -276,7 +269,7 @@ fn a_run_is_paused_resumed_stopped_and_there_is_one_at_a_time() {
 
 #[test]
 fn a_service_that_is_killed_undoes_all_and_reports_the_run_as_stopped() {
-    let rig = boot(TREE, &[]);
+    let rig = Rig::boot_tree(TREE);
     let plan = acts(&[
         (json!({ "flood": { "for": "1h" } }), Some("/a")),
         (json!({ "stop_process": { "for": "1h" } }), Some("/py")),
@@ -301,7 +294,7 @@ fn a_service_that_is_killed_undoes_all_and_reports_the_run_as_stopped() {
 
 #[test]
 fn ctrl_c_stops_the_run_and_prints_its_report() {
-    let rig = boot(TREE, &[]);
+    let rig = Rig::boot_tree(TREE);
     let client = rig
         .folder
         .command(&["chaos", "run", "--for", "1h", "--json"])
@@ -322,7 +315,7 @@ fn ctrl_c_stops_the_run_and_prints_its_report() {
 
 #[test]
 fn a_kernel_that_chaos_kills_comes_back_and_its_report_too() {
-    let mut rig = boot(TREE, &["--guard"]);
+    let mut rig = Rig::boot_with(TREE, &["--guard"]);
     let plan = acts(&[(json!("kill"), Some("/a")), (json!("kill_kernel"), None)]);
 
     let document = plan.to_string();
@@ -345,7 +338,7 @@ fn a_kernel_that_chaos_kills_comes_back_and_its_report_too() {
 
 #[test]
 fn without_a_guard_no_kernel_is_killed() {
-    let rig = boot(TREE, &[]);
+    let rig = Rig::boot_tree(TREE);
 
     let said = run(&rig, &acts(&[(json!("kill_kernel"), None)]), &[]);
 
@@ -365,7 +358,7 @@ fn without_a_guard_no_kernel_is_killed() {
 
 #[test]
 fn above_all_budgets_the_kernel_is_in_safe_mode_and_comes_back() {
-    let rig = boot(SMALL, &[]);
+    let rig = Rig::boot_tree(SMALL);
     let args = [
         "chaos", "run", "--for", "200ms", "--rate", "50/s", "--above",
     ];
@@ -398,7 +391,7 @@ fn above_all_budgets_the_kernel_is_in_safe_mode_and_comes_back() {
 #[test]
 fn a_tree_without_probes_has_some_for_the_time_of_a_run() {
     let tree = "version: 1\nname: rig\ntest: true\ntree:\n  intensity: 100\n  children:\n    - { id: quiet, kind: log }\n";
-    let rig = boot(tree, &[]);
+    let rig = Rig::boot_tree(tree);
     begin(
         &rig,
         &json!({ "version": 1, "name": "rest", "phases": [{ "name": "rest", "for": "1h" }] }),
@@ -416,7 +409,7 @@ fn a_tree_without_probes_has_some_for_the_time_of_a_run() {
 
 #[test]
 fn what_is_wrong_is_said() {
-    let rig = boot(TREE, &[]);
+    let rig = Rig::boot_tree(TREE);
     rig.folder.file("bad.json", "{");
     let rows: &[(&[&str], i32, &str)] = &[
         (&["run", "--for", "banana"], 2, "banana"),

@@ -158,9 +158,13 @@ impl Rig {
     }
 
     pub(crate) fn boot_tree(tree: &str) -> Self {
+        Self::boot_with(tree, &[])
+    }
+
+    pub(crate) fn boot_with(tree: &str, more: &[&str]) -> Self {
         let folder = Folder::new();
         folder.file("tree.yaml", tree);
-        let process = Self::spawn(&folder, &[]);
+        let process = Self::spawn(&folder, more);
         Self { folder, process }.until_booted()
     }
 

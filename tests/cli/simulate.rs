@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::Folder;
+use crate::harness::{Folder, Said};
 
 const TREE: &str = "
 version: 1
@@ -41,19 +41,16 @@ fn folder() -> Folder {
     folder
 }
 
+fn simulate(folder: &Folder, args: &str) -> Said {
+    let args: Vec<&str> = args.split(' ').collect();
+    folder.uk(&[&["chaos", "simulate"], &args[..]].concat())
+}
+
 #[test]
 fn seeds_that_break_nothing_end_with_0_and_say_what_was_done() {
     let folder = folder();
 
-    let said = folder.uk(&[
-        "chaos",
-        "simulate",
-        "tree.yaml",
-        "--seeds",
-        "1..8",
-        "--for",
-        "20s",
-    ]);
+    let said = simulate(&folder, "tree.yaml --seeds 1..8 --for 20s");
 
     assert_eq!(said.code, 0, "{said:?}");
     assert!(
@@ -62,17 +59,7 @@ fn seeds_that_break_nothing_end_with_0_and_say_what_was_done() {
         "{said:?}"
     );
     assert!(said.err.contains("8 of 8 seeds"), "{said:?}");
-    let json = [
-        "chaos",
-        "simulate",
-        "tree.yaml",
-        "--seeds",
-        "7",
-        "--for",
-        "20s",
-        "--json",
-    ];
-    let document = folder.uk(&json).json();
+    let document = simulate(&folder, "tree.yaml --seeds 7 --for 20s --json").json();
     assert_eq!(document["seeds"], 1);
     assert!(
         document["broken"].is_null() && document["acts"].as_u64() > Some(5),
@@ -84,41 +71,25 @@ fn seeds_that_break_nothing_end_with_0_and_say_what_was_done() {
 fn the_log_of_a_seed_is_the_same_to_the_byte() {
     let folder = folder();
     let log = |seed| {
-        let args = [
-            "chaos",
-            "simulate",
-            "tree.yaml",
-            "--seeds",
-            seed,
-            "--for",
-            "20s",
-            "--log",
-        ];
-        folder.uk(&args)
+        simulate(
+            &folder,
+            &format!("tree.yaml --seeds {seed} --for 20s --log"),
+        )
     };
 
-    let (first, second) = (log("7"), log("7"));
+    let (first, second) = (log(7), log(7));
 
     assert_eq!(first.code, 0, "{first:?}");
     assert_eq!(first.out, second.out);
     assert!(first.out.lines().count() > 100 && first.out.contains("started /a 1"));
-    assert_ne!(first.out, log("8").out);
+    assert_ne!(first.out, log(8).out);
 }
 
 #[test]
 fn a_seed_that_breaks_a_promise_is_shrunk_to_a_plan_that_breaks_it_again() {
     let folder = folder();
 
-    let args = [
-        "chaos",
-        "simulate",
-        "tree.yaml",
-        "--plan",
-        "much.yaml",
-        "--seeds",
-        "1..9",
-    ];
-    let said = folder.uk(&args);
+    let said = simulate(&folder, "tree.yaml --plan much.yaml --seeds 1..9");
 
     assert_eq!(said.code, 9, "{said:?}");
     assert!(
@@ -154,52 +125,26 @@ fn what_is_typed_wrong_is_said_with_its_place_and_what_is_right() {
         "plan.yaml",
         "version: 1\nname: x\nphases: [{ name: a, for: 1s, rate: 9 }]\n",
     );
-    let rows: &[(&[&str], u8, &str)] = &[
+    let rows = [
+        ("tree.yaml --seeds 9..1", 2, "the last is before the first"),
+        ("tree.yaml --seeds ", 2, "no seed"),
+        ("tree.yaml --seeds 1..x", 2, "`x` is no seed"),
+        ("tree.yaml", 2, "--seeds"),
+        ("tree.yaml --seeds 1..2 --log", 2, "--seeds 1 --log"),
         (
-            &["tree.yaml", "--seeds", "9..1"],
-            2,
-            "the last is before the first",
-        ),
-        (&["tree.yaml", "--seeds", ""], 2, "no seed"),
-        (&["tree.yaml", "--seeds", "1..x"], 2, "`x` is no seed"),
-        (&["tree.yaml"], 2, "--seeds"),
-        (
-            &["tree.yaml", "--seeds", "1..2", "--log"],
-            2,
-            "--seeds 1 --log",
-        ),
-        (
-            &[
-                "tree.yaml",
-                "--seeds",
-                "1",
-                "--plan",
-                "much.yaml",
-                "--for",
-                "1s",
-            ],
+            "tree.yaml --seeds 1 --plan much.yaml --for 1s",
             2,
             "without a plan",
         ),
-        (&["none.yaml", "--seeds", "1"], 3, "none.yaml"),
-        (&["bad.yaml", "--seeds", "1"], 3, "children"),
-        (
-            &["tree.yaml", "--seeds", "1", "--plan", "none.yaml"],
-            3,
-            "none.yaml",
-        ),
-        (
-            &["tree.yaml", "--seeds", "1", "--plan", "plan.yaml"],
-            3,
-            "plan.yaml",
-        ),
+        ("none.yaml --seeds 1", 3, "none.yaml"),
+        ("bad.yaml --seeds 1", 3, "children"),
+        ("tree.yaml --seeds 1 --plan none.yaml", 3, "none.yaml"),
+        ("tree.yaml --seeds 1 --plan plan.yaml", 3, "plan.yaml"),
     ];
     for (args, code, says) in rows {
-        let args: Vec<&str> = ["chaos", "simulate"].iter().chain(*args).copied().collect();
+        let said = simulate(&folder, args);
 
-        let said = folder.uk(&args);
-
-        assert_eq!(said.code, i32::from(*code), "{args:?} {said:?}");
+        assert_eq!(said.code, code, "{args:?} {said:?}");
         assert!(said.err.contains(says), "{args:?} {said:?}");
     }
     assert!(fs::read_dir(folder.path()).is_ok_and(|files| files.count() >= 4));
