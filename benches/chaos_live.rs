@@ -1,17 +1,15 @@
 //! `cargo bench --bench chaos_live`: a minute of 50 kills a second on a kernel with room for them, while 64 of its 100 workers
 //! are sent 200 numbered messages a second each.
 //!
-//! Prints what came back, how soon, what was lost and which tasks are left, each beside its limit; writes the report into
-//! `benches/reliability/chaos_live.json`. Ends with exit code 1 when a limit is broken.
+//! Prints what came back, how soon, what was lost and which tasks are left, each beside its limit, and keeps that for the page
+//! of reliability. Ends with exit code 1 when a limit is broken.
 
-mod machine;
+mod kept;
 #[path = "storm.rs"]
 mod storm;
 #[path = "verdict.rs"]
 mod verdict;
 
-use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,6 +17,8 @@ use anyhow::Result;
 use serde_json::json;
 use unity_actors::chaos::report::Report;
 
+use self::kept::keep;
+use self::kept::promises::LIVE;
 use self::storm::storm;
 use self::verdict::report;
 
@@ -45,15 +45,12 @@ fn run() -> Result<bool> {
         report(&format!("| {what} | {found} | {limit} |"));
         holds &= its_holds;
     }
-    let document = json!({
-        "version": 1,
-        "measured": machine::describe(),
-        "report": storm.report,
-        "tasks": { "before": before, "after": after },
-    });
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reliability");
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("chaos_live.json"), format!("{document:#}\n"))?;
+    let mut document = json!(storm.report);
+    if let Some(document) = document.as_object_mut() {
+        let tasks = json!({ "before": before, "after": after, "left": leaked });
+        document.insert("tasks".to_owned(), tasks);
+    }
+    keep(LIVE, &document)?;
     Ok(holds)
 }
 

@@ -15,8 +15,22 @@ mod table;
 pub(crate) const FOLDER: &str = "benches/reliability";
 /// A run of chaos on a kernel: the report of `uk chaos run --json`.
 pub(crate) const CHAOS: &str = "chaos";
+/// A minute of 50 kills a second under load.
+pub(crate) const LIVE: &str = "chaos_live";
+/// Many seeds of a kernel that is simulated.
+pub(crate) const SIMULATION: &str = "simulation";
+/// A kernel under chaos for a long time.
+pub(crate) const SOAK: &str = "soak";
 /// All of them.
-pub(crate) const RUNS: [(&str, &str); 1] = [(CHAOS, "uk chaos run --json")];
+pub(crate) const RUNS: [(&str, &str); 4] = [
+    (CHAOS, "uk chaos run --json"),
+    (LIVE, "cargo bench --bench chaos_live"),
+    (SIMULATION, "cargo bench --bench chaos"),
+    (
+        SOAK,
+        "UK_SOAK_FOR=10m cargo nextest run --release --test soak --profile long",
+    ),
+];
 
 /// The page.
 pub(crate) const PAGE: &str = "benches/RELIABILITY.md";
@@ -50,12 +64,13 @@ pub(crate) struct Figure {
 enum Form {
     Count,
     Ms,
+    Seconds,
     Percent,
 }
 
-const fn chaos(pointer: &'static str, form: Form, what: &'static str) -> Figure {
+const fn of(run: &'static str, pointer: &'static str, form: Form, what: &'static str) -> Figure {
     Figure {
-        run: CHAOS,
+        run,
         pointer,
         form,
         what,
@@ -111,7 +126,7 @@ pub(crate) const PROMISES: &[Promise] = &[
         "A permanent child is restarted after every exit, a transient one after an abnormal one, a temporary one never",
         &[(RESTARTS, "s055_to_s059_a_permanent_child_is_restarted_after_every_exit"), (RESTARTS, "s060_to_s064_a_transient_child_is_restarted_after_an_abnormal_exit_only"), (RESTARTS, "s065_to_s069_a_temporary_child_is_never_restarted_and_its_spec_is_gone")],
         &["TemporaryRestarted", "NotSettled", "NotBack"],
-        &[chaos("/kills", Form::Count, "lives ended"), chaos("/recovered", Form::Count, "back again"), chaos("/recovery_ms/p99", Form::Ms, "for 99 % of them"), chaos("/availability", Form::Percent, "of the time up")],
+        &[of(CHAOS, "/kills", Form::Count, "lives ended"), of(CHAOS, "/recovered", Form::Count, "back again"), of(CHAOS, "/recovery_ms/p99", Form::Ms, "for 99 % of them"), of(CHAOS, "/availability", Form::Percent, "of the time up"), of(LIVE, "/kills", Form::Count, "lives ended at 50 a second"), of(LIVE, "/recovered", Form::Count, "back again"), of(LIVE, "/recovery_ms/p99", Form::Ms, "for 99 % of them")],
     ),
     promise(
         "Supervision",
@@ -139,7 +154,7 @@ pub(crate) const PROMISES: &[Promise] = &[
         "A slot has one life at a time, a pool no more than it may, and nothing is left behind by what has ended",
         &[(STOP, "s047_a_stop_returns_when_the_whole_subtree_is_gone_and_an_unknown_one_is_not_found"), (STOP, "s053_a_supervisor_killed_in_the_middle_of_its_teardown_leaves_no_orphans"), (TEMPLATES, "s165_no_more_than_max_children")],
         &["TwoLives", "Orphan", "LeftBehind", "TooMany"],
-        &[],
+        &[of(LIVE, "/tasks/left", Form::Count, "tasks left over after a minute of 50 kills a second")],
     ),
     promise(
         "Supervision",
@@ -181,14 +196,14 @@ pub(crate) const PROMISES: &[Promise] = &[
         "What waits survives a crash, and what was in hand is kept as a dead letter",
         &[(MAILBOXES, "what_waits_survives_a_crash_and_the_message_in_hand_becomes_a_dead_letter"), (MAILBOXES, "ten_thousand_crashes_under_load_lose_no_waiting_message")],
         &["Lost", "Deaf"],
-        &[chaos("/sent", Form::Count, "messages"), chaos("/lost", Form::Count, "lost")],
+        &[of(CHAOS, "/sent", Form::Count, "messages"), of(CHAOS, "/lost", Form::Count, "lost"), of(LIVE, "/sent", Form::Count, "messages at 50 kills a second"), of(LIVE, "/lost", Form::Count, "lost")],
     ),
     promise(
         "Mailboxes",
         "A message is handled once, and messages of one sender in their order",
         &[(MAILBOXES, "messages_of_one_sender_are_handled_in_order"), (TEMPLATES, "a_suspended_child_takes_no_message_until_it_is_resumed_or_crashes")],
         &["Doubled", "OutOfOrder", "HandlesSuspended"],
-        &[chaos("/doubled", Form::Count, "doubled"), chaos("/out_of_order", Form::Count, "out of order")],
+        &[of(CHAOS, "/doubled", Form::Count, "doubled"), of(CHAOS, "/out_of_order", Form::Count, "out of order"), of(LIVE, "/doubled", Form::Count, "doubled at 50 kills a second"), of(LIVE, "/out_of_order", Form::Count, "out of order")],
     ),
     promise(
         "Mailboxes",
@@ -258,7 +273,7 @@ pub(crate) const PROMISES: &[Promise] = &[
         "A run comes out the same from the same seed, and strikes again what it struck",
         &[(RUN, "all_that_is_struck_comes_back_and_the_same_seed_gives_the_same_report"), (RUN, "what_was_struck_by_chance_is_struck_again_by_its_acts")],
         &[],
-        &[chaos("/seed", Form::Count, "the seed")],
+        &[of(CHAOS, "/seed", Form::Count, "the seed")],
     ),
     promise(
         "Chaos runs",
@@ -272,7 +287,7 @@ pub(crate) const PROMISES: &[Promise] = &[
         "No seed of a simulation breaks a promise, and each bug that is planted is found",
         &[("src/commands/simulate/tests.rs", "no_seed_of_the_default_plan_breaks_a_promise_of_the_shipped_tree"), (SIM, "no_seed_breaks_a_promise"), (SIM, "every_planted_bug_is_found"), (SIM, "the_same_seed_gives_the_same_log")],
         &[],
-        &[],
+        &[of(SIMULATION, "/seeds", Form::Count, "seeds"), of(SIMULATION, "/faults", Form::Count, "faults"), of(SIMULATION, "/broken", Form::Count, "seeds that broke a promise"), of(SIMULATION, "/seeds_s", Form::Seconds, "for all of them"), of(SIMULATION, "/minute_ms", Form::Ms, "for a minute of 100 actors")],
     ),
     promise(
         "Crash of the kernel",
@@ -300,7 +315,7 @@ pub(crate) const PROMISES: &[Promise] = &[
         "Under load and faults, memory, descriptors, tasks and threads do not grow",
         &[("tests/soak/main.rs", "nothing_grows"), ("tests/soak/main.rs", "a_slope_is_worked_out")],
         &[],
-        &[],
+        &[of(SOAK, "/took_s", Form::Seconds, "of chaos"), of(SOAK, "/kills", Form::Count, "lives ended"), of(SOAK, "/more_per_hour/rss_bytes", Form::Count, "bytes more in an hour"), of(SOAK, "/more_per_hour/descriptors", Form::Count, "descriptors"), of(SOAK, "/more_per_hour/tasks", Form::Count, "tasks"), of(SOAK, "/more_per_hour/threads", Form::Count, "threads")],
     ),
 ];
 
@@ -396,6 +411,7 @@ impl Figure {
         Ok(match self.form {
             Form::Count => format!("{number} {what}"),
             Form::Ms => format!("{number} ms {what}"),
+            Form::Seconds => format!("{number} s {what}"),
             Form::Percent => {
                 // Less than all is never shown as all.
                 let share = (number * 1e5).floor() / 1e3;

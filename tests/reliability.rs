@@ -90,6 +90,10 @@ fn figures_come_from_the_report_and_one_that_it_lacks_is_told() {
     assert!(text.contains("110 lives ended, 110 back again"), "{text}");
     assert!(text.contains("99.991 % of the time up"), "{text}");
     assert!(text.contains("date today; processor Z80"), "{text}");
+    assert!(
+        !text.contains("at 50 a second"),
+        "of a run that there is none of: {text}"
+    );
     let lacks = "benches/reliability/chaos.json has no number at /kills: take the run again";
     assert_eq!(without, Err(lacks.to_owned()));
     let none = page(&|_| None).unwrap();

@@ -3,7 +3,7 @@
 //! Rounds of chaos; after each, once the tree is at rest, it looks at what the process holds. In a test run of everybody there are
 //! a few rounds of a few seconds, and counts (tasks, threads, descriptors) must be what they were after the first. For a real
 //! soak say how long: `UK_SOAK_FOR=8h cargo nextest run --release --test soak --profile long`. Then the slopes of all four are
-//! worked out by least squares, and what they come to in an hour must stay below [`SLOPES_MAX`].
+//! worked out by least squares, and what they come to in an hour must stay below [`SLOPES_MAX`]; the page of reliability has them.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -20,6 +20,11 @@ use tokio::time::Instant;
 use unity_actors::duration::parse_duration;
 
 use harness::Rig;
+use kept::keep;
+use kept::promises::SOAK;
+
+#[path = "../../benches/kept.rs"]
+mod kept;
 
 #[path = "../cli/harness.rs"]
 #[expect(dead_code, reason = "the tests of the command line use more of it")]
@@ -58,6 +63,8 @@ const ROUND: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 5;
 /// In a real soak.
 const LONG_ROUND: Duration = Duration::from_secs(60);
+/// What is worked out for an hour from a shorter soak is noise: it is printed, and neither kept nor judged.
+const JUDGED_FROM: Duration = Duration::from_secs(600);
 /// How long it may take until what is on its way has ended.
 const RESTS_WITHIN: Duration = Duration::from_secs(20);
 /// What may be more in an hour: bytes of resident memory, descriptors, tasks, threads.
@@ -102,8 +109,10 @@ fn nothing_grows() {
     let said = report(&looks, kills);
     println!("{said:#}");
     if let Some(asked) = asked {
-        keep(&said);
-        judge(&said, asked);
+        if asked >= JUDGED_FROM {
+            keep(SOAK, &said).unwrap();
+            judge(&said);
+        }
         return;
     }
     let (first, last) = (looks[0].1, looks[looks.len() - 1].1);
@@ -209,18 +218,7 @@ fn slope(points: &[(f64, f64)]) -> f64 {
     if spread > 0.0 { both / spread } else { 0.0 }
 }
 
-/// Keeps what came of a real soak where the page of reliability reads it.
-fn keep(said: &Value) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reliability");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("soak.json"), format!("{said:#}\n")).unwrap();
-}
-
-fn judge(said: &Value, asked: Duration) {
-    if asked < Duration::from_secs(600) {
-        // What is worked out for an hour from less than some minutes is noise.
-        return;
-    }
+fn judge(said: &Value) {
     for (name, most) in SLOPES_MAX {
         let slope = said["more_per_hour"][name].as_f64().unwrap();
         assert!(slope <= most, "{name}: {slope} more in an hour: {said:#}");
