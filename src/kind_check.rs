@@ -3,7 +3,7 @@
 use serde_json::Value;
 use unity_supervisors::kind::SettingsError;
 use unity_supervisors::secret::Unwise;
-use unity_supervisors::{Kinds, SecretError};
+use unity_supervisors::{Kinds, SecretError, Secrets};
 
 use crate::tree_file::{KindCheck, PathStep, SettingsFault};
 
@@ -24,6 +24,21 @@ impl KindCheck for KnownKinds<'_> {
             return Ok(());
         };
         let faults = all_faults(&|settings| kind.check(settings, self.0.secrets()), settings);
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
+    }
+
+    fn check_elsewhere(&self, kind: &str, settings: &Value) -> Result<(), Vec<SettingsFault>> {
+        let Some(kind) = self.0.get(kind) else {
+            return Ok(());
+        };
+        // What is kept under the same name on this machine says nothing of that on the other.
+        let none = Secrets::default();
+        let mut faults = all_faults(&|settings| kind.check(settings, &none), settings);
+        faults.retain(|fault| !fault.what.starts_with("the secret `"));
         if faults.is_empty() {
             Ok(())
         } else {
@@ -155,6 +170,24 @@ mod tests {
 
         assert_eq!(check(serde_json::json!({ "audio": { "rate": 1 } })), 1);
         assert_eq!(check(serde_json::json!({ "fps": 30 })), 2);
+    }
+
+    #[test]
+    fn the_secrets_of_another_node_are_not_looked_for_here() {
+        let kinds = unity_actors::kinds();
+        let check = |settings| {
+            let faults = KnownKinds(&kinds).check_elsewhere("process", &settings);
+            let faults = faults.err().unwrap_or_default();
+            let at = faults.iter().map(|fault| fault.what.clone());
+            at.collect::<Vec<_>>()
+        };
+        let command = serde_json::json!(["run", "${secret:TOKEN}"]);
+
+        assert_eq!(check(serde_json::json!({ "command": command })), [""; 0]);
+        let others = check(serde_json::json!({ "command": command, "stop_signal": 9 }));
+        assert_eq!(others.len(), 1, "{others:?}");
+        let missing = check(serde_json::json!({ "env": { "A": "${secret:TOKEN}" } }));
+        assert_eq!(missing, ["missing field `command`"]);
     }
 
     #[test]

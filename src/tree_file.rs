@@ -42,6 +42,7 @@ mod mapping;
 pub mod mend;
 mod needs;
 pub(crate) mod node;
+mod place;
 pub(crate) mod plain;
 pub(crate) mod reader;
 mod render;
@@ -56,7 +57,6 @@ mod supervisor;
 mod template;
 #[cfg(test)]
 mod tests;
-mod unbuilt;
 mod variables;
 mod worker;
 mod yaml;
@@ -124,6 +124,14 @@ pub trait KindCheck {
     /// # Errors
     /// All that does not fit.
     fn check(&self, kind: &str, settings: &Value) -> Result<(), Vec<SettingsFault>>;
+
+    /// The same for a child that lives on another node. Its secrets are there, so nothing is said of what holds one.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    fn check_elsewhere(&self, kind: &str, settings: &Value) -> Result<(), Vec<SettingsFault>> {
+        self.check(kind, settings)
+    }
 
     /// Whether `kind` has a state that can be kept.
     fn keeps_state(&self, _kind: &str) -> bool {

@@ -11,6 +11,7 @@ use crate::error::{Code, CommandError};
 use crate::kind_check::KnownKinds;
 use crate::screen::{Screen, Tone, list};
 use crate::settings::keeper::Act;
+use crate::tree_file::effective::place_json;
 use crate::tree_file::{Home, JsonChild, child_from_json};
 
 mod many;
@@ -132,8 +133,12 @@ fn check_settings(
     let Some(worker) = child.as_worker() else {
         return Ok(());
     };
-    let child = json!({ "id": child.id, "kind": worker.kind, "settings": worker.settings });
+    let child = json!({
+        "id": child.id, "kind": worker.kind, "settings": worker.settings,
+        "place": place_json(worker.place.as_deref()),
+    });
     let home = Home {
+        node: kernel.name(),
         supervisor: under,
         siblings: &[],
         strategy: Strategy::OneForOne,
@@ -161,7 +166,11 @@ async fn spawn(
             .any(|key| spec.get(key).is_some())
     };
     if let Some(kind) = args.text("kind") {
-        if kernel.kinds().get(kind).is_none() {
+        // Another node may know it.
+        let is_placed = args
+            .get("spec")
+            .is_some_and(|spec| spec.get("place").is_some());
+        if kernel.kinds().get(kind).is_none() && !is_placed {
             return Err(CommandError::no_such_kind(kind, kernel));
         }
     } else if !args.get("spec").is_some_and(says_what) {
@@ -186,6 +195,7 @@ async fn spawn(
     let siblings = siblings.map_err(|error| CommandError::of_kernel(error, kernel))?;
     let siblings: Vec<ChildId> = siblings.into_iter().map(|child| child.id).collect();
     let home = Home {
+        node: kernel.name(),
         supervisor: under,
         siblings: &siblings,
         strategy: above.strategy,

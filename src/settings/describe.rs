@@ -55,7 +55,9 @@ pub fn in_one_line(change: &Value) -> String {
         .map(key_in_words)
         .collect();
     let what = match (text("what"), keys.is_empty()) {
-        ("settings" | "keys" | "flags" | "life" | "template", false) => keys.join(", "),
+        ("settings" | "keys" | "flags" | "life" | "template" | "replaced", false) => {
+            keys.join(", ")
+        }
         (what, _) => what.to_owned(),
     };
     let moved = match text("moved_from") {
@@ -173,4 +175,48 @@ fn difference(key: &str, old: &Value, new: &Value) -> Value {
         object.insert("to".to_owned(), new.clone());
     }
     Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use unity_supervisors::reload::diff;
+
+    use super::*;
+    use crate::kind_check::KnownKinds;
+    use crate::tree_file::{Limits, Sources, load_text, read_file};
+
+    fn tree(keys: &str) -> TreeSpec {
+        let kinds = unity_actors::kinds();
+        let sources = Sources {
+            read: &read_file,
+            env: &|_| None,
+            kinds: &KnownKinds(&kinds),
+            limits: Limits::default(),
+        };
+        let text =
+            format!("version: 1\ntree: {{ children: [{{ id: a, kind: probe, {keys} }}] }}\n");
+        let checked = load_text("tree.yaml", &text, &sources);
+        checked.tree.unwrap()
+    }
+
+    #[test]
+    fn where_a_child_lived_and_where_it_lives_is_told() {
+        let on = |lease: &str| format!("place: {{ node: edge-1, lease: {lease} }}");
+        for (before, after, expected) in [
+            (
+                "place: here",
+                on("5s"),
+                r#"/a place here → {"failover":"wait","lease":"5s","node":"edge-1"}, restarted"#,
+            ),
+            (&on("5s"), on("6s"), "/a place.lease 5s → 6s, restarted"),
+        ] {
+            let (before, after) = (tree(before), tree(&after));
+
+            let changes = diff(&before.root, &after.root);
+            let described = describe(&changes, &before, &after);
+
+            let lines: Vec<String> = described.iter().map(in_one_line).collect();
+            assert_eq!(lines, [expected]);
+        }
+    }
 }

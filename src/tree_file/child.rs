@@ -1,5 +1,7 @@
 //! Lowers one child: what it is, the keys that every child has, and whether the others are its own.
 
+use std::collections::BTreeMap;
+
 use unity_supervisors::path::ChildId;
 use unity_supervisors::spec::{AutoShutdown, Backoff, ChildKind, ChildSpec, Restart, Shutdown};
 
@@ -11,7 +13,7 @@ use super::node::{Entry, Node, Value, shown};
 use super::reader::Reader;
 use super::source::Span;
 use super::supervisor::{self, Owner};
-use super::{format_duration, unbuilt};
+use super::{format_duration, place};
 
 pub(super) const RESTARTS: [(&str, Restart); 3] = [
     ("permanent", Restart::Permanent),
@@ -50,7 +52,7 @@ impl Reader<'_> {
     ) -> Option<Lowered> {
         let sort = self.sort(fields, id.as_ref());
         self.child_keys(fields, sort);
-        unbuilt::of_child(self, fields);
+        self.is_elsewhere = sort == Some(keys::Owner::Worker) && place::is_elsewhere(fields);
         // A child without an id is checked all the same, under a name that nobody sees.
         let name = id.clone().or_else(|| ChildId::new("unnamed").ok())?;
         let at = fields
@@ -73,7 +75,9 @@ impl Reader<'_> {
             spec.shutdown = shutdown;
         }
         self.common(fields, &mut spec, index, owner);
+        self.check_place(fields, &spec, owner);
         self.on_crash(fields, &mut spec, owner);
+        self.is_elsewhere = false;
         if sort == Some(keys::Owner::Supervisor) {
             self.check_supervisor(fields, &spec);
         }
@@ -138,7 +142,7 @@ impl Reader<'_> {
             spec.backoff = self.backoff(entry);
         }
         if let Some(entry) = fields.get("labels") {
-            self.labels(entry, spec);
+            spec.labels = self.labels(entry);
         }
         if let Some(entry) = fields.get("needs") {
             spec.needs = self.needs(entry, spec.id.as_str(), index, owner);
@@ -274,6 +278,9 @@ impl Reader<'_> {
         let both = fields.has("kind") && (fields.has("children") || fields.has("template"));
         for entry in fields.entries {
             match (keys::owner(&entry.key.text), sort) {
+                (None, Some(keys::Owner::Worker)) if place::is_grant(&entry.key.text) => {
+                    self.beside_place(entry, fields);
+                }
                 (None, _) => {
                     let what = match sort {
                         Some(keys::Owner::Worker) => "a worker",
@@ -366,19 +373,18 @@ impl Reader<'_> {
         Some(backoff)
     }
 
-    fn labels(&mut self, entry: &Entry, spec: &mut ChildSpec) {
+    /// Texts by name; none of those that are at fault.
+    pub(super) fn labels(&mut self, entry: &Entry) -> BTreeMap<String, String> {
         if matches!(entry.node.value, Value::Null) {
-            return;
+            return BTreeMap::new();
         }
-        let Some(fields) = self.fields(&entry.node, "`labels`") else {
-            return;
-        };
-        for label in fields.entries {
-            if let Some(text) = self.word(Some(label)) {
-                spec.labels
-                    .insert(label.key.text.to_string(), text.to_owned());
-            }
-        }
+        let fields = self.fields(&entry.node, "`labels`");
+        let entries = fields.iter().flat_map(|fields| fields.entries);
+        let labels = entries.filter_map(|label| {
+            let text = self.word(Some(label))?;
+            Some((label.key.text.to_string(), text.to_owned()))
+        });
+        labels.collect()
     }
 
     /// Warns of what is allowed for a supervisor below another, but seldom meant.

@@ -1,7 +1,7 @@
 //! Every code that the reader of tree files can raise, each with its meaning in one line.
 //!
-//! `UK01xx` is the file and its syntax, `UK02xx` its content, `UK03xx` warnings, `UK04xx` parts of
-//! the kernel that are not built yet, `UK05xx` the kernel's own settings, from `UK0511` on warnings, `UK06xx` the catalog of
+//! `UK01xx` is the file and its syntax, `UK02xx` its content, `UK03xx` warnings, `UK04xx` was parts of
+//! the kernel that were not built yet, `UK05xx` the kernel's own settings, from `UK0511` on warnings, `UK06xx` the catalog of
 //! events, from `UK0651` on warnings, `UK07xx` chaos plans, from `UK0751` on warnings. A code is never given a second meaning: people search for it.
 
 macro_rules! codes {
@@ -93,6 +93,9 @@ codes! {
     SecretName "UK0272" "a secret has no name, or one that it may not have"
     SecretMissing "UK0273" "a secret is missing"
     SecretUnusable "UK0274" "a secret is there and cannot be used"
+    PlaceUnnamed "UK0281" "a place names no node, or names it in two ways"
+    PlaceHere "UK0282" "a place names the node whose tree it is in"
+    PlaceElsewhere "UK0283" "a child may go elsewhere, and only one node fits it"
 
     FiniteSupervisor "UK0301" "a supervisor is killed if its children take long to stop"
     TransientSupervisor "UK0302" "a supervisor that gives up stays down, without an alarm"
@@ -108,8 +111,9 @@ codes! {
     QuarantineEssential "UK0314" "a child that is essential may be quarantined"
     SecretNotHere "UK0316" "a secret is not on this machine"
     SecretOpen "UK0317" "the file of a secret can be read by others"
+    EssentialPlaced "UK0318" "a child that is essential lives on another node"
+    KindElsewhere "UK0319" "the kind of a child of another node is not known here"
 
-    NoPlace "UK0410" "`place` is not built yet"
     UnknownSystemKey "UK0501" "a key of the kernel's own settings is not known"
     SystemType "UK0502" "a value of the kernel's own settings has the wrong type"
     SystemDuration "UK0503" "a value of the kernel's own settings is not a duration"

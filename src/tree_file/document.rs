@@ -1,5 +1,6 @@
 //! Lowers a whole file: its version, the node's name and the root supervisor.
 
+use unity_supervisors::path::ChildId;
 use unity_supervisors::spec::{SupervisorSpec, TreeSpec};
 
 use super::codes::Code;
@@ -34,6 +35,10 @@ impl Reader<'_> {
         let name = match self.word(fields.get("name")).zip(fields.get("name")) {
             Some((name, entry)) => self.id(name, entry.node.span, "the name of a node"),
             None => None,
+        };
+        self.node = match (&name, fields.has("name")) {
+            (None, true) => None,
+            (name, _) => Some(name.as_ref().map_or(NAME, ChildId::as_str).to_owned()),
         };
         Some(TreeSpec {
             name: name.map_or_else(|| NAME.to_owned(), String::from),

@@ -1,23 +1,24 @@
 //! Writes a tree back as a tree file that says everything: [`to_yaml`], [`to_json`].
 //!
 //! What is written reads back as the same tree. Keys that a tree cannot say (a `backoff` that is not
-//! there) and settings that are left to their kind stand in comments. Left out are keys of parts that
-//! are not built yet, comments of the original and its includes: this is what came of them.
+//! there) and settings that are left to their kind stand in comments. Left out are comments of the
+//! original and its includes: this is what came of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use unity_supervisors::path::ChildId;
 use unity_supervisors::secret::{Part, parts};
 use unity_supervisors::spec::{
-    Backoff, ChildKind, ChildSpec, HealthSpec, LadderAction, LadderStep, MailboxSpec, Shutdown,
-    StateSpec, SupervisorSpec, TreeSpec,
+    Backoff, ChildKind, ChildSpec, Failover, HealthSpec, LadderAction, LadderStep, MailboxSpec,
+    Place, PlaceAt, Shutdown, StateSpec, SupervisorSpec, TreeSpec,
 };
 
 use super::keys::word_of;
 use super::{
-    KindCheck, child, format_duration, keys, ladder, parse_duration, scalar, stall, supervisor,
-    worker,
+    KindCheck, child, format_duration, keys, ladder, parse_duration, place, scalar, stall,
+    supervisor, worker,
 };
 
 /// A value that does not fit on a line of so many characters goes over several.
@@ -115,6 +116,10 @@ pub(super) fn child_items(spec: &ChildSpec) -> Items<'_> {
     items.push(("needs", json!(spec.needs).into()));
     match &spec.what {
         ChildKind::Worker(worker) => {
+            items.push(match &worker.place {
+                Some(place) => ("place", Item::Map(place_items(place))),
+                None => ("place", json!(place::HERE).into()),
+            });
             items.push(("mailbox", Item::Map(mailbox_items(&worker.mailbox))));
             items.push(match &worker.health {
                 Some(health) => ("health", Item::Map(health_items(health))),
@@ -156,6 +161,30 @@ pub(super) fn kept_items(state: &StateSpec) -> Items<'static> {
         ("keep", json!(true).into()),
         ("every", json!(format_duration(state.every)).into()),
     ]
+}
+
+/// The keys of a `place`.
+fn place_items(place: &Place) -> Items<'static> {
+    let at = match &place.at {
+        PlaceAt::Node(node) => ("node", json!(node)),
+        PlaceAt::Labels(labels) => ("labels", json!(labels)),
+    };
+    let mut items = vec![(at.0, at.1.into())];
+    items.extend(grant_items(place.lease, place.failover));
+    items
+}
+
+/// The keys of a `place` that it has wherever it is.
+pub(super) fn grant_items(lease: Duration, failover: Failover) -> Items<'static> {
+    vec![
+        ("lease", json!(format_duration(lease)).into()),
+        ("failover", word(&place::FAILOVERS, &failover)),
+    ]
+}
+
+/// The same as a file has it.
+pub(crate) fn place_json(place: Option<&Place>) -> Value {
+    place.map_or_else(|| json!(place::HERE), |place| object(&place_items(place)))
 }
 
 /// The keys of a supervisor.
@@ -338,11 +367,13 @@ impl Yaml<'_> {
                 let backoff = backoff_items(&Backoff::default());
                 let state = kept_items(&StateSpec::default());
                 let health = health_items(&HealthSpec::default());
+                let grant = grant_items(Place::LEASE, Failover::default());
                 let defaults = match default {
                     Some(Item::Map(defaults)) => defaults,
                     _ if key == "backoff" => &backoff,
                     _ if key == "state" => &state,
                     _ if key == "health" => &health,
+                    _ if key == "place" => &grant,
                     _ => &none,
                 };
                 self.items(items, defaults, indent + 2);

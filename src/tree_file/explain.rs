@@ -6,11 +6,10 @@
 
 use super::codes::Code;
 
-const TEXTS: [&str; 7] = [
+const TEXTS: [&str; 6] = [
     include_str!("explain/file.md"),
     include_str!("explain/content.md"),
     include_str!("explain/warnings.md"),
-    include_str!("explain/unbuilt.md"),
     include_str!("explain/system.md"),
     include_str!("explain/events.md"),
     include_str!("explain/chaos.md"),

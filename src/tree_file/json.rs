@@ -21,6 +21,8 @@ use super::{KindCheck, Limits, Sources};
 /// Where a child that is made of JSON will live.
 #[derive(Debug, Clone, Copy)]
 pub struct Home<'a> {
+    /// The name of the node that its supervisor lives on.
+    pub node: &'a str,
     /// The path of its supervisor.
     pub supervisor: &'a ActorPath,
     /// The children that are there, for `needs`.
@@ -60,6 +62,7 @@ pub fn child_from_json(
         limits: Limits::default(),
     };
     let mut reader = Reader::new(&sources, false);
+    reader.node = Some(home.node.to_owned());
     let file = reader.files.add(Path::new("child"), "", None);
     let spec = reader.json_node(value, file).and_then(|node| {
         let mut ids = HashMap::new();

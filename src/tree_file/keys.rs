@@ -1,10 +1,9 @@
 //! Which keys there are, of what, and what stands after them: the one table that the reader checks
 //! keys against and that the JSON Schema of tree files is made of.
 
-use serde_json::{Value, json};
 use unity_supervisors::spec::Ladder;
 
-use super::{child, stall, supervisor, template, worker};
+use super::{child, place, stall, supervisor, template, worker};
 
 /// What a key of a child belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +68,12 @@ pub(super) enum Form {
     Swap,
     /// A mapping of these keys; nothing at all is the same as an empty one where it is optional.
     Map(&'static [Key], Optional),
-    /// Of a part that is not built yet; only what fits this schema is fine, its default.
-    DefaultOnly(fn() -> Value),
+    /// Where it lives.
+    Place,
+    /// A mapping of texts, at least one.
+    Marks,
+    /// For how long it may live elsewhere without being renewed.
+    Lease,
 }
 
 /// What may stand after a key instead of a mapping.
@@ -111,7 +114,7 @@ pub(super) const CHILD: &[(Owner, Key)] = &[
     (Owner::Child, key("backoff", Form::Map(BACKOFF, Optional::No), "Pauses before restarts, longer each time; they begin anew after `max` without an exit. Without it a restart comes at once.")),
     (Owner::Child, key("probation", TIME_ABOVE_ZERO, "How long it must run without an exit for new settings to count as good; of a child that keeps its state, also for a second crash not to make it start without.")),
     (Owner::Child, key("needs", Form::Ids, "Ids of siblings before it that must run for it to run.")),
-    (Owner::Child, key("place", Form::DefaultOnly(|| json!({"const": "here"})), "The node that it runs on.")),
+    (Owner::Worker, key("place", Form::Place, "The node that it lives on: here, or another one by its `node` or by `labels`.")),
     (Owner::Worker, key("mailbox", Form::Map(MAILBOX, Optional::Yes), "The bounds of its mailbox.")),
     (Owner::Worker, key("health", Form::Map(HEALTH, Optional::Off), "How often it is asked whether it still gets to its next message, and when it counts as stalled. Without it, it is not asked.")),
     (Owner::Worker, key("stall_after", TIME_ABOVE_ZERO, "How long it may hold its thread without yielding before it counts as stalled.")),
@@ -183,6 +186,15 @@ pub(super) const STATE: &[Key] = &[
     key("every", TIME_ABOVE_ZERO, "Time between two snapshots; what was done since the last one is lost in a crash."),
 ];
 
+/// The keys of a `place`.
+#[rustfmt::skip]
+pub(super) const PLACE: &[Key] = &[
+    key("node", Form::Id, "The name of the node."),
+    key("labels", Form::Marks, "What the node is marked with: one that has all of these fits."),
+    key("lease", Form::Lease, "How long it lives there without being renewed, from 1s to 1h; nothing takes its place before."),
+    key("failover", Form::Words(|| words(&place::FAILOVERS)), "What is done when that node cannot be reached: wait is until it can, elsewhere starts the child on another node that fits, none is an exit like any other, charged to its supervisor."),
+];
+
 /// The keys of a `health`.
 pub(super) const HEALTH: &[Key] = &[
     key(
@@ -234,14 +246,6 @@ pub(super) fn of(sort: Option<Owner>, root: bool) -> Vec<&'static str> {
         .filter(|(owner, _)| fits(*owner))
         .map(|(_, key)| key.name)
         .collect()
-}
-
-/// Whether this version of the kernel does what a key is for.
-pub(super) fn is_built(key: &str) -> bool {
-    let unbuilt = |form: &Form| matches!(form, Form::DefaultOnly(_));
-    !CHILD
-        .iter()
-        .any(|(_, known)| known.name == key && unbuilt(&known.form))
 }
 
 /// The names of keys.

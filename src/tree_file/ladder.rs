@@ -265,9 +265,8 @@ impl Reader<'_> {
 
     /// Reports swaps that make no sense of the settings, and warns of those that leave them as they are.
     fn check_swaps(&mut self, steps: &[Step<'_>], worker: &WorkerSpec) {
-        let kinds = self.sources.kinds;
         let is_known = self.kinds.contains(&worker.kind);
-        if !is_known || kinds.check(&worker.kind, &worker.settings).is_err() {
+        if !is_known || !self.misfits(&worker.kind, &worker.settings).is_empty() {
             return;
         }
         let mut in_force = (worker.settings.clone(), "its settings".to_owned());

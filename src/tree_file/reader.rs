@@ -28,6 +28,10 @@ pub(crate) struct Reader<'a> {
     /// How deep in the tree the lowering is, in nested lists and mappings.
     pub(super) depth: usize,
     pub(super) files: SourceFiles,
+    /// The name of the node whose tree it is, if that is known.
+    pub(super) node: Option<String>,
+    /// Whether the child that is being lowered lives on another node.
+    pub(super) is_elsewhere: bool,
     /// Ids and the supervisor that the first child of that id is under.
     pub(super) homes: HashMap<String, String>,
     opened: usize,
@@ -45,6 +49,8 @@ impl<'a> Reader<'a> {
             expansion_left: sources.limits.file_bytes,
             depth: 0,
             files: SourceFiles::default(),
+            node: None,
+            is_elsewhere: false,
             homes: HashMap::new(),
             opened: 0,
             faults: 0,

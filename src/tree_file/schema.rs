@@ -11,14 +11,14 @@ use unity_actors::duration;
 use unity_supervisors::path::ID_LEN_MAX;
 use unity_supervisors::priority::Priority;
 use unity_supervisors::spec::{
-    AutoShutdown, Backoff, ChildSpec, HealthSpec, MailboxSpec, StateSpec, Strategy, SupervisorSpec,
-    Template,
+    AutoShutdown, Backoff, ChildSpec, Failover, HealthSpec, MailboxSpec, Place, StateSpec,
+    Strategy, SupervisorSpec, Template,
 };
 
 use super::KindCheck;
 use super::effective::{self, Item};
 use super::keys::{self, Form, Key, Optional, Owner};
-use super::ladder;
+use super::{ladder, place};
 
 /// The schema of tree files with these kinds, draft 2020-12.
 ///
@@ -173,12 +173,10 @@ fn child(kinds: &dyn KindCheck) -> Value {
 
 /// What makes a worker, and what a supervisor.
 fn sorts(kinds: &dyn KindCheck) -> Value {
-    let kinds: Vec<Value> = kinds
-        .names()
-        .iter()
-        .map(|kind| of_kind(kind, kinds))
-        .collect();
-    let worker = json!({ "properties": without(Owner::Supervisor), "allOf": kinds });
+    let names = kinds.names();
+    let of_kinds = names.iter().map(|kind| of_kind(kind, kinds));
+    let rules: Vec<Value> = of_kinds.chain([known_here(kinds)]).collect();
+    let worker = json!({ "properties": without(Owner::Supervisor), "allOf": rules });
     let mut supervisor = json!({ "properties": without(Owner::Worker) });
     extend(&mut supervisor, listed_or_made());
     json!({ "if": { "required": ["kind"] }, "then": worker, "else": supervisor })
@@ -236,9 +234,6 @@ fn described(key: &Key, defaults: &[&Item<'_>], kinds: &dyn KindCheck) -> Value 
             about.push_str(&format!("\n\n`{kind}`: {}", kinds.about(&kind)));
         }
     }
-    if matches!(key.form, Form::DefaultOnly(_)) {
-        about.push_str(" Not built yet: only its default can be given.");
-    }
     let mut described = Map::new();
     match defaults {
         // These must be said: what the specs have here is an example.
@@ -281,7 +276,10 @@ fn form(form: &Form, kinds: &dyn KindCheck) -> Value {
         }
         Form::Words(words) => or_variable(json!({ "enum": words() })),
         Form::Duration { positive, words } => time(*positive, words),
-        Form::Kind => or_variable(json!({ "enum": kinds.names() })),
+        // What another node has nobody knows here; see `known_here`.
+        Form::Kind => json!({
+            "anyOf": [{ "enum": kinds.names() }, { "type": "string", "minLength": 1 }],
+        }),
         Form::Settings => or_nothing(json!({ "type": "object" })),
         Form::Labels => {
             or_nothing(json!({ "type": "object", "additionalProperties": { "type": "string" } }))
@@ -311,8 +309,38 @@ fn form(form: &Form, kinds: &dyn KindCheck) -> Value {
                 Optional::Off => json!({ "anyOf": [map, { "enum": ["off", false] }, variable()] }),
             }
         }
-        Form::DefaultOnly(schema) => or_variable(schema()),
+        Form::Place => json!({ "anyOf": [place(kinds), { "const": place::HERE }, variable()] }),
+        Form::Marks => json!({
+            "type": "object",
+            "additionalProperties": { "type": "string" },
+            "minProperties": 1,
+        }),
+        Form::Lease => or_variable(json!({ "type": "string", "pattern": place::LEASE_PATTERN })),
     }
+}
+
+/// Another node that a child lives on: it is named in one way, and where it is named, no other one fits.
+fn place(kinds: &dyn KindCheck) -> Value {
+    let grant = effective::grant_items(Place::LEASE, Failover::default());
+    let mut place = mapping(keys::PLACE, &[&grant], kinds);
+    let elsewhere = json!({ "const": Failover::Elsewhere.as_str() });
+    extend(
+        &mut place,
+        json!({
+            "oneOf": [{ "required": ["node"] }, { "required": ["labels"] }],
+            "if": { "required": ["node"] },
+            "then": { "properties": { "failover": { "not": elsewhere } } },
+        }),
+    );
+    place
+}
+
+/// The kind of a child that lives here is one of those that there are.
+fn known_here(kinds: &dyn KindCheck) -> Value {
+    json!({
+        "if": { "properties": { "place": { "type": "object" } }, "required": ["place"] },
+        "else": { "properties": { "kind": or_variable(json!({ "enum": kinds.names() })) } },
+    })
 }
 
 /// A step of a ladder: it does one thing.

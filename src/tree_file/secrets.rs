@@ -9,11 +9,13 @@ use super::reader::Reader;
 use super::source::Span;
 
 impl Reader<'_> {
-    /// Reports what is wrong with the secrets of a text, each at its placeholder.
+    /// Reports what is wrong with the secrets of a text, each at its placeholder. Those of a child of another node are
+    /// there.
     pub(super) fn check_secrets(&mut self, text: &str, span: Span) {
         for part in parts(text) {
             match part {
                 Part::Text(_) => {}
+                Part::Secret(_) if self.is_elsewhere => {}
                 Part::Secret(name) => {
                     let at = self.within(span, &format!("${{secret:{name}}}"));
                     let found = self.look(name, at);

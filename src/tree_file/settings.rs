@@ -32,13 +32,7 @@ impl Reader<'_> {
         let (Some(json), Some(kind)) = (&json, kind) else {
             return json.unwrap_or(empty);
         };
-        for fault in self
-            .sources
-            .kinds
-            .check(kind, json)
-            .err()
-            .unwrap_or_default()
-        {
+        for fault in self.misfits(kind, json) {
             // What is wrong with a secret was told at its placeholder.
             if self.told() > told && fault.what.starts_with("the secret `") {
                 continue;
@@ -63,11 +57,20 @@ impl Reader<'_> {
         swap: &Entry,
         step: usize,
     ) {
-        let faults = self.sources.kinds.check(kind, settings);
-        for fault in faults.err().unwrap_or_default() {
+        for fault in self.misfits(kind, settings) {
             let (span, there) = place(Some(&swap.node), swap.key.span, &fault);
             self.bad_setting(&Of::swap(kind, step), &fault, span, there);
         }
+    }
+
+    /// What of settings does not fit a kind that is known.
+    pub(super) fn misfits(&self, kind: &str, settings: &Json) -> Vec<SettingsFault> {
+        let kinds = self.sources.kinds;
+        let checked = match self.is_elsewhere {
+            true => kinds.check_elsewhere(kind, settings),
+            false => kinds.check(kind, settings),
+        };
+        checked.err().unwrap_or_default()
     }
 
     fn bad_setting(&mut self, of: &Of<'_>, fault: &SettingsFault, span: Span, there: bool) {

@@ -3,7 +3,6 @@
 use super::codes::Code;
 use super::diagnostic::Diagnostic;
 use super::fields::Fields;
-use super::keys;
 use super::node::{Entry, Value, shown};
 use super::reader::Reader;
 use crate::nearest::Near;
@@ -77,7 +76,7 @@ impl Reader<'_> {
             }
             None => fault
                 .at(span, format!("not a key of {what}"))
-                .help(format!("the keys of {what} are: {}", built(known))),
+                .help(format!("the keys of {what} are: {}", known.join(", "))),
         });
     }
 
@@ -125,12 +124,6 @@ pub(super) fn parted_label(written: &str, key: &str) -> String {
         true => format!("a space is missing after `{key}:`"),
         false => format!("a colon is missing after `{key}`"),
     }
-}
-
-/// The keys that this version of the kernel has.
-fn built(known: &[&str]) -> String {
-    let built = known.iter().filter(|key| keys::is_built(key));
-    built.copied().collect::<Vec<_>>().join(", ")
 }
 
 /// What systemd and containers call the same thing.

@@ -42,6 +42,7 @@ impl Reader<'_> {
         if let ChildKind::Worker(worker) = &mut spec.what {
             worker.settings = settings;
             worker.state = state;
+            worker.place = self.place(fields).map(Arc::new);
             if let Some(mailbox) = mailbox {
                 worker.mailbox = Arc::new(mailbox);
             }
@@ -53,6 +54,22 @@ impl Reader<'_> {
     fn unknown_kind(&mut self, entry: &Entry, kind: &str) {
         const SHOWN_MAX: usize = 12;
         let near = self.suggest(kind, self.kinds.iter().map(String::as_str));
+        if self.is_elsewhere && !kind.is_empty() {
+            let help = match near {
+                Some(near) => format!("did you mean `{}`?", near.word),
+                None => "make sure that its node has this kind".to_owned(),
+            };
+            self.report(
+                Diagnostic::new(
+                    Code::KindElsewhere,
+                    format!("the kind `{}` is not known here", shown(kind)),
+                )
+                .at(entry.node.span, "the node that it lives on may know it")
+                .note("its settings are not checked here")
+                .help(help),
+            );
+            return;
+        }
         let fix = near.and_then(|near| self.respell(entry.node.span, kind, near));
         let help = match near {
             Some(near) => format!("did you mean `{}`?", near.word),

@@ -71,7 +71,7 @@ pub fn lay_over(tree: &TreeSpec, ops: &[Op], kinds: &dyn KindCheck) -> (TreeSpec
         _ => false,
     };
     for group in ops.chunk_by(same) {
-        if let Err(why) = lay(&mut tree.root, group, kinds) {
+        if let Err(why) = lay(&mut tree, group, kinds) {
             left.extend(group.iter().map(|op| Left {
                 op: op.clone(),
                 why: why.clone(),
@@ -81,12 +81,12 @@ pub fn lay_over(tree: &TreeSpec, ops: &[Op], kinds: &dyn KindCheck) -> (TreeSpec
     (tree, left)
 }
 
-fn lay(root: &mut SupervisorSpec, group: &[Op], kinds: &dyn KindCheck) -> Result<(), Why> {
+fn lay(tree: &mut TreeSpec, group: &[Op], kinds: &dyn KindCheck) -> Result<(), Why> {
     match group {
-        [Op::Spawn { parent, child }] => spawn(root, parent, child, kinds),
-        [Op::Delete { path }] => delete(root, path),
-        [Op::Stop { path }] => stop(root, path),
-        sets => set(root, sets, kinds),
+        [Op::Spawn { parent, child }] => spawn(tree, parent, child, kinds),
+        [Op::Delete { path }] => delete(&mut tree.root, path),
+        [Op::Stop { path }] => stop(&mut tree.root, path),
+        sets => set(&mut tree.root, sets, kinds),
     }
 }
 
@@ -116,7 +116,11 @@ fn set(root: &mut SupervisorSpec, sets: &[Op], kinds: &dyn KindCheck) -> Result<
     if settings == worker.settings {
         return Err(Why::Same);
     }
-    kinds.check(&worker.kind, &settings).map_err(|faults| {
+    let checked = match worker.place {
+        Some(_) => kinds.check_elsewhere(&worker.kind, &settings),
+        None => kinds.check(&worker.kind, &settings),
+    };
+    checked.map_err(|faults| {
         let kind = &worker.kind;
         let faults = faults.iter();
         Why::Refused(
@@ -132,7 +136,9 @@ fn set(root: &mut SupervisorSpec, sets: &[Op], kinds: &dyn KindCheck) -> Result<
 }
 
 fn spawn(
-    root: &mut SupervisorSpec,
+    TreeSpec {
+        name: node, root, ..
+    }: &mut TreeSpec,
     parent: &ActorPath,
     child: &Value,
     kinds: &dyn KindCheck,
@@ -149,6 +155,7 @@ fn spawn(
         siblings.retain(|sibling| *sibling != there.id);
     }
     let home = Home {
+        node,
         supervisor: parent,
         siblings: &siblings,
         strategy: supervisor.strategy,

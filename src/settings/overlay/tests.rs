@@ -27,6 +27,10 @@ impl KindCheck for Probe {
             expected: Vec::new(),
         }])
     }
+
+    fn check_elsewhere(&self, _: &str, _: &Value) -> Result<(), Vec<SettingsFault>> {
+        Ok(())
+    }
 }
 
 fn tree(text: &str) -> TreeSpec {
@@ -115,6 +119,24 @@ fn operations_change_what_they_name_and_share_the_rest() {
     assert!(child(&after, "/s/c").unwrap().begins_stopped);
     let shared = |tree: &TreeSpec| tree.root.children[1].clone();
     assert!(std::sync::Arc::ptr_eq(&shared(&before), &shared(&after)));
+}
+
+#[test]
+fn a_child_of_another_node_takes_what_it_is_given_and_never_lives_on_its_own() {
+    let on = |node: &str| json!({ "id": "far", "kind": "other", "place": { "node": node } });
+    let ops = [
+        spawn("/s", on("edge-1")),
+        set("/s/far", json!({ "bad": true })),
+    ];
+
+    let (after, left) = lay_over(&robot(), &ops, &Probe);
+
+    assert_eq!(left, []);
+    assert_eq!(settings(&after, "/s/far"), &json!({ "bad": true }));
+    assert_no_effect(
+        &spawn("/s", on("kernel")),
+        "`spawn /s/far` has no effect: refused: `kernel` is the node whose tree this is",
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod content;
 mod events;
 mod files;
 mod ladder;
+mod place;
 mod rest;
 mod system;
 
@@ -103,7 +104,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
         ladder::ROWS,
         rest::SECRETS,
         rest::WARNINGS,
-        rest::UNBUILT,
+        place::ROWS,
         system::ROWS,
         events::ROWS,
         chaos::ROWS,

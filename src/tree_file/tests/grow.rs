@@ -147,6 +147,11 @@ fn worker(rng: &mut Rng) -> Value {
         _ => ("process", process(rng)),
     };
     let mut made = json!({ "kind": kind, "settings": settings });
+    some(rng, &mut made, "place", place);
+    if made["place"].is_object() && rng.bool() {
+        made["kind"] = format!("other.{}", id(rng)).into();
+        made["settings"] = json!({ "any": anything(rng, 0) });
+    }
     if kind == "probe" {
         some(rng, &mut made, "state", |rng| {
             let mut made = json!({});
@@ -182,6 +187,30 @@ fn worker(rng: &mut Rng) -> Value {
         });
         made
     });
+    made
+}
+
+fn place(rng: &mut Rng) -> Value {
+    let mut made = json!({});
+    let mut failovers = vec!["wait", "none"];
+    match rng.u8(0..3) {
+        0 => return json!("here"),
+        1 => made["node"] = format!("edge-{}", id(rng)).into(),
+        _ => {
+            made["labels"] = json!({ id(rng): literal(rng) });
+            failovers.push("elsewhere");
+        }
+    }
+    some(rng, &mut made, "lease", |rng| {
+        let (unit, least, most) = [
+            ("ms", 1000, 3_600_000),
+            ("s", 1, 3600),
+            ("m", 1, 60),
+            ("h", 1, 1),
+        ][rng.usize(0..4)];
+        format!("{}{unit}", rng.u32(least..=most)).into()
+    });
+    some(rng, &mut made, "failover", |rng| pick(rng, &failovers));
     made
 }
 

@@ -12,6 +12,7 @@ pub(super) fn child(value: &Value) -> Result<JsonChild, Vec<String>> {
     child_from_json(
         value,
         &Home {
+            node: "kernel",
             supervisor: &supervisor,
             siblings: &siblings,
             strategy: Strategy::OneForOne,

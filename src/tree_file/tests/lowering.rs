@@ -8,9 +8,9 @@ use serde_json::json;
 use unity_supervisors::path::ChildId;
 use unity_supervisors::priority::Priority;
 use unity_supervisors::spec::{
-    Backoff, ChildKind, ChildSpec, HealthSpec, Ladder, LadderAction, LadderStep, MailboxSpec,
-    OnRestart, OnStall, Overflow, Restart, RunsOn, Shutdown, StateSpec, Strategy, SupervisorSpec,
-    Template, WorkerSpec,
+    Backoff, ChildKind, ChildSpec, Failover, HealthSpec, Ladder, LadderAction, LadderStep,
+    MailboxSpec, OnRestart, OnStall, Overflow, Place, PlaceAt, Restart, RunsOn, Shutdown,
+    StateSpec, Strategy, SupervisorSpec, Template, WorkerSpec,
 };
 
 use super::*;
@@ -117,6 +117,7 @@ tree:
             state: Some(StateSpec {
                 every: Duration::from_millis(500),
             }),
+            place: None,
         }),
         ..ChildSpec::worker(id("w"), "probe")
     };
@@ -139,6 +140,114 @@ fn what_a_worker_says_of_stalls_reaches_its_spec() {
     assert_eq!(spec.health, Some(health));
     assert_eq!(spec.stall_after, Duration::from_secs(3));
     assert_eq!((spec.stall, spec.runtime), (OnStall::Abandon, RunsOn::Own));
+}
+
+#[test]
+fn a_place_reaches_its_spec_and_is_written_as_it_reads() {
+    let gpu = BTreeMap::from([("gpu".to_owned(), "true".to_owned())]);
+    let place = |at, lease_s, failover| Place {
+        at,
+        lease: Duration::from_secs(lease_s),
+        failover,
+    };
+    let node = PlaceAt::Node(id("edge-1"));
+    let labels = PlaceAt::Labels(gpu);
+    for (written, expected) in [
+        ("{ node: edge-1 }", place(node.clone(), 10, Failover::Wait)),
+        (
+            "{ node: edge-1, lease: 1000ms, failover: none }",
+            place(node.clone(), 1, Failover::None),
+        ),
+        (
+            "{ node: \"${HOST}-1\", lease: 1h, failover: wait }",
+            place(node, 3600, Failover::Wait),
+        ),
+        (
+            "{ labels: { gpu: \"true\" }, failover: elsewhere }",
+            place(labels, 10, Failover::Elsewhere),
+        ),
+    ] {
+        let keys = format!("place: {written}");
+        let template = format!("version: 1\ntree: {{ template: {{ kind: probe, {keys} }} }}\n");
+
+        let (listed, made) = (tree(&worker(&keys)), tree(&template));
+
+        let place = |child: &ChildSpec| child.as_worker().unwrap().place.clone();
+        let expected = Some(Arc::new(expected));
+        assert_eq!(place(&listed.root.children[0]), expected, "{written}");
+        assert_eq!(place(&made.root.template.as_ref().unwrap().child), expected);
+        for tree in [listed, made] {
+            assert_eq!(load_one(&to_yaml(&tree, &Kinds)).tree.as_ref(), Some(&tree));
+            assert_eq!(load_one(&to_json(&tree)).tree.as_ref(), Some(&tree));
+        }
+    }
+    let yaml = to_yaml(&tree(&worker("place: { node: edge-1 }")), &Kinds);
+    let written = "
+      place:
+        node: edge-1
+        lease: 10s  # default
+        failover: wait  # default
+";
+    assert!(yaml.contains(written), "{yaml}");
+}
+
+#[test]
+fn what_lives_on_another_node_is_checked_but_for_its_secrets_and_for_what_is_known_there_alone() {
+    let elsewhere = "place: { node: edge-1 }\n";
+    // These are missing, not on this machine, unusable, and open to everyone.
+    for name in ["TOKN", "ROBOT_TOKEN", "EMPTY_TOKEN", "SHARED_TOKEN"] {
+        let settings = format!("settings: {{ a: \"${{secret:{name}}}\" }}\n");
+        let ladder = format!(
+            "on_crash: [{{ after: 3, within: 1m, swap: {{ b: \"${{secret:{name}}}\" }} }}]\n"
+        );
+        for keys in [settings, ladder] {
+            let here = load_one(&worker(&keys));
+            let there = load_one(&worker(&format!("{elsewhere}{keys}")));
+
+            assert_eq!(here.diagnostics.len(), 1, "{}", here.render(false));
+            assert!(there.diagnostics.is_empty(), "{}", there.render(false));
+        }
+    }
+    let next = "version: 1\ntree:\n  children:\n    - { id: a, kind: log, place: { node: edge-1 } }\n    - { id: b, kind: log, settings: { a: \"${secret:TOKN}\" } }\n";
+    let codes = |checked: &Checked| -> Vec<Code> {
+        checked.diagnostics.iter().map(|found| found.code).collect()
+    };
+    assert_eq!(codes(&load_one(next)), [Code::SecretMissing]);
+    let unknown = "version: 1\ntree:\n  children:\n    - id: a\n      kind: arm.driver\n      place: { node: edge-1 }\n      settings: { a: [1, \"${secret:TOKN}\"] }\n      state: {}\n";
+    let checked = load_one(unknown);
+    assert_eq!(codes(&checked), [Code::KindElsewhere]);
+    let spec = checked.tree.unwrap().root.children[0].as_worker().cloned();
+    let spec = spec.unwrap();
+    assert_eq!(spec.settings, json!({ "a": [1, "${secret:TOKN}"] }));
+    assert!(spec.state.is_some());
+}
+
+#[test]
+fn a_child_that_lives_on_another_node_may_be_significant_and_have_a_ladder() {
+    let text = "version: 1\ntree:\n  auto_shutdown: any_significant\n  children:\n    - id: a\n      kind: probe\n      significant: true\n      restart: transient\n      on_crash: [{ after: 3, within: 1m, quarantine: true }]\n      place: { node: edge-1, failover: none }\n";
+
+    let checked = load_one(text);
+
+    assert!(checked.diagnostics.is_empty(), "{}", checked.render(false));
+}
+
+#[test]
+fn the_name_of_the_node_is_the_one_that_the_file_says() {
+    for (name, other, is_own) in [
+        ("name: a", "a", true),
+        ("name: a", "kernel", false),
+        ("name: a", "A", false),
+        ("test: true", "kernel", true),
+        // What it is called is at fault, so nothing is known.
+        ("name: \"a b\"", "kernel", false),
+    ] {
+        let text = format!(
+            "version: 1\n{name}\ntree:\n  children:\n    - {{ id: x, kind: log, place: {{ node: {other} }} }}\n"
+        );
+        let checked = load_one(&text);
+        let found = checked.faults().any(|fault| fault.code == Code::PlaceHere);
+        assert_eq!(found, is_own, "{}", checked.render(false));
+    }
 }
 
 #[test]

@@ -30,6 +30,25 @@ fn mended_child(child: &str) -> Option<String> {
 }
 
 #[test]
+fn the_bare_name_of_a_node_is_made_a_place() {
+    for (child, expected) in [
+        (
+            "kind: log, place: edge-1",
+            Some("kind: log, place: { node: edge-1 }"),
+        ),
+        (
+            "kind: log, place: \"7\"",
+            Some("kind: log, place: { node: \"7\" }"),
+        ),
+        ("kind: log, place: her", Some("kind: log, place: here")),
+        // It may be one that the other node has.
+        ("kind: lgo, place: { node: edge-1 }", None),
+    ] {
+        assert_eq!(mended_child(child).as_deref(), expected, "{child}");
+    }
+}
+
+#[test]
 fn what_can_be_meant_in_one_way_only_is_mended() {
     for (child, expected) in [
         ("kidn: log", Some("kind: log")),

@@ -37,6 +37,9 @@ const WORDS: &[&str] = &[
     "work",
     "own",
     "never",
+    "wait",
+    "elsewhere",
+    "none",
     "true",
     "false",
     "probe",
@@ -102,6 +105,13 @@ tree:
         mailbox: { capacity: 8 }
       max_children: 64
       strategy: one_for_one
+    - id: far
+      kind: probe
+      place:
+        labels: { gpu: "true" }
+        lease: 30s
+        failover: elsewhere
+    - { id: near, kind: log, place: { node: edge-1, lease: 5s, failover: none } }
     - { id: tail, kind: log, shutdown: 2s, mailbox: { retry: 3, ttl: 5s } }
 "#;
 

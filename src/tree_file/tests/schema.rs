@@ -36,6 +36,7 @@ fn beyond(code: Code) -> Option<&'static str> {
         | Code::SecretName
         | Code::SecretMissing
         | Code::SecretUnusable => "it takes what looks like a variable for one",
+        Code::PlaceHere => "it cannot look at the name of the node",
         Code::DuplicateId => "a value is unique as a whole, not by a key",
         Code::ReservedId => "the definition of a child is the same below the root",
         Code::NeedsUnknown | Code::NeedsLater | Code::NeedsItself => "it cannot look at siblings",
@@ -156,6 +157,40 @@ fn variables_may_stand_where_the_reader_fills_them_in() {
             (expected, expected),
             "{keys}"
         );
+    }
+}
+
+#[test]
+fn a_lease_is_in_its_range_to_the_schema_as_to_the_reader() {
+    let validator = validator(&schema(&Kinds));
+    let around = |number: u64| [number.saturating_sub(1), number, number + 1];
+    for (unit, unit_ms) in [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)] {
+        let bounds = [0, 1000 / unit_ms, 3_600_000 / unit_ms];
+        let powers = (0..8).flat_map(|power| {
+            let power = 10_u64.pow(power);
+            [
+                power,
+                2 * power,
+                3 * power,
+                35 * power,
+                36 * power,
+                6 * power,
+            ]
+        });
+        for number in bounds.into_iter().chain(powers).flat_map(around) {
+            for lead in ["", "00"] {
+                let text = worker(&format!(
+                    "place: {{ node: e, lease: {lead}{number}{unit} }}"
+                ));
+                let fits = (1000..=3_600_000).contains(&(number * unit_ms));
+                let valid = validator.is_valid(&raw(&text).unwrap());
+                assert_eq!(
+                    (valid, load_one(&text).tree.is_some()),
+                    (fits, fits),
+                    "{text}"
+                );
+            }
+        }
     }
 }
 

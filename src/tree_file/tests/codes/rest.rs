@@ -1,4 +1,4 @@
-//! Rows of warnings and of what is not built yet.
+//! Rows of warnings and of secrets.
 
 use super::Text::{Children, Supervisor, Whole, Worker};
 use super::{Code, Row};
@@ -188,10 +188,3 @@ pub(super) const SECRETS: &[Row] = &[
         &["is empty"],
     ),
 ];
-
-pub(super) const UNBUILT: &[Row] = &[(
-    Code::NoPlace,
-    Worker("place: { node: edge }"),
-    "7:7 place",
-    &["is not built yet"],
-)];
