@@ -117,7 +117,6 @@ tree:
             state: Some(StateSpec {
                 every: Duration::from_millis(500),
             }),
-            place: None,
         }),
         ..ChildSpec::worker(id("w"), "probe")
     };
