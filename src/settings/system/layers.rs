@@ -41,10 +41,12 @@ const OTHER_VARIABLES: [&str; 4] = [
 /// What the variables of secrets begin with.
 const SECRET: &str = "UK_SECRET_";
 /// Variables that the build and the tests of this project set, `cargo run` among them.
-const BUILD_VARIABLES: [&str; 13] = [
+const BUILD_VARIABLES: [&str; 15] = [
     "UK_CASES",
     "UK_CRATES",
     "UK_KILLS",
+    "UK_NODE_SEED",
+    "UK_NODE_SEEDS",
     "UK_RUSTC",
     "UK_SIM_FIRST",
     "UK_CHAOS_SEEDS",
