@@ -11,6 +11,7 @@
 //! | `agent` | what a node does for others |
 //! | `grants`, `placed` | the children of this node that live elsewhere |
 //! | [`guests`] | those that live here for others |
+//! | [`relay`] | what another node publishes, published here |
 //! | [`service`] | `/system/nodes`, which listens and keeps connections |
 //!
 //! DESIGN has `ractor_cluster` behind the link. Measured and read, its queues grow without bound on five hops, it takes nobody
@@ -27,6 +28,7 @@ pub mod guests;
 pub mod link;
 pub mod nodes;
 pub mod placed;
+pub mod relay;
 pub mod service;
 mod session;
 

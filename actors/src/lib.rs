@@ -28,7 +28,7 @@ use unity_supervisors::Kinds;
 /// The table of kinds.
 #[must_use]
 pub fn kinds() -> Kinds {
-    Kinds::new()
+    cluster::relay::with_kind(Kinds::new())
         .with::<log::Log>("log", "writes what it is told to the kernel's log")
         .with::<probe::Probe>(
             "probe",
