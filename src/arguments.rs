@@ -16,15 +16,19 @@ use crate::screen::{cut, thousands};
 use crate::tree_file::{format_duration, parse_duration};
 
 mod form;
+mod node;
 mod rule;
 mod schema;
 
 pub use self::form::{Form, LEVELS, TEXT_LEN_MAX};
+pub use self::node::{ALL, NODE, of_node};
 pub use self::rule::{Rule, Together};
 pub use self::schema::schema_of;
 
 /// A path, as a regular expression.
 const PATH_PATTERN: &str = "/([A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})*/?)?";
+/// The node that may stand before a path, as a regular expression.
+const NODE_PATTERN: &str = "([A-Za-z0-9_-]{1,64}:)?";
 /// How much of a text that is wrong is shown, in characters.
 const SHOWN_MAX: usize = 60;
 
@@ -241,19 +245,13 @@ impl Arg {
     /// What would fit.
     pub fn read_text(&self, text: &str) -> Result<Value, CommandError> {
         match self.kind {
-            ArgKind::Path | ArgKind::Supervisor => {
-                let path: ActorPath = text.parse().map_err(CommandError::from)?;
-                Ok(Value::from(path.as_str()))
-            }
+            ArgKind::Path | ArgKind::Supervisor => node::read_path(text),
             ArgKind::Target if text == SYSTEM => Ok(Value::from(text)),
-            ArgKind::Target if !text.starts_with('/') => {
+            ArgKind::Target if !of_node(text).1.starts_with('/') => {
                 let error = self.wrong(&format!("`{text}` is no path"));
                 Err(error.hint(format!("a path begins with `/`, as in /sensors/host; the kernel's own settings are `{SYSTEM}`")))
             }
-            ArgKind::Target => {
-                let path: ActorPath = text.parse().map_err(CommandError::from)?;
-                Ok(Value::from(path.as_str()))
-            }
+            ArgKind::Target => node::read_path(text),
             ArgKind::File | ArgKind::Folder | ArgKind::Code if text.is_empty() => {
                 let error = self.wrong("an empty text was given");
                 Err(error.hint(format!("expected {}", self.help)))
@@ -262,10 +260,7 @@ impl Arg {
                 Ok(Value::from(text))
             }
             ArgKind::Form(form) => form.check(self.name, text).map(|()| Value::from(text)),
-            ArgKind::Schema if text.starts_with('/') => {
-                let path: ActorPath = text.parse().map_err(CommandError::from)?;
-                Ok(Value::from(path.as_str()))
-            }
+            ArgKind::Schema if of_node(text).1.starts_with('/') => node::read_path(text),
             ArgKind::Kind | ArgKind::Schema => self.read_kind(text),
             ArgKind::Address => match text.parse::<std::net::SocketAddr>() {
                 Ok(address) => Ok(Value::from(address.to_string())),
@@ -526,11 +521,11 @@ impl Args {
     #[must_use]
     pub fn to_wire(&self, table: &[Arg]) -> Map<String, Value> {
         let sent = table.iter().filter(|arg| !arg.stays);
-        sent.filter_map(|arg| {
+        let wire = sent.chain([&NODE]).filter_map(|arg| {
             let value = self.0.get(arg.name)?.clone();
             Some((arg.wire_name(), value))
-        })
-        .collect()
+        });
+        wire.collect()
     }
 
     /// The value of `name`.

@@ -17,6 +17,8 @@ use unity_actors::alarms::{self, Alarms, RealMachine};
 use unity_actors::chaos::runs::{Chaos, Ground};
 use unity_actors::chaos::service as chaos;
 use unity_actors::chaos::shelf::Shelf;
+use unity_actors::cluster::guests::{self, GuestStates, Guests};
+use unity_actors::cluster::{self, Cluster, placed};
 use unity_actors::dispatcher::Dispatcher;
 use unity_actors::streams::{self, DiskFaults, EmbeddedStreams};
 use unity_actors::{bus, dead_letters, dispatcher, memory, replay};
@@ -33,6 +35,7 @@ use crate::guard::Guarded;
 use crate::http;
 use crate::http::listener::Listening;
 use crate::log_ring::LogRing;
+use crate::nodes::{self, InvalidNodes};
 use crate::recorder::{Origin, Recorder};
 use crate::rights::tokens::Tokens;
 use crate::settings::history::Keep;
@@ -164,6 +167,9 @@ pub enum BootError {
     /// A child of the tree cannot be made.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// What is said of nodes cannot be.
+    #[error(transparent)]
+    Nodes(#[from] InvalidNodes),
     /// The control service does not listen.
     #[error("the control service does not listen on {}: {why}", .socket.display())]
     Control {
@@ -227,9 +233,12 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     let tell = progress.unwrap_or_else(|| Box::new(|_, _, _| {}));
 
+    // Before anything is made: what is refused has done nothing.
+    let node = nodes::Node::read(&system.nodes, &name)?;
     let (control, work, threads) = runtimes(&tell, max_abandoned(&system))?;
     let since = Instant::now();
     let lock = control.block_on(take_lock(&socket, &name))?;
+    let cluster = node.cluster(system.labels.clone(), &data_dir);
     let states = Arc::new(FileStore::new(&data_dir));
     let origin = source.unwrap_or_else(|| (Source::Made, Base::made(tree), BTreeSet::new()));
     let (keeper, mut tree) = Keeper::open(origin, &data_dir, Keep::of(&system), &kinds);
@@ -257,6 +266,7 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         .with_shared(Arc::new(trouble))
         .with_shared(Arc::new(chaos))
         .with_shared(room);
+    let config = with_nodes(config, cluster);
     let kernel = control.block_on(Kernel::start(config, tree))?;
     recorder.attach(&kernel);
     RunningKernel {
@@ -332,7 +342,7 @@ fn service_kinds() -> Kinds {
     let kinds = replay::with_kind(systemd::with_kind(http::kinds()));
     let kinds = dispatcher::with_kinds(dead_letters::with_kind(kinds));
     let kinds = chaos::with_kind(alarms::with_kind(memory::with_kind(kinds)));
-    service::with_kind(bus::with_kind(kinds))
+    service::with_kind(cluster::service::with_kind(bus::with_kind(kinds)))
 }
 
 /// The children of `/system`.
@@ -351,6 +361,8 @@ fn services(
         alarms::child(),
         dispatcher::child(),
         chaos::child(),
+        guests::child(),
+        cluster::service::child(),
     ];
     services.extend(systemd.map(systemd::child));
     services.extend(system.memory_limit.map(|_| memory::child()));
@@ -382,6 +394,17 @@ fn with_settings(
         .with_shared(Arc::new(Listening::new(data_dir)))
         .with_shared(Arc::new(InForce::new(system, log.switch)))
         .with_shared(log.ring)
+}
+
+/// Adds the other nodes, and what children need that live there or come from there.
+fn with_nodes(config: KernelConfig, cluster: Cluster) -> KernelConfig {
+    let guests = Arc::new(Guests::default());
+    let config = KernelConfig {
+        kinds: placed::with_kind(config.kinds),
+        states: Arc::new(GuestStates::new(config.states, Arc::clone(&guests))),
+        ..config
+    };
+    config.with_shared(Arc::new(cluster)).with_shared(guests)
 }
 
 fn max_abandoned(system: &SystemSettings) -> usize {

@@ -1,6 +1,6 @@
 //! The command line: clap's parser made of the table, and what each command does with its answer.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,8 +9,9 @@ use std::sync::Arc;
 use clap::error::ErrorKind;
 use clap::{ArgAction, ArgMatches};
 use serde_json::Value;
+use unity_supervisors::ChildId;
 
-use crate::arguments::{Arg, ArgKind, Args, Place, read_settings};
+use crate::arguments::{Arg, ArgKind, Args, NODE, Place, read_settings};
 use crate::client::Client;
 use crate::commands::{Command, GROUPS, Run, TABLE};
 use crate::complete;
@@ -47,6 +48,8 @@ pub struct Caller {
     pub interrupts: Option<Arc<Interrupts>>,
     /// Where in the tree paths are meant from; from its root where there is none, as in a shell.
     pub place: Option<TreePlace>,
+    /// The node that commands are for, if not that of the kernel.
+    pub node: Option<String>,
 }
 
 /// Runs the command line.
@@ -56,12 +59,42 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         complete::main(args.into_iter().skip(2));
         return ExitCode::SUCCESS;
     }
+    let args = with_node(args);
     let wants_json = args.iter().any(|arg| arg == "--json");
     let code = match parser(false).try_get_matches_from(args) {
         Ok(matches) => run(&matches, &Caller::of(&matches)),
         Err(error) => show_parse_error(&error, wants_json),
     };
     ExitCode::from(code)
+}
+
+/// The same words, with `@edge-1` written out as `--node=edge-1`. What is the value of an option stays as it is, and so does
+/// all behind `--`.
+#[must_use]
+pub fn with_node<W: AsRef<OsStr> + From<String>>(words: Vec<W>) -> Vec<W> {
+    let mut is_value = false;
+    let mut is_closed = false;
+    let mut written = Vec::with_capacity(words.len());
+    for word in words {
+        let text = word.as_ref().to_str().unwrap_or_default().to_owned();
+        let node = text
+            .strip_prefix('@')
+            .filter(|name| ChildId::new(name).is_ok());
+        match node {
+            Some(node) if !is_value && !is_closed => written.push(format!("--node={node}").into()),
+            _ => written.push(word),
+        }
+        is_closed |= text == "--";
+        is_value = !is_value && text.strip_prefix("--").is_some_and(takes_value);
+    }
+    written
+}
+
+/// Whether an option of any command has its value behind it.
+fn takes_value(option: &str) -> bool {
+    let own = TABLE.iter().flat_map(|command| command.args);
+    let mut own = own.filter(|arg| arg.place == Place::Option && arg.kind != ArgKind::Flag);
+    matches!(option, "socket" | "name" | "data-dir" | "node") || own.any(|arg| arg.name == option)
 }
 
 /// Runs what was parsed; prints what comes of it; returns the exit code.
@@ -168,7 +201,7 @@ pub fn parser(in_console: bool) -> clap::Command {
     } else {
         root = root.subcommands(console::own());
     }
-    root = root.arg(json_flag());
+    root = root.arg(json_flag()).arg(node_option());
     let commands = TABLE
         .iter()
         .filter(|command| !in_console || is_for_console(command));
@@ -201,6 +234,16 @@ fn json_flag() -> clap::Arg {
         .global(true)
         .action(ArgAction::SetTrue)
         .help("Print one JSON document, errors too")
+        .help_heading(GLOBAL)
+}
+
+fn node_option() -> clap::Arg {
+    clap::Arg::new("node")
+        .long("node")
+        .global(true)
+        .value_name("NAME")
+        .value_parser(clap::builder::NonEmptyStringValueParser::new())
+        .help("Do it on this node that is attached; `@NAME` is the same")
         .help_heading(GLOBAL)
 }
 
@@ -329,6 +372,7 @@ impl Caller {
         Self {
             json: matches.get_flag("json"),
             data_dir: path("data-dir").or_else(|| env_path("UK_DATA_DIR")),
+            node: matches.get_one::<String>("node").cloned(),
             ..Self::naming(path("socket"), name)
         }
     }
@@ -344,6 +388,7 @@ impl Caller {
             screen: Screen::stdout(),
             interrupts: None,
             place: None,
+            node: None,
         }
     }
 
@@ -352,16 +397,41 @@ impl Caller {
     /// # Errors
     /// Why it was not done; nothing was printed then.
     pub fn dispatch(&self, command: &Command, args: &Args) -> Result<u8, CommandError> {
+        let (caller, args) = self.aimed(command, args)?;
         match (command.run, command.attend) {
-            (Run::Local(run), _) => run(self, args),
-            (Run::Stream(_), _) => block_on(self.follow(command, args))?,
-            (Run::Kernel(_), Some(attend)) => attend(self, args),
+            (Run::Local(_), _) if caller.node.is_some() => Err(is_local(command)),
+            (Run::Local(run), _) => run(&caller, &args),
+            (Run::Stream(_), _) => block_on(caller.follow(command, &args))?,
+            (Run::Kernel(_), Some(attend)) => attend(&caller, &args),
             (Run::Kernel(_), None) => {
-                let client = self.kernel()?;
-                let document = block_on(client.call(command, args))??;
-                self.print(command, &document)
+                let client = caller.kernel()?;
+                let document = block_on(client.call(command, &args))??;
+                caller.print(command, &document)
             }
         }
+    }
+
+    /// The same for the node that the arguments name, if they do, and the arguments as they are meant there.
+    ///
+    /// # Errors
+    /// They name several.
+    pub(crate) fn aimed(
+        &self,
+        command: &Command,
+        args: &Args,
+    ) -> Result<(Self, Args), CommandError> {
+        let mut args = args.clone();
+        if let Some(node) = &self.node {
+            args.insert(NODE.name, Value::from(node.as_str()));
+        }
+        let node = args.take_node(command.args)?;
+        Ok((
+            Self {
+                node,
+                ..self.clone()
+            },
+            args,
+        ))
     }
 
     /// Prints the documents of a command as they come, until Ctrl-C or until nobody reads them any more.
@@ -380,7 +450,7 @@ impl Caller {
         if self.json {
             format!("{document}\n")
         } else {
-            (command.show)(document, &self.screen)
+            command.draw(document, &self.screen)
         }
     }
 
@@ -390,7 +460,7 @@ impl Caller {
     /// If it cannot be written.
     pub fn print(&self, command: &Command, document: &Value) -> Result<u8, CommandError> {
         output::out(&self.drawn(command, document))?;
-        Ok((command.exit)(document))
+        Ok(command.exit_of(document))
     }
 
     /// The kernel that is meant: the one that was named, else the only one that runs.
@@ -398,6 +468,10 @@ impl Caller {
     /// # Errors
     /// None runs, or several do.
     pub fn kernel(&self) -> Result<Client, CommandError> {
+        Ok(self.asked()?.for_node(self.node.clone()))
+    }
+
+    fn asked(&self) -> Result<Client, CommandError> {
         if let Some(socket) = &self.socket {
             return Ok(Client::new(socket.clone()).ended_by(self.interrupts.clone()));
         }
@@ -415,6 +489,16 @@ impl Caller {
             )),
         }
     }
+}
+
+fn is_local(command: &Command) -> CommandError {
+    let name = command.name();
+    CommandError::usage(format!(
+        "`{name}` runs where it is typed, and not on a node"
+    ))
+    .hint(format!(
+        "leave out the node, or run `uk {name}` on its machine"
+    ))
 }
 
 /// The path in a variable of the environment; an empty one counts as none.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout};
 
-use crate::arguments::{Args, duration_text, milliseconds};
+use crate::arguments::{ArgKind, Args, NODE, duration_text, milliseconds};
 use crate::commands::{Access, Command};
 use crate::error::{Code, CommandError};
 use crate::socket;
@@ -35,6 +35,8 @@ pub struct Client {
     socket: PathBuf,
     /// Who ends a call that waits, if anybody but the end of the process does.
     interrupts: Option<Arc<Interrupts>>,
+    /// The node that commands are for, if not that of the kernel.
+    node: Option<String>,
 }
 
 impl Client {
@@ -44,7 +46,30 @@ impl Client {
         Self {
             socket,
             interrupts: None,
+            node: None,
         }
+    }
+
+    /// Has its kernel pass each command on to another node.
+    #[must_use]
+    pub fn for_node(self, node: Option<String>) -> Self {
+        Self { node, ..self }
+    }
+
+    /// Whether what it asks is passed on to another node.
+    #[must_use]
+    pub fn is_for_node(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// What is sent of arguments.
+    fn wire(&self, command: &Command, args: &Args) -> Map<String, Value> {
+        let mut wire = args.to_wire(command.args);
+        if let Some(node) = &self.node {
+            wire.entry(NODE.name)
+                .or_insert_with(|| node.as_str().into());
+        }
+        wire
     }
 
     /// Its calls end when `interrupts` says so.
@@ -64,18 +89,8 @@ impl Client {
     /// # Errors
     /// What the kernel says, or that it cannot be reached.
     pub async fn call(&self, command: &Command, args: &Args) -> Result<Value, CommandError> {
-        let wire = args.to_wire(command.args);
-        let base = if command.access == Access::Read {
-            READS_WITHIN
-        } else {
-            CHANGES_WITHIN
-        };
-        let own: Duration = command
-            .args
-            .iter()
-            .filter_map(|arg| args.duration(arg.name))
-            .sum();
-        let within = base.saturating_add(own);
+        let wire = self.wire(command, args);
+        let within = patience(command, args);
         let request = match command.access {
             Access::Read => self.request(
                 Method::GET,
@@ -111,7 +126,7 @@ impl Client {
         args: &Args,
         mut show: impl FnMut(&Value) -> Result<bool, CommandError>,
     ) -> Result<(), CommandError> {
-        let uri = with_query(&command.http_path(), &args.to_wire(command.args));
+        let uri = with_query(&command.http_path(), &self.wire(command, args));
         let request = self.request(Method::GET, &uri, Bytes::new())?;
         let stream = self.connect().await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -228,6 +243,20 @@ impl Client {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// How long the answer to a command may take: the times in its arguments, and some more.
+pub(crate) fn patience(command: &Command, args: &Args) -> Duration {
+    let base = match command.access {
+        Access::Read => READS_WITHIN,
+        Access::Change => CHANGES_WITHIN,
+    };
+    let own = command
+        .args
+        .iter()
+        .filter(|arg| arg.kind == ArgKind::Duration);
+    let own: Duration = own.filter_map(|arg| args.duration(arg.name)).sum();
+    base.saturating_add(own)
 }
 
 /// Drives a connection for as long as its exchange needs it.

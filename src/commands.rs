@@ -15,9 +15,10 @@ use unity_supervisors::slot::Slot;
 use unity_supervisors::spec::Strategy;
 use unity_supervisors::{ActorPath, Done, Kernel, KernelError, SlotState};
 
-use crate::arguments::{Arg, ArgKind, Args, Rule, Together, schema_of};
+use crate::arguments::{Arg, ArgKind, Args, NODE, Rule, Together, schema_of};
 use crate::cli::Caller;
 use crate::error::CommandError;
+use crate::nodes;
 use crate::rights::Scope;
 use crate::screen::{Screen, put};
 use crate::settings::keeper::{Act, Ask};
@@ -43,6 +44,7 @@ mod kill;
 mod loglevel;
 mod logs;
 mod mcp;
+mod node;
 pub(crate) mod open;
 mod overriding;
 mod paths;
@@ -129,6 +131,12 @@ pub static TABLE: &[Command] = &[
     chaos::REPORT,
     chaos::LIST,
     simulate::COMMAND,
+    node::LIST,
+    node::ATTACH,
+    node::DETACH,
+    node::DRAIN,
+    node::TOKEN,
+    node::CA,
     open::COMMAND,
     token::CREATE,
     token::LIST,
@@ -162,6 +170,10 @@ pub static GROUPS: &[(&str, &str)] = &[
     (
         "events",
         "Events: which there are, publish one, see them come by",
+    ),
+    (
+        "node",
+        "Nodes: attach other kernels, see how they are, make what they trust each other by",
     ),
     ("token", "Tokens: who may reach the kernel from outside"),
     ("streams", "What is kept of events, and who has read it"),
@@ -223,6 +235,8 @@ pub struct Command {
     pub is_audited: bool,
     /// Whether what it answers is a secret itself, and so not masked.
     pub is_secret: bool,
+    /// Whether it can be asked of all nodes at once.
+    pub is_of_all: bool,
     /// What it does, and where.
     pub run: Run,
     /// A quicker way to the same document, of a command whose documents are large.
@@ -254,6 +268,7 @@ impl Command {
             scope: Scope::Read,
             is_audited: false,
             is_secret: false,
+            is_of_all: false,
             run,
             write: None,
             show: |document, _| format!("{document:#}\n"),
@@ -303,12 +318,37 @@ impl Command {
         format!("/api/v1/{}", self.words.join("/"))
     }
 
+    /// Its arguments as a request has them: of what runs in a kernel, also which node.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<Arg> {
+        let node = matches!(self.run, Run::Kernel(_) | Run::Stream(_)).then_some(NODE);
+        self.args.iter().copied().chain(node).collect()
+    }
+
+    /// Draws its document for people, or those of all nodes.
+    #[must_use]
+    pub fn draw(&self, document: &Value, screen: &Screen) -> String {
+        match self.is_of_all.then(|| nodes::each(document)).flatten() {
+            Some(each) => nodes::draw_each(each, screen, |one| (self.show)(one, screen)),
+            None => (self.show)(document, screen),
+        }
+    }
+
+    /// The exit code that its document stands for, or those of all nodes.
+    #[must_use]
+    pub fn exit_of(&self, document: &Value) -> u8 {
+        match self.is_of_all.then(|| nodes::each(document)).flatten() {
+            Some(each) => nodes::exit_of_each(each, self.exit),
+            None => (self.exit)(document),
+        }
+    }
+
     /// Reads its arguments from the JSON object of a request.
     ///
     /// # Errors
     /// As [`Args::from_json`]; also what does not go together.
     pub fn read_json(&self, object: Map<String, Value>) -> Result<Args, CommandError> {
-        let args = Args::from_json(self.args, object)?;
+        let args = Args::from_json(&self.inputs(), object)?;
         self.check(&args)?;
         Ok(args)
     }
@@ -331,7 +371,7 @@ impl Command {
     /// The schema of the object of a request.
     #[must_use]
     pub fn schema(&self) -> Value {
-        let mut schema = schema_of(self.args);
+        let mut schema = schema_of(&self.inputs());
         if !self.rules.is_empty() {
             let rules = self.rules.iter().map(|rule| rule.schema(self.args));
             put(&mut schema, "allOf", rules.collect::<Vec<_>>());
@@ -544,7 +584,9 @@ mod tests {
                     assert!(!(optional && arg.required), "{command:?} {}", arg.name);
                     optional |= !arg.required;
                 }
-                let carried = command.access == Access::Change || arg.kind != ArgKind::Settings;
+                let carried = command.access == Access::Change
+                    || matches!(command.run, Run::Local(_))
+                    || arg.kind != ArgKind::Settings;
                 assert!(
                     carried,
                     "{command:?} {}: a query carries no object",

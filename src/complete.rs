@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::arguments::{Arg, ArgKind, Args, Form, Place, SYSTEM};
+use crate::arguments::{Arg, ArgKind, Args, Form, NODE, Place, SYSTEM, of_node};
 use crate::cli::{Caller, block_on};
 use crate::commands::{Command, GROUPS, TABLE};
 use crate::console::{self, Place as TreePlace};
@@ -38,6 +38,7 @@ const GLOBALS: &[Arg] = &[
     Arg::option("socket", ArgKind::File, "the kernel's socket"),
     Arg::option("name", ArgKind::Text, "the kernel's name"),
     Arg::option("data-dir", ArgKind::Folder, "the kernel's data folder"),
+    NODE,
 ];
 
 /// Something that could stand at the cursor.
@@ -76,6 +77,8 @@ pub enum Names {
     Streams,
     /// Runs of chaos.
     Runs,
+    /// Nodes that are attached.
+    Nodes,
     /// The groups of readers of this stream.
     Groups(String),
 }
@@ -225,6 +228,8 @@ impl<'w> Line<'w> {
     fn take(&mut self, word: &'w str) {
         if let Some(open) = self.open.take() {
             self.options.push((open, word));
+        } else if let Some(node) = word.strip_prefix('@').filter(|_| !self.closed) {
+            self.options.push((NODE.name, node));
         } else if word == "--" && !self.closed {
             self.closed = true;
         } else if let Some(option) = word.strip_prefix("--").filter(|_| !self.closed) {
@@ -271,6 +276,9 @@ impl<'w> Line<'w> {
                 return none();
             };
             return self.values(arg, &format!("--{name}="), current, live);
+        }
+        if current.starts_with('@') && !self.closed {
+            return self.values(&NODE, "@", current, live);
         }
         if current.starts_with('-') && !self.closed {
             return Candidates::Some(self.options());
@@ -322,7 +330,21 @@ impl<'w> Line<'w> {
     /// What is there and is written in a way that begins with `current`.
     fn paths(&self, only: Only, current: &str, live: &dyn Live) -> Vec<Candidate> {
         let (socket, name) = (self.given("socket"), self.given("name"));
-        let Some(place) = self.place.filter(|_| !current.starts_with('/')) else {
+        if let Some(node) = self
+            .given(NODE.name)
+            .filter(|_| of_node(current).0.is_none())
+        {
+            let lead = format!("{node}:");
+            let begin = format!("{lead}{}", if current.is_empty() { "/" } else { current });
+            let found = live.paths(&begin, only, socket, name).into_iter();
+            let bare = |found: Candidate| Candidate {
+                value: found.value.trim_start_matches(&lead).to_owned(),
+                ..found
+            };
+            return found.map(bare).collect();
+        }
+        let is_whole = current.starts_with('/') || of_node(current).0.is_some();
+        let Some(place) = self.place.filter(|_| !is_whole) else {
             return live.paths(current, only, socket, name);
         };
         let Ok(begin) = place.absolute(current) else {
@@ -360,6 +382,8 @@ impl<'w> Line<'w> {
             "topic" | "pattern" => Names::Topics,
             "stream" => Names::Streams,
             "run" => Names::Runs,
+            "node" => Names::Nodes,
+            "which" if self.command.first() == Some(&"node") => Names::Nodes,
             "group" => Names::Groups(
                 self.positions
                     .first()
@@ -433,7 +457,7 @@ impl<'w> Line<'w> {
             }
             ArgKind::Settings => self.keys(live, "="),
             ArgKind::Form(Form::Key) | ArgKind::Many(Form::Key) => self.keys(live, ""),
-            ArgKind::Text if arg.name == "name" => live.kernels(),
+            ArgKind::Text if arg.name == "name" && arg.place == Place::Option => live.kernels(),
             ArgKind::Text | ArgKind::Form(_) => self.names(arg, live),
             _ => Vec::new(),
         };
@@ -526,7 +550,15 @@ impl Live for Running {
         socket: Option<&str>,
         name: Option<&str>,
     ) -> Vec<Candidate> {
-        let caller = self.caller(socket, name);
+        let (node, begin) = of_node(begin);
+        let node = node.map(str::to_owned);
+        let lead = node
+            .as_ref()
+            .map_or_else(String::new, |node| format!("{node}:"));
+        let caller = Caller {
+            node,
+            ..self.caller(socket, name)
+        };
         let mut args = Args::default();
         let begin = if begin.is_empty() { "/" } else { begin };
         args.insert("begin", Value::from(begin));
@@ -536,7 +568,8 @@ impl Live for Running {
             let document = asked_with(&caller, &["paths"], &args)?;
             let found = list(&document, "paths").iter().map(|found| {
                 let (what, state) = (text(found, "what"), text(found, "state"));
-                candidate(text(found, "path"), &format!("{what}, {state}"))
+                let path = format!("{lead}{}", text(found, "path"));
+                candidate(&path, &format!("{what}, {state}"))
             });
             Some(found.collect())
         })
@@ -549,6 +582,7 @@ impl Live for Running {
                 Names::Topics => topics(&caller)?,
                 Names::Streams => streams(&caller)?,
                 Names::Runs => runs(&caller)?,
+                Names::Nodes => nodes(&caller)?,
                 Names::Groups(stream) => groups(&caller, &stream)?,
             };
             found.truncate(LIVE_MAX);
@@ -622,6 +656,12 @@ fn runs(caller: &Caller) -> Option<Vec<Candidate>> {
     Some(under.into_iter().chain(ended).collect())
 }
 
+fn nodes(caller: &Caller) -> Option<Vec<Candidate>> {
+    let all = asked(caller, &["node", "list"])?;
+    let node = |its: &Value| candidate(text(its, "name"), text(its, "state"));
+    Some(list(&all, "nodes").iter().map(node).collect())
+}
+
 fn groups(caller: &Caller, stream: &str) -> Option<Vec<Candidate>> {
     let all = asked(caller, &["streams", "list"])?;
     let mut all = list(&all, "streams").iter();
@@ -681,6 +721,7 @@ mod tests {
                 Names::Topics => vec![candidate("door.*", ""), candidate("door.front", "")],
                 Names::Streams => vec![candidate("sensor:door", "")],
                 Names::Runs => vec![candidate("r2", ""), candidate("r1", "")],
+                Names::Nodes => vec![candidate("edge-1", "up"), candidate("edge-2", "up")],
                 Names::Groups(stream) => vec![candidate(&format!("of-{stream}"), "")],
             }
         }
@@ -754,6 +795,11 @@ mod tests {
             ("uk streams drop sensor:door ", &["of-sensor:door"]),
             ("uk streams drop sensor:door x --f", &["--force"]),
             ("uk streams claim d g ", &[]),
+            ("uk tree --node e", &["edge-1", "edge-2"]),
+            ("uk tree --node=edge-2", &["--node=edge-2"]),
+            ("uk tree @edge-1", &["@edge-1"]),
+            ("uk @edge-1 ki", &["kill"]),
+            ("uk node detach ", &["edge-1", "edge-2"]),
         ] {
             assert_eq!(values(line), expected, "{line}");
         }

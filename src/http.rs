@@ -45,9 +45,10 @@ use unity_supervisors::{Actor, ChildId, Context, Exit, Kernel, Kinds, Next, NoMe
 use self::audit::Audit;
 use self::door::Door;
 use crate::arguments::Args;
-use crate::commands::{Access, Command, KernelRun, Run, StreamRun, TABLE, open};
+use crate::commands::{Access, Command, Documents, KernelRun, Run, StreamRun, TABLE, open};
 use crate::error::{Code, CommandError};
 use crate::mcp;
+use crate::nodes::{self, Whither};
 use crate::page;
 use crate::rights::Who;
 use crate::rights::tokens::Tokens;
@@ -152,7 +153,8 @@ pub fn router(kernel: &Kernel) -> Router {
             (Run::Local(_), _) => continue,
             (Run::Stream(run), _) => {
                 let answer = move |Caller(who), query| async move {
-                    let args = allowed(&who, command, read(command, query));
+                    // Whoever may not use it is told so first.
+                    let args = who.may_use(command).and_then(|()| read(command, query));
                     many(command, args, run, kernel, who).await
                 };
                 router.route(&path, get(answer))
@@ -268,33 +270,20 @@ async fn from_socket(
 
 type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
-/// The arguments, if `who` may use the command with them.
-fn allowed(
-    who: &Who,
-    command: &Command,
-    args: Result<Args, CommandError>,
-) -> Result<Args, CommandError> {
-    who.may_use(command)?;
-    let args = args?;
-    who.may_with(command, &args)?;
-    command.check(&args)?;
-    Ok(args)
-}
-
 fn read(command: &Command, query: Pairs) -> Result<Args, CommandError> {
     let Query(pairs) = query.map_err(|error| CommandError::usage(error.body_text()))?;
-    Args::from_query(command.args, pairs)
+    Args::from_query(&command.inputs(), pairs)
 }
 
 async fn change(command: &Command, request: Request) -> Result<Args, CommandError> {
     let body = body(request).await?;
     if body.is_empty() {
-        return Args::from_json(command.args, Map::new());
+        return Args::from_json(&command.inputs(), Map::new());
     }
     let object: Value = serde_json::from_slice(&body)
         .map_err(|error| CommandError::usage(format!("the body is not JSON: {error}")))?;
     match object {
-        Value::Object(object) => Args::from_json(command.args, object),
+        Value::Object(object) => Args::from_json(&command.inputs(), object),
         _ => Err(CommandError::usage("the body is not a JSON object")),
     }
 }
@@ -357,6 +346,9 @@ fn written(
     who: &Who,
 ) -> Option<Response> {
     let (write, args) = (command.write?, args.as_ref().ok()?);
+    if nodes::whither(kernel, command, &mut args.clone()) != Ok(Whither::Here) {
+        return None;
+    }
     let may = who
         .may_use(command)
         .and_then(|()| who.may_with(command, args));
@@ -384,11 +376,32 @@ pub(crate) async fn run_for(
         // No argument that somebody could give: a session is of who asked for it.
         args.insert(open::BY, Value::from(&*who.name));
     }
-    let done = run(kernel.clone(), args).await;
+    let done = match nodes::whither(kernel, command, &mut args) {
+        Ok(Whither::Here) => run(kernel.clone(), args).await,
+        Ok(elsewhere) => nodes::run(kernel, who, command, (run, args), elsewhere).await,
+        Err(error) => Err(error),
+    };
     if let Some(audit) = audit {
         audit.write(done.as_ref().err()).await;
     }
     done
+}
+
+/// Begins a command that has many documents for somebody, if they may use it.
+pub(crate) async fn stream_for(
+    who: &Who,
+    kernel: &Kernel,
+    command: &Command,
+    run: StreamRun,
+    mut args: Args,
+) -> Result<Documents, CommandError> {
+    who.may_use(command)?;
+    who.may_with(command, &args)?;
+    command.check(&args)?;
+    match nodes::whither(kernel, command, &mut args)? {
+        Whither::Here => run(kernel.clone(), args).await,
+        elsewhere => nodes::tail(kernel, who, command, (run, args), elsewhere).await,
+    }
 }
 
 /// Answers with a line of JSON for each document, until there is no more. When the kernel ends before that, or `who` asked
@@ -401,7 +414,7 @@ async fn many(
     who: Arc<Who>,
 ) -> Response {
     let done = match args {
-        Ok(args) => run(kernel.clone(), args).await,
+        Ok(args) => stream_for(&who, &kernel, command, run, args).await,
         Err(error) => Err(error),
     };
     let documents = match done {

@@ -50,6 +50,7 @@ mod live;
 pub mod log_ring;
 mod mcp;
 pub mod nearest;
+pub mod nodes;
 pub mod output;
 pub mod page;
 pub mod recorder;

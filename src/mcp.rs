@@ -77,7 +77,7 @@ impl Server {
                 let drawn: String = answer
                     .parts
                     .iter()
-                    .map(|part| (command.show)(part, &Screen::plain(WIDTH)))
+                    .map(|part| command.draw(part, &Screen::plain(WIDTH)))
                     .collect();
                 result.content = vec![ContentBlock::text(drawn)];
                 result

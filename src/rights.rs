@@ -127,6 +127,17 @@ impl Who {
         }
     }
 
+    /// Another node. What people may do there was looked at there, and who can have any process run here, as nodes can for
+    /// each other, needs no less: it may do all but what has a secret for an answer, which is refused before.
+    #[must_use]
+    pub fn node(name: &str) -> Self {
+        Self {
+            name: format!("node:{name}").into(),
+            scope: Scope::Admin,
+            bounds: Bounds::default(),
+        }
+    }
+
     /// Whether they may use `command` at all: known before its arguments are read.
     ///
     /// # Errors

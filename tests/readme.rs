@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use unity_kernel::cli::parser;
+use unity_kernel::cli::{parser, with_node};
 
 const README: &str = include_str!("../README.md");
 
@@ -77,7 +77,7 @@ fn every_command_that_is_shown_is_one() {
     {
         let words = words(line);
         if words.first().is_some_and(|word| word == "uk") {
-            let parsed = parser(false).try_get_matches_from(&words);
+            let parsed = parser(false).try_get_matches_from(with_node(words));
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
             seen += 1;
         }

@@ -20,6 +20,7 @@
 
 mod agent;
 pub mod ca;
+mod changes;
 pub mod codec;
 pub mod fault;
 mod grants;

@@ -11,7 +11,7 @@ use unity_supervisors::clock::Timestamp;
 use unity_supervisors::stream::{Position, StreamName};
 use unity_supervisors::{ActorPath, ChildId};
 
-use super::{PATH_PATTERN, SHOWN_MAX};
+use super::{NODE_PATTERN, PATH_PATTERN, SHOWN_MAX, of_node};
 use crate::error::CommandError;
 use crate::nearest::nearest;
 use crate::screen::{cut, printable, put};
@@ -102,7 +102,7 @@ impl Form {
             Self::Pattern => Ok(Pattern::new(text).map(drop)?),
             Self::Patterns => each(text, |one| Pattern::new(one).map(drop)).map_err(of(name)),
             Self::Paths => each(text, |one| one.parse::<ActorPath>().map(drop)).map_err(of(name)),
-            Self::Beginning => beginning(text),
+            Self::Beginning => beginning(of_node(text).1),
             Self::Id => is(ChildId::new(text)),
             Self::Stream => {
                 is(StreamName::new(text)).map_err(|error| error.hint("`uk streams list` lists all"))
@@ -170,7 +170,9 @@ impl Form {
             Self::Pattern => of_topics,
             Self::Patterns => list(&of_topics),
             Self::Paths => list(PATH_PATTERN),
-            Self::Beginning => "/([A-Za-z0-9_-]{1,64}/)*[A-Za-z0-9_-]{0,64}".to_owned(),
+            Self::Beginning => {
+                format!("{NODE_PATTERN}/([A-Za-z0-9_-]{{1,64}}/)*[A-Za-z0-9_-]{{0,64}}")
+            }
             Self::Id => "[A-Za-z0-9_-]{1,64}".to_owned(),
             Self::Stream => "[A-Za-z0-9][A-Za-z0-9_.:-]*".to_owned(),
             Self::Name => format!("{NAME_BEGINS}{NAME_GOES_ON}*"),

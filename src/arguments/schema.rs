@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::form::TEXT_LEN_MAX;
-use super::{Arg, ArgKind, PATH_PATTERN};
+use super::{Arg, ArgKind, NODE_PATTERN, PATH_PATTERN};
 use crate::screen::put;
 
 impl Arg {
@@ -25,7 +25,7 @@ impl Arg {
     /// What it may be in a query and in a body: a duration is an integer of milliseconds.
     #[must_use]
     pub fn schema(&self) -> Value {
-        let path = format!("^{PATH_PATTERN}$");
+        let path = format!("^{NODE_PATTERN}{PATH_PATTERN}$");
         let text = json!({ "type": "string", "minLength": self.least, "maxLength": self.most.min(TEXT_LEN_MAX) });
         let like = |pattern: &str| {
             let mut text = text.clone();
@@ -40,7 +40,7 @@ impl Arg {
                 put(&mut path, "examples", ["/", "/sensors/host"]);
                 path
             }
-            ArgKind::Schema => like(&format!("^([A-Za-z0-9_.-]+|{PATH_PATTERN})$")),
+            ArgKind::Schema => like(&format!("^([A-Za-z0-9_.-]+|{NODE_PATTERN}{PATH_PATTERN})$")),
             ArgKind::Kind => like("^[A-Za-z0-9_.-]+$"),
             ArgKind::Text => text,
             ArgKind::Form(form) => form.schema(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use unity_actors::alarms::{Alarm, Alarms};
+use unity_actors::cluster::Cluster;
 use unity_supervisors::kernel::memory::Shedding;
 use unity_supervisors::view::StallView;
 use unity_supervisors::{ActorPath, Kernel, Mode, SlotState};
@@ -25,11 +26,13 @@ pub(super) const COMMAND: Command = Command {
     about: "Whether all is well; exit code 9 if not",
     help: "Degraded is: safe mode, a boot that is not over, a child that is in quarantine, being restarted or in \
            backoff, one that waits for another that is down, a life that holds its thread, or one that was cut off \
-           because it does, memory so short that messages are shed, files of settings that could not be applied, or an alarm \
+           because it does, memory so short that messages are shed, files of settings that could not be applied, an address where no other node can attach though it should, or an alarm \
            that stands: something is beyond its limit in `alarms` of system.yaml. A child \
            that somebody stopped is not.\n\n\
+           With --node all it tells of each node that is attached; one that is down counts as degraded.\n\n\
            Example: uk health --json",
     show,
+    is_of_all: true,
     exit: |document| {
         if text(document, "status") == "ok" {
             0
@@ -83,16 +86,11 @@ fn read(kernel: &Kernel) -> Value {
         .iter()
         .map(alarm)
         .collect();
-    let mut troubles = serde_json::to_value(&settings.troubles).unwrap_or_default();
-    let no_streams = kernel.shared::<NoStreams>().0.clone();
-    if let (Some(why), Some(troubles)) = (&no_streams, troubles.as_array_mut()) {
-        troubles.push(json!({ "what": format!("it has no streams: {why}") }));
-    }
-    let is_well = no_streams.is_none()
-        && unwell.is_empty()
+    let troubles = troubles(kernel, &settings.troubles);
+    let is_well = unwell.is_empty()
         && abandoned == 0
         && !is_short
-        && settings.troubles.is_empty()
+        && troubles.is_empty()
         && alarms.is_empty();
     let is_ok = kernel.mode() == Mode::Normal && is_well;
     json!({
@@ -113,6 +111,23 @@ fn read(kernel: &Kernel) -> Value {
         "memory": memory,
         "fullest": if is_short { fullest(kernel) } else { Value::Null },
     })
+}
+
+/// What of the kernel itself is not as it should be: its files of settings, its streams, where it listens for nodes.
+fn troubles(kernel: &Kernel, settings: &impl Serialize) -> Vec<Value> {
+    let settings = serde_json::to_value(settings).unwrap_or_default();
+    let mut troubles = match settings {
+        Value::Array(troubles) => troubles,
+        _ => Vec::new(),
+    };
+    if let Some(why) = &kernel.shared::<NoStreams>().0 {
+        troubles.push(json!({ "what": format!("it has no streams: {why}") }));
+    }
+    if let Some(why) = kernel.shared::<Cluster>().deaf() {
+        let hint = "it is tried again every second; `uk node list` says when it listens";
+        troubles.push(json!({ "what": why, "hint": hint }));
+    }
+    troubles
 }
 
 /// An alarm, what it says, and what to do.

@@ -4,6 +4,7 @@ mod origin;
 mod signals;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::Write;
 use std::rc::Rc;
@@ -54,6 +55,7 @@ pub(super) const COMMAND: Command = Command {
            pauses that double from 100ms to 10s and begin anew after a minute of life. After three deaths within 60s it \
            starts it in safe mode. An exit code is no death, but 101: the guard ends with the same, also with the 1 of \
            --exit-on-give-up. Signals are passed on, a third kills. Of each death there is a bundle for `uk why --bundle`.\n\n\
+           Other kernels attach to it at --node-listen, or at `nodes.listen` of system.yaml: see `uk help node`.\n\n\
            Example: uk run robot.yaml --name robot1 --guard",
     args: &[
         Arg::optional("file", ArgKind::File, "a tree file, YAML or JSON"),
@@ -83,6 +85,21 @@ pub(super) const COMMAND: Command = Command {
             ArgKind::Address,
             "the address and port to be reached at from outside, as in 127.0.0.1:8080",
         ),
+        Arg::option(
+            "node-listen",
+            ArgKind::Address,
+            "the address and port where other nodes may attach, as in 127.0.0.1:4697",
+        ),
+        Arg::option(
+            "node-cookie-file",
+            ArgKind::File,
+            "the file of the cookie that all nodes of a cluster know",
+        ),
+        Arg::option(
+            "label",
+            ArgKind::Settings,
+            "what the node is marked with, as in gpu=true; as often as wanted",
+        ),
         Arg::option("seed", ArgKind::Integer, "what chance begins with"),
         Arg::option(
             "memory-limit",
@@ -96,18 +113,34 @@ pub(super) const COMMAND: Command = Command {
 };
 
 /// What is said beside the command.
-fn flags(caller: &Caller, args: &Args) -> Flags {
-    Flags {
+fn flags(caller: &Caller, args: &Args) -> Result<Flags, CommandError> {
+    Ok(Flags {
         memory_limit: args.integer("memory-limit"),
         exit_on_give_up: args.flag("exit-on-give-up"),
         listen: args.text("listen").map(str::to_owned),
         name: caller.name.clone(),
-    }
+        node_listen: args.text("node-listen").map(str::to_owned),
+        node_cookie_file: args.text("node-cookie-file").map(str::to_owned),
+        labels: labels(args)?,
+    })
+}
+
+fn labels(args: &Args) -> Result<BTreeMap<String, String>, CommandError> {
+    let labels = args.get("label").and_then(Value::as_object);
+    let label = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => Ok((name.clone(), text.clone())),
+        Value::Object(_) | Value::Array(_) => {
+            let error = CommandError::usage(format!("the label `{name}` is no text"));
+            Err(error.hint("write --label gpu=true, without dots in the name"))
+        }
+        other => Ok((name.clone(), other.to_string())),
+    };
+    labels.into_iter().flatten().map(label).collect()
 }
 
 fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     let (file, since) = (args.text("file"), Instant::now());
-    let flags = flags(caller, args);
+    let flags = flags(caller, args)?;
     let settings = config::load(args, file, &flags);
     if args.flag("guard") {
         return guard(caller, args, settings, &flags);
@@ -248,6 +281,7 @@ fn of_boot(error: BootError) -> CommandError {
             CommandError::usage(message).hint("name a shorter one with --socket")
         }
         BootError::Build(_) => CommandError::new(Code::Invalid, message),
+        BootError::Nodes(why) => CommandError::new(Code::Invalid, message).hint(why.hint()),
         _ => CommandError::new(Code::Failed, message),
     }
 }

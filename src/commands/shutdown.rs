@@ -15,7 +15,7 @@ use super::Command;
 use crate::arguments::Args;
 use crate::cli::{Caller, block_on};
 use crate::error::{Code, CommandError};
-use crate::screen::text;
+use crate::screen::{put, text};
 use crate::socket::holder_of;
 
 /// How long the command line waits for the end.
@@ -25,7 +25,15 @@ pub(super) const COMMAND: Command = Command {
     about: "Stop the whole kernel in order",
     help: "Children are stopped in reverse start order, each as its `shutdown` says.\n\n\
            Example: uk shutdown",
-    show: |document, _| format!("kernel `{}` has stopped\n", text(document, "node")),
+    show: |document, _| {
+        let is_stopping = document.get("stopped") == Some(&Value::Bool(false));
+        let what = if is_stopping {
+            "is stopping"
+        } else {
+            "has stopped"
+        };
+        format!("kernel `{}` {what}\n", text(document, "node"))
+    },
     attend: Some(attend),
     ..Command::administering(&["shutdown"], |kernel, _| run(kernel).boxed())
 };
@@ -34,6 +42,12 @@ fn attend(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
     let client = caller.kernel()?;
     let document = block_on(async {
         let document = client.call(&COMMAND, args).await?;
+        if client.is_for_node() {
+            // When it has is known on its own machine.
+            let mut document = document;
+            put(&mut document, "stopped", false);
+            return Ok(document);
+        }
         let stopped = timeout(STOPS_WITHIN, until_free(client.socket())).await;
         stopped.map_err(|_elapsed| {
             CommandError::new(Code::TimedOut, "the kernel is still stopping")

@@ -12,6 +12,7 @@ use crate::arguments::{Arg, ArgKind, Args, duration_text};
 use crate::cli::{Caller, block_on};
 use crate::error::CommandError;
 use crate::live::{self, View};
+use crate::nodes;
 use crate::output;
 use crate::screen::{
     Line, Screen, Tone, count, cut, list, number, reason, table, table_lines, text, thousands,
@@ -24,7 +25,9 @@ pub(super) const COMMAND: Command = Command {
     help: "A supervisor's restarts are those of its children within its budget; a worker's are its share. \
            With --watch it is drawn anew twice a second until q or Ctrl-C; arrows scroll. Of the children of a template the first 20 \
            are shown.\n\n\
+           With --node all it shows the tree of each node that is attached.\n\n\
            Example: uk tree /sensors",
+    is_of_all: true,
     args: &[
         Arg::optional("path", ArgKind::Path, "only this part"),
         Arg::for_client("watch", "draw it again and again").short('w'),
@@ -158,6 +161,9 @@ const STATE: usize = 2;
 /// Draws the document of `uk tree`, with the kernel's own services if wanted.
 #[must_use]
 pub(crate) fn render(document: &Value, screen: &Screen, with_system: bool) -> String {
+    if let Some(each) = nodes::each(document) {
+        return nodes::draw_each(each, screen, |one| render(one, screen, with_system));
+    }
     let mut out = head(document).render(screen);
     let rows = rows(document, screen, with_system);
     out.push_str(&table(&rows, screen));
@@ -191,9 +197,35 @@ impl View for Watched {
     }
 
     fn lines(&self, screen: &Screen) -> (Vec<Line>, Vec<Line>) {
+        if let Some(each) = nodes::each(&self.document) {
+            return (vec![of_all(each)], self.lines_of_each(each, screen));
+        }
         let rows = rows(&self.document, screen, self.with_system);
         (vec![head(&self.document)], table_lines(&rows).0)
     }
+}
+
+impl Watched {
+    fn lines_of_each(&self, each: &[Value], screen: &Screen) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for one in each {
+            if one.get("error").is_some() {
+                lines.push(nodes::missing(one));
+            } else {
+                lines.push(head(one));
+                let rows = rows(one, screen, self.with_system);
+                lines.extend(table_lines(&rows).0);
+            }
+        }
+        lines
+    }
+}
+
+fn of_all(each: &[Value]) -> Line {
+    let mut line = Line::new();
+    let nodes = u64::try_from(each.len()).unwrap_or(u64::MAX);
+    line.push(Tone::Bold, &count(nodes, "node"));
+    line
 }
 
 /// Makes room for the states: the kinds go first, then the ends of the names.

@@ -47,6 +47,7 @@ pub(super) const COMMAND: Command = Command {
         "say where in the tree, as in /sensors/host",
     )],
     show,
+    is_of_all: true,
     attend: Some(offline::attend),
     ..Command::reading(&["why"], |kernel, args| {
         async move { read(&kernel, &args) }.boxed()

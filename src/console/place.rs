@@ -2,7 +2,7 @@
 
 use unity_supervisors::ActorPath;
 
-use crate::arguments::{ArgKind, SYSTEM};
+use crate::arguments::{ArgKind, SYSTEM, of_node};
 use crate::error::CommandError;
 
 /// The word that stands for the path that was named last.
@@ -36,6 +36,8 @@ impl Place {
         match kind {
             // Nothing is no path, least of all to where one is.
             _ if text.is_empty() => Ok(String::new()),
+            // What is on another node is not near.
+            _ if of_node(text).0.is_some() => Ok(text.to_owned()),
             ArgKind::Path | ArgKind::Supervisor => self.absolute(text),
             ArgKind::Target if text != SYSTEM => self.absolute(text),
             // A word may be a kind as well.
@@ -139,6 +141,7 @@ mod tests {
             (ArgKind::Target, "system", "system"),
             (ArgKind::Target, "./system", "/sensors/system"),
             (ArgKind::Path, "", ""),
+            (ArgKind::Path, "edge-1:/a", "edge-1:/a"),
             (ArgKind::Schema, "probe", "probe"),
             (ArgKind::Schema, "./probe", "/sensors/probe"),
             (ArgKind::Text, "..", ".."),

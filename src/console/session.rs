@@ -114,7 +114,7 @@ impl Session {
         if words.len() > 1 && words.first().is_some_and(|word| word == "uk") {
             words.remove(0);
         }
-        let matches = match cli::parser(true).try_get_matches_from(words) {
+        let matches = match cli::parser(true).try_get_matches_from(cli::with_node(words)) {
             Ok(matches) => matches,
             Err(error) => return Done::Code(cli::show_parse_error(&error, self.caller.json)),
         };
@@ -137,14 +137,20 @@ impl Session {
     ) -> Result<(&'static Command, Args, Caller), CommandError> {
         let place = self.place();
         let (command, mut args) = cli::read(matches, Some(&place))?;
+        let node = matches.get_one::<String>("node").cloned();
         if let Some(named) = named(command, &args) {
             self.remember(named);
-        } else if is_about_a_place(command) && !place.path.is_root() {
+        } else if is_about_a_place(command)
+            && !place.path.is_root()
+            && node.is_none()
+            && args.get("path").is_none()
+        {
             args.insert("path", place.path.as_str().into());
         }
         let caller = Caller {
             json: self.caller.json || matches.get_flag("json"),
             screen: Screen::stdout(),
+            node,
             ..self.caller.clone()
         };
         Ok((command, args, caller))
@@ -187,8 +193,9 @@ impl Session {
 
     fn watch(&mut self, what: &ArgMatches) -> Result<u8, CommandError> {
         let words = what.get_many::<String>("command").into_iter().flatten();
-        let words: Vec<&String> = words.collect();
-        let matches = match cli::parser(true).try_get_matches_from(&words) {
+        let words: Vec<String> = words.cloned().collect();
+        let line = cli::with_node(words.clone());
+        let matches = match cli::parser(true).try_get_matches_from(line) {
             Ok(matches) => matches,
             Err(error) => return Ok(cli::show_parse_error(&error, self.caller.json)),
         };
@@ -214,6 +221,7 @@ impl Session {
             args.insert("watch", true.into());
             return caller.dispatch(command, &args);
         }
+        let (caller, args) = caller.aimed(command, &args)?;
         let client = caller.kernel()?;
         let frames = watch(caller.json, caller.interrupts.as_deref(), |screen| {
             let (client, args) = (&client, &args);
@@ -221,7 +229,7 @@ impl Session {
                 let document = client.call(command, args).await?;
                 Ok(match caller.json {
                     true => format!("{document}\n"),
-                    false => (command.show)(&document, &screen) + "\n",
+                    false => command.draw(&document, &screen) + "\n",
                 })
             }
         });

@@ -388,7 +388,7 @@ impl Bridge {
                 return Err(CommandError::usage("this is no command of the kernel"));
             };
             who.may_use(command)?;
-            let args = Args::from_json(command.args, args)?;
+            let args = Args::from_json(&command.inputs(), args)?;
             let mut document = run_for(&who, &kernel, command, run, args).await?;
             let value = document.get_mut(from).map(Value::take);
             Ok(Said::Document(json!({ to: value })))

@@ -13,6 +13,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::time::timeout;
+use unity_actors::cluster::{Cluster, NodeInfo, NodeState};
 use unity_supervisors::bus::Catalog;
 use unity_supervisors::counts::{BOUNDS, Counts, Durations, OTHERS};
 use unity_supervisors::stream::StreamInfo;
@@ -79,10 +80,24 @@ async fn read(kernel: &Kernel) -> String {
     }
     connections(&mut page, kernel);
     page.family("nodes", "gauge", "Other nodes by how they are.");
-    page.sample("nodes", &[("state", "up")], 0);
+    nodes(&mut page, &kernel.shared::<Cluster>().nodes());
     page.family("build_info", "gauge", "Which release it is; always 1.");
     page.sample("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     page.0
+}
+
+/// How many nodes are in each state; all of them are there, so that one that empties is seen to.
+fn nodes(page: &mut Page, nodes: &[NodeInfo]) {
+    let states = [
+        ("connecting", NodeState::Connecting),
+        ("up", NodeState::Up),
+        ("down", NodeState::Down),
+        ("draining", NodeState::Draining),
+    ];
+    for (name, state) in states {
+        let count = nodes.iter().filter(|node| node.state == state).count();
+        page.sample("nodes", &[("state", name)], count);
+    }
 }
 
 /// What only grows.

@@ -94,7 +94,8 @@ pub(super) fn document() -> Value {
 }
 
 fn operation(command: &Command) -> Value {
-    let args = || command.args.iter().filter(|arg| arg.is_outside());
+    let inputs = command.inputs();
+    let args = || inputs.iter().filter(|arg| arg.is_outside());
     let (name, is_stream) = (command.name(), matches!(command.run, Run::Stream(_)));
     let (media, shape) = match is_stream {
         true => ("application/x-ndjson", json!({ "type": "string" })),

@@ -11,7 +11,7 @@ use crate::arguments::Args;
 use crate::client::Client;
 use crate::commands::{Command, Documents, Run};
 use crate::error::{Code, CommandError};
-use crate::http::run_for;
+use crate::http::{run_for, stream_for};
 use crate::rights::Who;
 
 /// How long is waited for the documents of a command that has many.
@@ -58,9 +58,7 @@ impl Door {
             (Self::Socket(client), _) => client.call(command, args).await.map(Answer::of_one),
             (Self::Inside(kernel), Run::Stream(run)) => {
                 let who = who.ok_or_else(nobody)?;
-                who.may_use(command)?;
-                who.may_with(command, args)?;
-                let documents = run(kernel.clone(), args.clone()).await?;
+                let documents = stream_for(who, kernel, command, run, args.clone()).await?;
                 let mut answer = Answer::of_many(take(documents).await?);
                 answer.mask(kernel);
                 Ok(answer)

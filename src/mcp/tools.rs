@@ -23,6 +23,7 @@ const DESTRUCTIVE: &[&[&str]] = &[
     &["config", "unset"],
     &["config", "rollback"],
     &["config", "apply"],
+    &["node", "detach"],
     &["shutdown"],
 ];
 
@@ -51,7 +52,7 @@ pub(super) fn of(command: &'static Command) -> Tool {
         .read_only(is_reading)
         .destructive(DESTRUCTIVE.contains(&command.words))
         .open_world(false);
-    Tool::new(name(command), about, schema(command.args)).with_annotations(annotations)
+    Tool::new(name(command), about, schema(&command.inputs())).with_annotations(annotations)
 }
 
 /// The JSON Schema of what a command takes.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use unity_actors::alarms::AlarmSettings;
+use unity_actors::cluster::nodes::HEARTBEAT;
 use unity_actors::dispatcher::SIZES;
 use unity_actors::duration::DurationText;
 use unity_actors::size::SizeText;
@@ -65,9 +66,11 @@ pub struct SystemSettings {
     pub dispatcher: DispatcherSettings,
     /// How the kernel is reached from outside: over HTTP, with a token. The socket of its user is there in any case.
     pub http: HttpSettings,
+    /// How other kernels are attached: machines that run children for each other. They all have the same cookie.
+    pub nodes: NodesSettings,
     /// Whether a root that used up its budget ends the kernel with exit code 1 instead of entering safe mode.
     pub exit_on_give_up: bool,
-    /// What people mark this node with: texts by name.
+    /// What people mark this node with: texts by name. Other nodes are told those of its start.
     pub labels: BTreeMap<String, String>,
     /// The node's name: of its socket, its data folder, its log. `null` is the name in the tree file.
     pub name: Option<String>,
@@ -107,6 +110,28 @@ pub struct HttpSettings {
     /// The names under which it is reached, with commas between: a request for another is refused. Its addresses, the
     /// machine's name and `localhost` are always right.
     pub hosts: Option<String>,
+}
+
+/// How other kernels are attached: machines that run children for each other. They all have the same cookie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodesSettings {
+    /// The address and port to listen on for other nodes, `null` for none. Any address but those of this machine alone takes
+    /// a cookie and TLS: `cookie_file`, `ca`, `cert` and `key`.
+    pub listen: Option<String>,
+    /// The file of the cookie that all nodes of a cluster know, which nobody else may be able to read. `uk node token` makes one.
+    pub cookie_file: Option<String>,
+    /// The file of the certificate of the CA that signs those of all nodes, in PEM. `uk node ca` makes one.
+    pub ca: Option<String>,
+    /// The file of this node's certificate, in PEM; its name is that of the node.
+    pub cert: Option<String>,
+    /// The file of the key that belongs to it, in PEM.
+    pub key: Option<String>,
+    /// Where other nodes are found: a list of hosts with ports, names of DNS too. Each is attached, and tried again for as
+    /// long as it is not there.
+    pub seeds: Option<String>,
+    /// A node that says nothing for so long is down.
+    pub heartbeat: DurationText,
 }
 
 /// How many workers of the dispatcher do the jobs of each tier.
@@ -167,9 +192,24 @@ impl Default for SystemSettings {
             alarms: AlarmSettings::default(),
             dispatcher: DispatcherSettings::default(),
             http: HttpSettings::default(),
+            nodes: NodesSettings::default(),
             exit_on_give_up: false,
             labels: BTreeMap::new(),
             name: None,
+        }
+    }
+}
+
+impl Default for NodesSettings {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            cookie_file: None,
+            ca: None,
+            cert: None,
+            key: None,
+            seeds: None,
+            heartbeat: DurationText(HEARTBEAT),
         }
     }
 }

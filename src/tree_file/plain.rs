@@ -23,7 +23,7 @@ use crate::nearest::nearest;
 
 mod form;
 
-pub(crate) use self::form::Form;
+pub(crate) use self::form::{Form, is_place};
 
 /// A key: its name with that of the mapping it stands in, and what may stand after it.
 pub(crate) type PlainKey = (&'static str, &'static Form);

@@ -113,6 +113,18 @@ const ROWS: &[(&str, &[&str], &str)] = &[
     ("why", &["why", "/group/host"], "was deleted"),
     ("tell", &["tell", "/b", r#"{"crash": "ouch"}"#], "told /b"),
     ("release", &["release", "--all"], "released 0"),
+    ("node list", &["node", "list"], "no node is attached"),
+    (
+        "node drain",
+        &["node", "drain"],
+        "rig takes no new children",
+    ),
+    (
+        "node token",
+        &["node", "token", "--out", "cookie"],
+        "made cookie",
+    ),
+    ("node ca", &["node", "ca", "init", "ca"], "made a CA in ca"),
     ("chaos plan", &["chaos", "plan"], "may strike 4 actors"),
     (
         "chaos simulate",
@@ -264,6 +276,8 @@ fn every_command_works_and_says_what_it_did() {
     // They are of a run under way: see `chaos`.
     let of_runs = ["pause", "resume", "stop"];
     seen.extend(of_runs.map(|word| format!("chaos {word}")));
+    // They take another kernel: see `nodes`.
+    seen.extend(["node attach", "node detach"].map(str::to_owned));
     // It speaks with a program: see `mcp`.
     seen.insert("mcp".to_owned());
     let of_streams = [

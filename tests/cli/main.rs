@@ -62,6 +62,12 @@ mod logs;
 )]
 mod mcp;
 mod monitoring;
+#[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "what helps tests may fail as they do"
+)]
+mod nodes;
 mod replay;
 mod schemathesis;
 #[expect(clippy::unwrap_used, reason = "what helps tests may fail as they do")]

@@ -33,6 +33,8 @@ pub(in crate::commands) const COMMAND: Command = Command {
     help: "--from start, or a time, shows first what is kept of them, by time, and goes on without a gap. It ends with \
            Ctrl-C, or after --limit events. With --json each line is the event itself. Of events that are not kept, those that \
            come faster than they are read are left out, and it is said how many.\n\n\
+           With --node all it shows the events of all nodes that are attached, each with its node; of one that goes and comes back \
+           that is said, and what it published meanwhile is not.\n\n\
            Example: uk events tail 'sensor.*' --limit 10\n\
            Example: uk events tail '*' --from 2026-11-20T21:30:00Z --json",
     args: &[
@@ -49,6 +51,7 @@ pub(in crate::commands) const COMMAND: Command = Command {
         Arg::option("limit", ArgKind::Integer, "end after so many"),
     ],
     show,
+    is_of_all: true,
     ..Command::streaming(&["events", "tail"], |kernel, args| {
         run(kernel, args).boxed()
     })
@@ -304,6 +307,16 @@ pub(crate) fn live(
 
 pub(in crate::commands) fn show(document: &Value, screen: &Screen) -> String {
     let mut line = Line::new();
+    let node = text(document, "node");
+    if !node.is_empty() {
+        line.push(Tone::Bold, node);
+        line.push(Tone::Plain, "  ");
+    }
+    let down = text(document, "down");
+    if !down.is_empty() {
+        line.push(Tone::Bad, &format!("… {down}"));
+        return line.render(screen);
+    }
     if text(document, "topic").is_empty() {
         let missed = count(number(document, "missed"), "event");
         line.push(

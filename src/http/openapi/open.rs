@@ -72,16 +72,18 @@ pub(super) fn request() -> Value {
 
 fn request_of(op: &str) -> Value {
     let command = |words: &[&str]| {
-        Command::find(words).map_or((&[][..], &[][..]), |command| (command.args, command.rules))
+        Command::find(words).map_or((Vec::new(), &[][..]), |command| {
+            (command.inputs(), command.rules)
+        })
     };
-    let (args, rules): (&[Arg], &[Rule]) = match op {
+    let (args, rules): (Vec<Arg>, &[Rule]) = match op {
         "publish" => command(&["events", "publish"]),
-        "subscribe" => (reading::ARGS, reading::RULES),
-        "unsubscribe" => (&[SUBSCRIPTION], &[]),
-        "ack" => (ACK, &[]),
+        "subscribe" => (reading::ARGS.to_vec(), reading::RULES),
+        "unsubscribe" => (vec![SUBSCRIPTION], &[]),
+        "ack" => (ACK.to_vec(), &[]),
         other => command(&[other]),
     };
-    let mut schema = schema_of(args);
+    let mut schema = schema_of(&args);
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         // The `id` is that of the request.
         if let Some(id) = properties.remove("id") {
@@ -100,7 +102,7 @@ fn request_of(op: &str) -> Value {
     }
     put(&mut schema, "required", required);
     if !rules.is_empty() {
-        let rules = rules.iter().map(|rule| rule.schema(args));
+        let rules = rules.iter().map(|rule| rule.schema(&args));
         put(&mut schema, "allOf", rules.collect::<Vec<_>>());
     }
     schema

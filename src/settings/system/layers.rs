@@ -7,7 +7,7 @@
 //! Considered: that crate's own reading of YAML and of the environment. It knows no places, stops at the first fault, and
 //! takes `"5"` for 5.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
@@ -116,6 +116,12 @@ pub struct Flags {
     pub listen: Option<String>,
     /// `--name`
     pub name: Option<String>,
+    /// `--node-listen`
+    pub node_listen: Option<String>,
+    /// `--node-cookie-file`
+    pub node_cookie_file: Option<String>,
+    /// `--label`, by name.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What named the folder of settings.
@@ -421,7 +427,23 @@ impl<'a> Layers<'a> {
                 flags.listen.clone().map(Json::from),
             ),
             ("name", "--name", flags.name.clone().map(Json::from)),
+            (
+                "nodes.listen",
+                "--node-listen",
+                flags.node_listen.clone().map(Json::from),
+            ),
+            (
+                "nodes.cookie_file",
+                "--node-cookie-file",
+                flags.node_cookie_file.clone().map(Json::from),
+            ),
         ];
+        self.said
+            .extend(flags.labels.iter().map(|(name, value)| Said {
+                key: vec!["labels".to_owned(), name.clone()],
+                value: value.as_str().into(),
+                origin: Origin::Flag("--label"),
+            }));
         for (key, flag, value) in all {
             self.said.extend(value.map(|value| Said {
                 key: way(key),

@@ -115,6 +115,7 @@ impl InForce {
                 "max_abandoned" => in_force.max_abandoned = old.max_abandoned,
                 "exit_on_give_up" => in_force.exit_on_give_up = old.exit_on_give_up,
                 "name" => in_force.name.clone_from(&old.name),
+                key if key.starts_with("nodes.") => in_force.nodes.clone_from(&old.nodes),
                 _ => {}
             }
         }

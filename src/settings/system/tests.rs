@@ -128,8 +128,11 @@ fn flags_come_above_the_environment() {
     let flags = Flags {
         memory_limit: Some(2 << 20),
         exit_on_give_up: true,
-        listen: None,
         name: Some("flag".to_owned()),
+        node_listen: Some("127.0.0.1:4697".to_owned()),
+        node_cookie_file: Some("cookie".to_owned()),
+        labels: [("site".to_owned(), "lab".to_owned())].into(),
+        ..Flags::default()
     };
     let variables = [
         ("UK_MEMORY_LIMIT", "1MiB"),
@@ -146,6 +149,12 @@ fn flags_come_above_the_environment() {
         "\"2MiB\" from --memory-limit, else \"1MiB\" from UK_MEMORY_LIMIT, else null from default"
     );
     assert!(told(&with, "exit_on_give_up").starts_with("true from --exit-on-give-up, else false"));
+    assert_eq!(
+        told(&with, "nodes.listen"),
+        "\"127.0.0.1:4697\" from --node-listen, else null from default"
+    );
+    assert!(told(&with, "nodes.cookie_file").contains("from --node-cookie-file"));
+    assert_eq!(told(&with, "labels.site"), "\"lab\" from --label");
     assert_eq!(with.settings.name.as_deref(), Some("flag"));
     // A name is a text, whatever it looks like.
     assert_eq!(without.settings.name.as_deref(), Some("007"));
@@ -194,7 +203,8 @@ fn every_key_has_a_variable_and_every_variable_its_key() {
             Value::String(text) if text.ends_with('%') => "7%".to_owned(),
             Value::String(text) if text.ends_with(['s', 'd', 'm']) => "7s".to_owned(),
             Value::String(_) => "debug".to_owned(),
-            _ if key.name == "http.listen" => "127.0.0.1:8080".to_owned(),
+            _ if key.name.ends_with(".listen") => "127.0.0.1:8080".to_owned(),
+            _ if key.name == "nodes.seeds" => "edge-1.local:4697, [::1]:1".to_owned(),
             _ if key.name == "name" => "other".to_owned(),
             _ => "7MiB".to_owned(),
         };
@@ -463,14 +473,16 @@ fn value_of(key: &'static str) -> impl Strategy<Value = Value> {
             Just(json!("yes"))
         ]
         .boxed(),
-        "http.listen" => prop_oneof![
+        "nodes.heartbeat" | "nodes.seeds" => value_of_nodes(key).boxed(),
+        "http.listen" | "nodes.listen" => prop_oneof![
             Just(json!("127.0.0.1:8080")),
             Just(json!("[::1]:0")),
             Just(json!(null)),
             Just(json!("localhost:80"))
         ]
         .boxed(),
-        "http.cert" | "http.key" | "http.hosts" => {
+        "http.cert" | "http.key" | "http.hosts" | "nodes.cookie_file" | "nodes.ca"
+        | "nodes.cert" | "nodes.key" => {
             prop_oneof![Just(json!("one")), Just(json!(null)), Just(json!([]))].boxed()
         }
         "name" => prop_oneof![Just(json!("one")), Just(json!(null)), Just(json!("a b"))].boxed(),
@@ -481,6 +493,30 @@ fn value_of(key: &'static str) -> impl Strategy<Value = Value> {
         ]
         .boxed(),
         _ => durations.boxed(),
+    }
+}
+
+fn value_of_nodes(key: &str) -> impl Strategy<Value = Value> + use<> {
+    match key {
+        "nodes.heartbeat" => prop_oneof![
+            Just(json!("199ms")),
+            Just(json!("200ms")),
+            Just(json!("060s")),
+            Just(json!("1m")),
+            Just(json!("2m")),
+            Just(json!(5))
+        ]
+        .boxed(),
+        _ => prop_oneof![
+            Just(json!(["edge-1.local:4697", "[::1]:1"])),
+            Just(json!("edge-1:1, edge-2:2")),
+            Just(json!([])),
+            Just(json!(null)),
+            Just(json!(["edge-1"])),
+            Just(json!([7])),
+            Just(json!("edge 1:2"))
+        ]
+        .boxed(),
     }
 }
 

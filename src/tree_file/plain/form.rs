@@ -3,6 +3,9 @@
 use tracing_subscriber::EnvFilter;
 use unity_actors::alarms::{OFF, SHARE_PATTERN, parse_share};
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use super::*;
 use crate::socket::{self, NAME_LEN_MAX};
 
@@ -21,6 +24,8 @@ pub(crate) enum Form {
     Duration,
     /// A duration above zero.
     DurationAboveZero,
+    /// How long somebody may say nothing: from 200ms to 60s.
+    Silence,
     /// A size, or nothing.
     SizeOrNone,
     /// Any text.
@@ -29,6 +34,8 @@ pub(crate) enum Form {
     TextOrNone,
     /// An address and a port to listen on, or nothing.
     AddressOrNone,
+    /// Hosts with ports, a list or a text with commas between; or nothing.
+    PlacesOrNone,
     /// A filter of the log.
     LogFilter,
     /// A name of a node, or nothing.
@@ -52,6 +59,10 @@ impl Form {
             Self::ShareOrOff => "a share from `1%` to `100%`, or `off`",
             Self::Duration => "a duration, as in `50ms`",
             Self::DurationAboveZero => "a duration above zero, as in `5s`",
+            Self::Silence => "a duration from `200ms` to `60s`",
+            Self::PlacesOrNone => {
+                "a list of hosts with ports, as in `[edge-1.local:4697]`, or `null`"
+            }
             Self::SizeOrNone => "a size, as in `512MiB`, or `null`",
             Self::Text => "a text",
             Self::TextOrNone => "a text, or `null`",
@@ -67,7 +78,11 @@ impl Form {
     pub(crate) fn may_be_nothing(self) -> bool {
         matches!(
             self,
-            Self::SizeOrNone | Self::NameOrNone | Self::TextOrNone | Self::AddressOrNone
+            Self::SizeOrNone
+                | Self::NameOrNone
+                | Self::TextOrNone
+                | Self::AddressOrNone
+                | Self::PlacesOrNone
         )
     }
 
@@ -94,6 +109,12 @@ impl Form {
             }
             Self::ShareOrOff => text(SHARE_PATTERN),
             Self::Duration => text(duration::PATTERN),
+            Self::Silence => text(SILENCE_PATTERN),
+            Self::PlacesOrNone => {
+                let list = format!("^ *{PLACE_PATTERN} *(, *{PLACE_PATTERN} *)*$");
+                let place = text(&format!("^{PLACE_PATTERN}$"));
+                json!({ "anyOf": [{ "type": "array", "items": place }, text(&list)] })
+            }
             Self::DurationAboveZero => text(&duration::PATTERN.replace("[0-9]+", "0*[1-9][0-9]*")),
             Self::SizeOrNone => text(size::PATTERN),
             Self::TextOrNone => json!({ "type": "string" }),
@@ -141,6 +162,8 @@ impl Reader<'_> {
             Form::ShareOrOff => self.share(entry)?.into(),
             Form::Duration => duration::format_duration(self.duration(written)?).into(),
             Form::DurationAboveZero => duration::format_duration(self.positive(written)?).into(),
+            Form::Silence => self.silence(entry)?.into(),
+            Form::PlacesOrNone => return self.places(entry),
             Form::SizeOrNone => self.size(entry)?.into(),
             Form::Text | Form::TextOrNone => self.word(written)?.into(),
             Form::AddressOrNone => self.address(entry)?.into(),
@@ -149,6 +172,52 @@ impl Reader<'_> {
             // Read key by key.
             Form::Labels => return None,
         })
+    }
+
+    fn silence(&mut self, entry: &Entry) -> Option<String> {
+        let duration = self.duration(Some(entry))?;
+        let said = duration::format_duration(duration);
+        if SILENCE.contains(&duration) {
+            return Some(said);
+        }
+        self.out_of_range(entry, &said, "a duration from 200ms to 60s");
+        None
+    }
+
+    /// Hosts with ports, as one text with commas between; of an empty list nothing.
+    fn places(&mut self, entry: &Entry) -> Option<Json> {
+        let mut texts: Vec<String> = Vec::new();
+        match &entry.node.value {
+            Value::List(items) => {
+                for item in items.iter() {
+                    let item = Entry {
+                        key: entry.key.clone(),
+                        node: item.clone(),
+                    };
+                    texts.push(self.word(Some(&item))?.to_owned());
+                }
+            }
+            _ => {
+                let text = self.word(Some(entry))?;
+                texts.extend(text.split(',').map(|one| one.trim().to_owned()));
+            }
+        }
+        if let Some(text) = texts.iter().find(|text| !is_place(text)) {
+            let what = format!("`{}` is no host with a port", shown(text));
+            let help = "write each as in `edge-1.local:4697`, or `null` for none";
+            self.refuse(
+                entry,
+                Code::SystemAddress,
+                &what,
+                "expected hosts, a colon and a port after each",
+                help,
+            );
+            return None;
+        }
+        match texts.is_empty() {
+            true => Some(Json::Null),
+            false => Some(texts.join(", ").into()),
+        }
     }
 
     pub(crate) fn size(&mut self, entry: &Entry) -> Option<String> {
@@ -257,6 +326,25 @@ impl Reader<'_> {
         let fault = Diagnostic::new(code, message).at(entry.node.span, label);
         self.report(fault.help(help));
     }
+}
+
+/// How long somebody may say nothing at least, and at most.
+const SILENCE: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(60);
+const SILENCE_PATTERN: &str =
+    "^0*(([2-9][0-9]{2}|[1-9][0-9]{3}|[1-5][0-9]{4}|60000)ms|([1-9]|[1-5][0-9]|60)s|1m)$";
+
+/// A host with a port, as a regular expression.
+const PLACE_PATTERN: &str = r"([A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}";
+
+/// Whether it is an address in digits or a name, with a port.
+pub(crate) fn is_place(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let is_port = !port.starts_with('+') && port.parse::<u16>().is_ok();
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    let is_named = !host.is_empty() && host.len() <= 253 && host.bytes().all(is_name);
+    is_port && (is_named || host.starts_with('[') && text.parse::<std::net::SocketAddr>().is_ok())
 }
 
 /// The house form: what is wrong, then what to do.

@@ -199,6 +199,21 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     (
+        Code::SystemAddress,
+        System("nodes: { seeds: [\"edge-1:4697\", edge-2] }\n"),
+        "1:17 [\"edge-1:4697\", edge-2]",
+        &[
+            "`edge-2` is no host with a port",
+            "each as in `edge-1.local:4697`",
+        ],
+    ),
+    (
+        Code::SystemRange,
+        System("nodes: { heartbeat: 2m }\n"),
+        "1:21 2m",
+        &["a duration from 200ms to 60s"],
+    ),
+    (
         Code::ConfigFolder,
         Variable("UK_CONFIG_DIR", b"/no/such/folder"),
         "",
