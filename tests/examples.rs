@@ -80,6 +80,18 @@ fn shell_loop_checks_without_a_fault() {
 }
 
 #[test]
+fn a_child_that_lives_on_another_node_lives_on_when_that_is_killed() {
+    let said = std::process::Command::new(folder("two_nodes").join("run.sh"))
+        .env("UK", env!("CARGO_BIN_EXE_uk"))
+        .env_remove("UK_NAME")
+        .output()
+        .unwrap();
+    let out = String::from_utf8(said.stdout).unwrap();
+    let err = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(out, expected("two_nodes"), "{err}");
+}
+
+#[test]
 fn a_job_queue_lays_a_poison_job_aside_and_does_the_rest() {
     session(&boot("job_queue"), "job_queue", rest);
 }
