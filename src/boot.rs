@@ -246,7 +246,6 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
     let known_good = keeper.known_good();
     let room = Arc::new(Room::new(keeper, system_files, event_files));
     let (began, listening) = watch::channel(false);
-    let runtimes = handles(&control, &work, &threads);
     let recorder = recorder(&data_dir, seed, &system, guarded);
     let (streams, disk, trouble) = open_streams(streams, &data_dir);
     let chaos = chaos_on(disk, &recorder, &data_dir);
@@ -259,15 +258,14 @@ pub fn boot(options: BootOptions) -> Result<RunningKernel, BootError> {
         streams,
         catalog: events.unwrap_or_else(event_file::shipped),
         known_good,
-        ..KernelConfig::new(runtimes, kinds, seed)
+        ..KernelConfig::new(handles(&control, &work, &threads), kinds, seed)
     };
     let config = with_settings(config, system, log, &data_dir)
         .with_shared(Arc::clone(&recorder))
         .with_shared(Arc::new(trouble))
         .with_shared(Arc::new(chaos))
         .with_shared(room);
-    let config = with_nodes(config, cluster);
-    let kernel = control.block_on(Kernel::start(config, tree))?;
+    let kernel = control.block_on(Kernel::start(with_nodes(config, cluster), tree))?;
     recorder.attach(&kernel);
     RunningKernel {
         kernel,

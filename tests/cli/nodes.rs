@@ -171,7 +171,7 @@ fn paths_and_commands_of_another_node_are_done_there() {
 
 #[test]
 fn what_is_wrong_there_is_said_as_it_is_there() {
-    let (rig, edge, address) = pair();
+    let (rig, _edge, _) = pair();
 
     for (line, code, says) in [
         (
@@ -222,6 +222,11 @@ fn what_is_wrong_there_is_said_as_it_is_there() {
         rig.json(&["why", "/a"])["exits"][0]["reason"]["text"],
         "@edge-1"
     );
+}
+
+#[test]
+fn who_cannot_be_attached_is_told_and_what_is_attached_stays() {
+    let (rig, edge, address) = pair();
     // Nobody listens where one did.
     let free = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -355,7 +360,7 @@ fn heard(shown: &Value) -> bool {
 }
 
 fn until_heard(at: &Rig) {
-    at.until(&["events", "show", "door.shut"], |shown| heard(shown));
+    at.until(&["events", "show", "door.shut"], heard);
 }
 
 #[test]
