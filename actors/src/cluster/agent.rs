@@ -36,7 +36,7 @@ impl Agent {
             kernel: kernel.clone(),
             cluster: Arc::clone(cluster),
             commands: options.and_then(|options| options.commands.clone()),
-            grants: kernel.shared(),
+            grants: Arc::clone(&cluster.grants),
             guests: kernel.shared(),
             service,
         })

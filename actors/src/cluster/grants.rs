@@ -29,7 +29,7 @@ const DRIFT: u32 = 20;
 /// The most that is added for that.
 const DRIFT_MAX: Duration = Duration::from_millis(500);
 
-/// The lives that this node has granted. Found with [`Kernel::shared`].
+/// The lives that this node has granted.
 pub(super) struct Grants {
     state: Mutex<State>,
     changed: watch::Sender<u64>,

@@ -93,6 +93,8 @@ pub(super) enum Failed {
     Refuses(RefusalV1),
     /// The other side refuses this one.
     Refused(RefusalV1),
+    /// There is a connection to the node of this name already.
+    Duplicate(String),
 }
 
 impl fmt::Display for Failed {
@@ -101,6 +103,22 @@ impl fmt::Display for Failed {
             Self::Broken(why) => f.write_str(why),
             Self::Refuses(why) => f.write_str(&why.text),
             Self::Refused(why) => write!(f, "it refuses: {}", why.text),
+            Self::Duplicate(name) => write!(f, "there is a connection to `{name}` already"),
+        }
+    }
+}
+
+/// The code of a refusal because there is a connection already.
+pub(super) const DUPLICATE: &str = "duplicate";
+
+impl Failed {
+    /// The same, of a greeting with the node of that name.
+    fn with(self, name: &str) -> Self {
+        match self {
+            Self::Refuses(why) | Self::Refused(why) if why.code == DUPLICATE => {
+                Self::Duplicate(name.to_owned())
+            }
+            other => other,
         }
     }
 }
@@ -221,6 +239,7 @@ pub(super) async fn greet(
     admit: impl FnOnce(&Peer) -> Result<(), RefusalV1>,
 ) -> Result<Greeted, Failed> {
     let mut talk = talk(wire);
+    let mut name = String::new();
     let greeted = async {
         let hello = hello(&me);
         talk.say(&Frame::Hello(hello.clone())).await?;
@@ -228,6 +247,7 @@ pub(super) async fn greet(
             return Err(talk.out_of_turn());
         };
         talk.certificate_fits(&challenge.name)?;
+        name.clone_from(&challenge.name);
         let proof = prove(&me.cookie, b"opens", &hello, &challenge);
         let about = me.about.clone();
         talk.say(&Frame::Proof(ProofV1 { proof, about })).await?;
@@ -247,7 +267,8 @@ pub(super) async fn greet(
         Ok(peer)
     };
     let greeted = greeted.await;
-    let peer = talk.or_refuse(greeted).await?;
+    let peer = talk.or_refuse(greeted).await;
+    let peer = peer.map_err(|failed| failed.with(&name))?;
     Ok(talk.greeted(peer))
 }
 
@@ -258,6 +279,7 @@ pub(super) async fn be_greeted(
     admit: impl FnOnce(&Peer) -> Result<(), RefusalV1>,
 ) -> Result<Greeted, Failed> {
     let mut talk = talk(wire);
+    let mut name = String::new();
     let greeted = async {
         let Frame::Hello(hello) = talk.hear(GREETING_LEN_MAX).await? else {
             return Err(talk.out_of_turn());
@@ -265,6 +287,7 @@ pub(super) async fn be_greeted(
         if hello.magic != MAGIC {
             return Err(talk.out_of_turn());
         }
+        name.clone_from(&hello.name);
         talk.certificate_fits(&hello.name)?;
         let challenge = ChallengeV1 {
             name: me.name.clone(),
@@ -288,7 +311,8 @@ pub(super) async fn be_greeted(
         Ok(peer)
     };
     let greeted = greeted.await;
-    let peer = talk.or_refuse(greeted).await?;
+    let peer = talk.or_refuse(greeted).await;
+    let peer = peer.map_err(|failed| failed.with(&name))?;
     Ok(talk.greeted(peer))
 }
 

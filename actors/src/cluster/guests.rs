@@ -88,6 +88,8 @@ struct State {
 
 struct Guest {
     path: ActorPath,
+    /// Where it is in the tree of the node that placed it.
+    of: String,
     lease: Duration,
     /// Until when it may live, on the boot clock.
     until: Duration,
@@ -151,6 +153,7 @@ impl Guests {
                 }
             }
             guests.note_change();
+            guests.end_earlier(&kernel, &key, &place.path).await;
             let spec = spec_of(&path, &place)?;
             let parent = guests_path();
             match kernel.spawn(&parent, spec).await {
@@ -207,6 +210,7 @@ impl Guests {
         let path = guests_path().child(&id);
         let guest = Guest {
             path: path.clone(),
+            of: place.path.clone(),
             lease,
             until: Duration::MAX,
             state: place.state.clone().map(|state| state.0),
@@ -287,14 +291,37 @@ impl Guests {
                 drop(tokio::time::timeout(within, kernel.stop(&path)).await);
             }
             kill(&kernel, &path).await;
-            let mut changes = guests.changes();
-            while guests.is_living(&key) {
-                if changes.changed().await.is_err() {
-                    break;
-                }
-            }
+            guests.until_ended(&key).await;
             guests.remove(&key);
             Ok(Blob::default())
+        }
+    }
+
+    /// Ends the lives of the same child that were placed before: a node that was started anew knows nothing of them.
+    async fn end_earlier(&self, kernel: &Kernel, key: &(String, FenceV1), of: &str) {
+        let earlier: Vec<((String, FenceV1), ActorPath)> = {
+            let mut state = self.state.lock();
+            let same = state.guests.iter_mut().filter(|((home, fence), guest)| {
+                *home == key.0 && *fence < key.1 && guest.of == of && guest.exit.is_none()
+            });
+            same.map(|(key, guest)| {
+                guest.ends.get_or_insert(ExitReason::shutdown());
+                (key.clone(), guest.path.clone())
+            })
+            .collect()
+        };
+        for (earlier, path) in earlier {
+            kill(kernel, &path).await;
+            self.until_ended(&earlier).await;
+        }
+    }
+
+    async fn until_ended(&self, key: &(String, FenceV1)) {
+        let mut changes = self.changes();
+        while self.is_living(key) {
+            if changes.changed().await.is_err() {
+                return;
+            }
         }
     }
 

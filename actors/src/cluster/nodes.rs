@@ -16,7 +16,8 @@ use unity_supervisors::{ActorPath, ChildId, Kernel};
 
 use super::codec::{AboutV1, Blob, CallV1, FaultV1, FenceV1, RefusalV1, TargetV1};
 use super::fault;
-use super::greeting::{Cookie, refusal};
+use super::grants::Grants;
+use super::greeting::{Cookie, DUPLICATE, refusal};
 use super::link::Link;
 use super::session::{Peer, Session, Tail, Target, body};
 
@@ -167,6 +168,8 @@ pub struct Cluster {
     changed: watch::Sender<u64>,
     /// Wakes the service when it is to open or to give up connections.
     pub(super) wanted: Notify,
+    /// The lives that children of this node have elsewhere.
+    pub(super) grants: Arc<Grants>,
 }
 
 #[derive(Default)]
@@ -234,6 +237,7 @@ impl Cluster {
             state: Mutex::new(state),
             changed: watch::Sender::new(0),
             wanted: Notify::new(),
+            grants: Arc::default(),
         }
     }
 
@@ -535,7 +539,10 @@ impl Cluster {
         let mut nodes: Vec<NodeInfo> = state
             .known
             .iter()
-            .map(|(name, known)| info(name, known))
+            .map(|(name, known)| NodeInfo {
+                placed: self.grants.count(name),
+                ..info(name, known)
+            })
             .collect();
         let unnamed = state.dials.iter().filter(|(_, dial)| {
             let known = dial.name.as_ref().and_then(|name| state.known.get(name));
@@ -678,7 +685,7 @@ fn clash(me: &str, held: &Session, peer: &Peer) -> Option<RefusalV1> {
     let takes_place = held.since.elapsed() < AT_ONCE
         && opener(peer.is_ours) == first
         && opener(there.is_ours) != first;
-    (!takes_place).then(|| refusal("duplicate", "there is a connection between the two already"))
+    (!takes_place).then(|| refusal(DUPLICATE, "there is a connection between the two already"))
 }
 
 fn command(name: &str, args: &Value) -> CallV1 {

@@ -133,7 +133,8 @@ impl Actor for Placed {
             return Err(Exit::error("it is placed nowhere"));
         };
         let kernel = ctx.kernel();
-        let grants = kernel.shared::<Grants>();
+        let cluster = kernel.shared::<Cluster>();
+        let grants = Arc::clone(&cluster.grants);
         // What a life before this one has left.
         grants.revoke_all(ctx.path(), None);
         let held = Held {
@@ -147,7 +148,7 @@ impl Actor for Placed {
         };
         let (sender, at) = watch::channel(None);
         let mut keeper = Keeper {
-            cluster: kernel.shared(),
+            cluster,
             kernel: kernel.clone(),
             grants,
             path: ctx.path().clone(),

@@ -19,7 +19,7 @@ use unity_supervisors::{
 use super::agent::Agent;
 use super::codec::{AboutV1, Blob, FaultV1, PlaceV1, RefusalV1};
 use super::fault;
-use super::grants::{self, Grants};
+use super::grants;
 use super::greeting::{Failed, GREETS_WITHIN, Greeted, Me, be_greeted, greet, refusal};
 use super::guests::{self, Guests};
 use super::link::{Incoming, Listener, Wire};
@@ -237,7 +237,7 @@ impl Nodes {
     /// Begins what the children need that live elsewhere, and those that live here for others.
     fn see_to_children(ctx: &Context<Self>, cluster: &Arc<Cluster>) {
         let kernel = ctx.kernel();
-        let (grants, guests) = (kernel.shared::<Grants>(), kernel.shared::<Guests>());
+        let (grants, guests) = (Arc::clone(&cluster.grants), kernel.shared::<Guests>());
         guests.watch_all();
         let ends = grants::see_to_ends(Arc::clone(cluster), grants);
         let leases =
@@ -375,14 +375,19 @@ async fn dialling(around: Around, address: String) {
                 around.cluster.note_dial(&address, Ok(name.clone()));
                 around.run(greeted).await;
             }
+            Err(Failed::Duplicate(name)) => {
+                around.cluster.note_dial(&address, Ok(name.clone()));
+                // The other node has opened a connection itself: it is enough while it lasts.
+                if let Some(other) = around.cluster.session(&name) {
+                    other.ended().await;
+                }
+            }
             Err(failed) => {
                 let why = match &failed {
                     Failed::Refused(why) | Failed::Refuses(why) => why.clone(),
-                    Failed::Broken(why) => refusal("broken", why.clone()),
+                    other => refusal("broken", other.to_string()),
                 };
-                if why.code == "duplicate" {
-                    wait_for_other(&around, &address).await;
-                } else if is_new(&around, &address, &why) {
+                if is_new(&around, &address, &why) {
                     tracing::warn!(%address, why = %failed, "a node is not reached; it is tried again");
                 }
                 around.cluster.note_dial(&address, Err(why));
@@ -397,20 +402,6 @@ async fn dialling(around: Around, address: String) {
 fn is_new(around: &Around, address: &str, why: &RefusalV1) -> bool {
     let before = around.cluster.dial(address).and_then(|dial| dial.why);
     before.is_none_or(|before| before != *why)
-}
-
-/// The other node has opened a connection itself: it is enough while it lasts.
-async fn wait_for_other(around: &Around, address: &str) {
-    let sessions = around.cluster.sessions();
-    let other = sessions.iter().find(|session| {
-        session.peer.address.as_deref() == Some(address) || session.peer.wire == address
-    });
-    if let Some(other) = other {
-        around
-            .cluster
-            .note_dial(address, Ok(other.node().to_owned()));
-        other.ended().await;
-    }
 }
 
 async fn dial(around: &Around, address: &str) -> Result<Greeted, Failed> {
@@ -531,7 +522,7 @@ async fn take_in(around: &Around, incoming: Incoming) -> Option<Greeted> {
     };
     match met.await {
         Ok(greeted) => Some(greeted),
-        Err(Failed::Refuses(why)) if why.code == "duplicate" => None,
+        Err(Failed::Duplicate(_)) => None,
         Err(failed) => {
             tracing::warn!(%peer, why = %failed, "a connection was refused");
             None

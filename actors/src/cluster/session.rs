@@ -113,8 +113,6 @@ struct Open {
 pub(super) struct Target {
     number: u32,
     room: Semaphore,
-    /// How many messages the other node could not deliver.
-    lost: AtomicU64,
     session: Weak<Session>,
     to: TargetV1,
 }
@@ -347,7 +345,6 @@ impl Session {
         let target = Arc::new(Target {
             number: open.next_target,
             room: Semaphore::new(usize::try_from(ROOM).unwrap_or(usize::MAX)),
-            lost: AtomicU64::new(0),
             session: Arc::downgrade(self),
             to: to.clone(),
         });

@@ -155,6 +155,21 @@ fn begin(epoch: u64, ledger: &Arc<Ledger>) -> Begin {
     }
 }
 
+async fn begin_home(world: &World, epoch: u64, ledger: &Arc<Ledger>, hears: &Arc<Hears>) -> Node {
+    let home = Begin {
+        children: children(),
+        labels: BTreeMap::new(),
+        seeds: Vec::new(),
+        ..begin(epoch, ledger)
+    };
+    let home = world.node("home", home).await;
+    let hears = Arc::clone(hears) as Arc<dyn Subscriber>;
+    home.kernel
+        .bus()
+        .subscribe(&Pattern::new("life.*").unwrap(), hears);
+    home
+}
+
 /// One run.
 struct Run {
     world: World,
@@ -162,6 +177,7 @@ struct Run {
     home: Node,
     hosts: Vec<Node>,
     ledger: Arc<Ledger>,
+    hears: Arc<Hears>,
     epoch: u64,
     log: Vec<String>,
 }
@@ -169,17 +185,8 @@ struct Run {
 impl Run {
     async fn new(seed: u64) -> Self {
         let (world, ledger) = (World::new(seed), Arc::new(Ledger::default()));
-        let home = Begin {
-            children: children(),
-            labels: BTreeMap::new(),
-            seeds: Vec::new(),
-            ..begin(1, &ledger)
-        };
-        let home = world.node("home", home).await;
-        let hears = Hears(Arc::clone(&ledger), std::sync::Mutex::default());
-        home.kernel
-            .bus()
-            .subscribe(&Pattern::new("life.*").unwrap(), Arc::new(hears));
+        let hears = Arc::new(Hears(Arc::clone(&ledger), std::sync::Mutex::default()));
+        let home = begin_home(&world, 1, &ledger, &hears).await;
         let mut hosts = Vec::new();
         for name in HOSTS {
             hosts.push(world.node(name, begin(1, &ledger)).await);
@@ -190,6 +197,7 @@ impl Run {
             home,
             hosts,
             ledger,
+            hears,
             epoch: 1,
             log: Vec::new(),
         }
@@ -200,7 +208,7 @@ impl Run {
         let host = HOSTS[which];
         let child = path(["/pinned", "/roams", "/waits", "/exits"][self.rng.usize(0..4)]);
         let net = &self.world.net;
-        let what = self.rng.u8(0..11);
+        let what = self.rng.u8(0..12);
         self.log.push(format!(
             "{:?} {what} {host} {child}",
             self.world.began.elapsed()
@@ -225,7 +233,8 @@ impl Run {
                 };
                 drop(node.kernel.kill(&path("/system/nodes"), None).await);
             }
-            _ => self.restart(which).await,
+            10 => self.restart(which).await,
+            _ => self.restart_home().await,
         }
         if self.rng.u8(0..3) == 0 {
             let host = HOSTS[self.rng.usize(0..HOSTS.len())];
@@ -245,6 +254,16 @@ impl Run {
             .node(HOSTS[which], begin(self.epoch, &self.ledger))
             .await;
         self.hosts[which] = node;
+    }
+
+    async fn restart_home(&mut self) {
+        self.epoch += 1;
+        self.home.kernel.kill_all();
+        self.home.kernel.ended().await;
+        for host in HOSTS {
+            self.world.net.drop_all("home", host);
+        }
+        self.home = begin_home(&self.world, self.epoch, &self.ledger, &self.hears).await;
     }
 
     fn is_whole(&self) -> bool {

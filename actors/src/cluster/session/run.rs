@@ -206,14 +206,8 @@ fn take(
             target.room.add_permits(permits);
         }
         Frame::Lost {
-            target,
-            messages,
-            fault,
+            messages, fault, ..
         } => {
-            let target = session.open.lock().numbers.get(&target).cloned();
-            if let Some(target) = target.and_then(|target| target.upgrade()) {
-                target.lost.fetch_add(messages, Ordering::Relaxed);
-            }
             tracing::warn!(node = session.node(), messages, %fault, "messages to another node were not delivered");
         }
         Frame::Answer { id, answer } => {
