@@ -242,11 +242,11 @@ fn who_cannot_be_attached_is_told_and_what_is_attached_stays() {
     let taken = self::address(&other);
     refused(
         &rig.uk(&["node", "attach", &taken]),
-        5,
+        2,
         &["two nodes `edge-1`", &address, &taken],
     );
     // Oneself.
-    refused(&edge.uk(&["node", "attach", &address]), 5, &["own name"]);
+    refused(&edge.uk(&["node", "attach", &address]), 2, &["own name"]);
     assert_eq!(
         rig.json(&["node", "list"])["nodes"]
             .as_array()
@@ -515,7 +515,7 @@ fn nodes_of_one_cookie_and_one_ca_attach_and_others_do_not() {
     let guest = started(with_settings("guest", &settings("guest", &other), &[]));
     refused(
         &guest.uk(&["node", "attach", &address]),
-        5,
+        6,
         &["another cookie"],
     );
     let plain = started(with_settings("plain", "log: warn\n", &[]));

@@ -66,6 +66,8 @@ pub struct Guests {
     state: Mutex<State>,
     /// Counts on when something is to be told, watched, renewed or ended.
     changed: watch::Sender<u64>,
+    /// Whether what they publish is heard.
+    is_heard: watch::Sender<bool>,
 }
 
 impl Default for Guests {
@@ -73,6 +75,7 @@ impl Default for Guests {
         Self {
             state: Mutex::default(),
             changed: watch::Sender::new(0),
+            is_heard: watch::Sender::new(false),
         }
     }
 }
@@ -154,6 +157,8 @@ impl Guests {
             }
             guests.note_change();
             guests.end_earlier(&kernel, &key, &place.path).await;
+            // Its first word is to be heard as well.
+            drop(guests.is_heard.subscribe().wait_for(|heard| *heard).await);
             let spec = spec_of(&path, &place)?;
             let parent = guests_path();
             match kernel.spawn(&parent, spec).await {
@@ -748,16 +753,46 @@ impl Subscriber for Listener {
 }
 
 /// Sends what guests publish to the nodes that placed them, for ever: at most once. A node that is slow or away delays nobody
-/// here; what there is no room for is lost to it.
+/// here; what there is no room for is lost to it. It listens only while there are guests, so that nobody else pays.
 pub(super) async fn send_events(kernel: Kernel, cluster: Arc<Cluster>, guests: Arc<Guests>) {
+    let mut changes = guests.changes();
+    loop {
+        changes.mark_unchanged();
+        if guests.count() > 0 {
+            send_while_there_are_some(&kernel, &cluster, &guests).await;
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn send_while_there_are_some(kernel: &Kernel, cluster: &Cluster, guests: &Arc<Guests>) {
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
     let listener = Listener {
-        guests,
+        guests: Arc::clone(guests),
         events: sender,
     };
     let number = kernel.bus().subscribe(&Pattern::all(), Arc::new(listener));
-    let _ends = Listening { kernel, number };
-    while let Some((event, (home, fence))) = events.recv().await {
+    let _ends = Listening {
+        kernel: kernel.clone(),
+        guests: Arc::clone(guests),
+        number,
+    };
+    guests.is_heard.send_replace(true);
+    let mut changes = guests.changes();
+    while guests.count() > 0 {
+        let event = tokio::select! {
+            biased;
+            event = events.recv() => event,
+            changed = changes.changed() => match changed {
+                Ok(()) => continue,
+                Err(_ends) => return,
+            },
+        };
+        let Some((event, (home, fence))) = event else {
+            return;
+        };
         let Some(session) = cluster.session(&home) else {
             continue;
         };
@@ -774,11 +809,13 @@ pub(super) async fn send_events(kernel: Kernel, cluster: Arc<Cluster>, guests: A
 
 struct Listening {
     kernel: Kernel,
+    guests: Arc<Guests>,
     number: u64,
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
+        self.guests.is_heard.send_replace(false);
         self.kernel.bus().unsubscribe(self.number);
     }
 }

@@ -347,12 +347,12 @@ impl Cluster {
                     }) if self.session(&name).is_some() => {
                         return Ok(name);
                     }
-                    Some(Dial { why: Some(why), .. }) => return Err(why.text),
+                    Some(Dial { why: Some(why), .. }) => return Err(why),
                     Some(_) => {}
-                    None => return Err("it was detached meanwhile".to_owned()),
+                    None => return Err(refusal("broken", "it was detached meanwhile")),
                 }
                 if changes.changed().await.is_err() {
-                    return Err("the kernel ends".to_owned());
+                    return Err(refusal("broken", "the kernel ends"));
                 }
             }
         };
@@ -360,18 +360,28 @@ impl Cluster {
         let why = match outcome {
             Ok(Ok(name)) => return Ok(name),
             Ok(Err(why)) => why,
-            Err(_elapsed) => format!("nothing came of it within {timeout:?}"),
+            Err(_elapsed) => refusal("broken", format!("nothing came of it within {timeout:?}")),
         };
         if is_new {
             self.state.lock().dials.remove(address);
             self.wanted.notify_one();
             self.note_change();
         }
-        Err(fault::hinted(
-            "unreachable",
-            format!("{address} was not attached: {why}"),
-            "a node listens with `uk run --node-listen ADDRESS`, and both have the same cookie",
-        ))
+        let (code, hint) = match why.code.as_str() {
+            "cookie" => (
+                "denied",
+                "give both the same: `uk run --node-cookie-file FILE`",
+            ),
+            "certificate" => ("denied", "`uk node ca issue NAME` makes one for each node"),
+            "clash" | "name" => ("conflict", "`uk run --name NAME` gives a node its name"),
+            "epoch" | "crowded" => ("conflict", "`uk node list` says which nodes there are"),
+            _ => (
+                "unreachable",
+                "a node listens with `uk run --node-listen ADDRESS`; is it that address?",
+            ),
+        };
+        let message = format!("{address} was not attached: {}", why.text);
+        Err(fault::hinted(code, message, hint))
     }
 
     /// Ends the connection to a node, and keeps none any more.

@@ -290,7 +290,10 @@ impl Around {
         Me {
             name: self.kernel.name().to_owned(),
             epoch: options.epoch,
-            address: self.cluster.address(),
+            // An address that means every one of this machine means none of it to others.
+            address: self.cluster.address().filter(|address| {
+                !address.starts_with("0.0.0.0:") && !address.starts_with("[::]:")
+            }),
             cookie: options.cookie.clone(),
             about: AboutV1 {
                 version: options.version.clone(),
@@ -411,7 +414,7 @@ async fn dial(around: &Around, address: &str) -> Result<Greeted, Failed> {
     };
     let wire = match timeout(CONNECTS_WITHIN, options.link.connect(address)).await {
         Ok(Ok(wire)) => wire,
-        Ok(Err(error)) => return Err(broken(format!("{address} cannot be reached: {error}"))),
+        Ok(Err(error)) => return Err(broken(error.to_string())),
         Err(_elapsed) => {
             return Err(broken(format!(
                 "{address} cannot be reached within {CONNECTS_WITHIN:?}"
