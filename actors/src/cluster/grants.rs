@@ -283,10 +283,12 @@ impl Grants {
         let path = self.path_of(from.node(), fence).ok_or_else(over)?;
         let usage = |what: String| fault::new("usage", what);
         let text = std::str::from_utf8(&event.0).map_err(|error| usage(error.to_string()))?;
-        let draft = line::from_line(text).map_err(|error| usage(error.to_string()))?;
+        let mut draft = line::from_line(text).map_err(|error| usage(error.to_string()))?;
         let bus = Arc::clone(kernel.bus());
         Ok(async move {
+            // What it is called on the other node is of no meaning here.
             let source: Arc<str> = path.as_str().into();
+            draft.source = Some(Arc::clone(&source));
             let published = bus.publish(&source, draft).await;
             let id = published.map_err(|error| fault::new("failed", error.to_string()))?;
             Ok(Blob(id.to_string().into_bytes()))
