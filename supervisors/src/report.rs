@@ -159,7 +159,8 @@ impl Fact {
             }) => debug!(%path, ?what, ?how, "changed"),
             Self::Proved { path, .. } => debug!(%path, "settings have completed their probation"),
             Self::Placed { path, placement } => match (&placement.node, &placement.why) {
-                (Some(node), _) => info!(%path, %node, "child lives on another node"),
+                (Some(node), None) => info!(%path, %node, "child lives on another node"),
+                (Some(node), Some(why)) => warn!(%path, %node, %why, "child is out of reach"),
                 (None, why) => warn!(%path, why = why.as_deref(), "child lives on no node"),
             },
             Self::Fresh { path, why } => warn!(%path, %why, "starts fresh"),

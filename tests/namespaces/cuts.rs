@@ -21,6 +21,9 @@ fn a_child_moves_when_a_cable_is_pulled_and_stays_when_it_is_back() {
     assert!(!ran, "its former life has ended before this one began");
     assert_ne!(before.pid, after.pid);
     until_state(&world.home, first, "down");
+    let log = world.home.log();
+    let out_of_reach = format!("child is out of reach path=/far node={first}");
+    assert!(log.contains(&out_of_reach), "{log}");
     until_no_guest(world.node(first));
     // To the node itself it is the others that are gone.
     until_state(world.node(first), HOME, "down");
