@@ -8,6 +8,7 @@
 
 mod nodes {
     pub(crate) mod attach;
+    pub(crate) mod bad;
     pub(crate) mod net;
     pub(crate) mod place;
     pub(crate) mod seeds;

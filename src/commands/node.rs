@@ -126,7 +126,7 @@ fn read(kernel: &Kernel) -> Value {
 async fn attach(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
     let address = args.text("address").unwrap_or_default().trim();
     if !is_place(address) {
-        let error = CommandError::usage(format!("`{address}` is no address of a node"));
+        let error = CommandError::conflict(format!("`{address}` is no address of a node"));
         return Err(error.hint("write a host and a port, as in edge-1.local:4697"));
     }
     let within = args.duration("timeout").unwrap_or(ATTACHES_WITHIN);

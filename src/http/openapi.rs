@@ -146,6 +146,11 @@ fn errors() -> Map<String, Value> {
     let answer = |about: Vec<&str>| json!({ "description": about.join(", "), "content": content });
     let all = said.into_iter();
     all.map(|(status, about)| (status.to_string(), answer(about)))
+        // Said before anything of it is read, and without a word more.
+        .chain([(
+            "414".to_owned(),
+            json!({ "description": "the request line is too long" }),
+        )])
         .collect()
 }
 

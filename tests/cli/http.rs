@@ -558,7 +558,7 @@ fn a_change_is_in_the_audit_with_who_made_it() {
 fn a_change_is_in_the_audit_though_nobody_waited_for_it() {
     let web = Web::boot();
     let token = web.token(&["operate"]);
-    web.rig.json(&["tell", "/a", r#"{"hang":"1h"}"#]);
+    web.rig.json(&["tell", "/a", r#"{"busy":"8s"}"#]);
     // A stop overtakes what only waits.
     web.rig.until(&["tree", "/a"], |tree| {
         tree["tree"]["mailbox"]["handled"] == 1

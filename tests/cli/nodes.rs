@@ -667,3 +667,60 @@ fn a_node_that_cannot_listen_is_degraded_and_tries_again() {
     assert_eq!(self::address(&rig), address);
     rig.until(&["health"], |health| health["status"] == "ok");
 }
+
+#[test]
+fn a_relay_publishes_here_what_another_node_publishes_and_misses_nothing() {
+    let folder = Folder::new();
+    folder.file(
+        "tree.yaml",
+        "version: 1\nname: rig\ntree:\n  children:\n    - { id: ears, kind: relay, settings: { node: edge-1, topics: sensor.*, from: start } }\n",
+    );
+    let process = Rig::spawn(&folder, &[]);
+    let rig = Rig { folder, process }.until_booted();
+    let edge = node("edge-1", "127.0.0.1:0");
+    let address = address(&edge);
+    let publish = |number: u32| {
+        edge.json(&["events", "publish", "sensor.far", &number.to_string()]);
+    };
+    let until_count = |count: u32| {
+        rig.until(&["state", "/ears"], |state| {
+            state["state"]["count"] == count
+        });
+    };
+
+    publish(1);
+    rig.json(&["node", "attach", &address]);
+    until_count(1);
+    publish(2);
+    until_count(2);
+    // What is published while nobody is there is read when somebody is.
+    rig.json(&["node", "detach", "edge-1"]);
+    publish(3);
+    rig.json(&["node", "attach", &address]);
+    until_count(3);
+
+    let args = [
+        "events",
+        "tail",
+        "sensor.far",
+        "--from",
+        "start",
+        "--limit",
+        "3",
+        "--json",
+    ];
+    let heard = rig.uk(&args).out;
+    let heard = heard
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let heard: Vec<(Value, String)> = heard
+        .map(|event: Value| {
+            (
+                event["data"].clone(),
+                event["source"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    let expected = [1, 2, 3].map(|number| (json!(number), "edge-1:uk".to_owned()));
+    assert_eq!(heard, expected);
+}

@@ -75,9 +75,12 @@ impl Agent {
     ) -> Result<BoxFuture<'static, Result<Blob, FaultV1>>, FaultV1> {
         let text = std::str::from_utf8(&line.0);
         let text = text.map_err(|error| fault::new("usage", error.to_string()))?;
-        let draft: Draft =
+        let mut draft: Draft =
             line::from_line(text).map_err(|error| fault::new("usage", error.to_string()))?;
-        let source: Arc<str> = format!("{}:", from.node()).into();
+        // Whatever it calls itself there, here it is of that node.
+        let there = draft.source.take().unwrap_or_default();
+        let source: Arc<str> = format!("{}:{there}", from.node()).into();
+        draft.source = Some(Arc::clone(&source));
         let bus = Arc::clone(self.kernel.bus());
         Ok(async move {
             let published = bus.publish(&source, draft).await;

@@ -471,19 +471,22 @@ impl Cluster {
 
     /// A session has ended.
     pub(super) fn leave(&self, session: &Arc<Session>, why: &str) {
-        {
+        let was_held = {
             let mut state = self.state.lock();
-            if let Some(known) = state.known.get_mut(session.node())
-                && known
-                    .session
-                    .as_ref()
-                    .is_some_and(|held| Arc::ptr_eq(held, session))
-            {
+            let known = state.known.get_mut(session.node());
+            let held = known.filter(|known| {
+                let held = known.session.as_ref();
+                held.is_some_and(|held| Arc::ptr_eq(held, session))
+            });
+            held.map(|known| {
                 known.session = None;
                 known.why = Some(why.to_owned());
-            }
+            })
+        };
+        // Where another connection has taken its place the node is as it was.
+        if was_held.is_some() {
+            tracing::warn!(node = session.node(), why, "a node is down");
         }
-        tracing::warn!(node = session.node(), why, "a node is down");
         self.note_change();
     }
 

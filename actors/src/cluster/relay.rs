@@ -232,7 +232,8 @@ impl Reader {
         if let Some(form) = form.as_object_mut() {
             form.remove("blob");
         }
-        let draft = line::from_json(form).map_err(|error| usage(error.to_string()))?;
+        let mut draft = line::from_json(form).map_err(|error| usage(error.to_string()))?;
+        draft.source = Some(Arc::clone(&source));
         let published = self.kernel.bus().publish_when_room(&source, draft).await;
         published.map_err(|error| usage(error.to_string()))?;
         self.progress.lock().took(&event);

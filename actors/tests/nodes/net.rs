@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use unity_actors::cluster::greeting::Cookie;
 use unity_actors::cluster::guests::{self, Guests};
+use unity_actors::cluster::link::Link;
 use unity_actors::cluster::link::memory::MemoryNet;
 use unity_actors::cluster::{Cluster, NodeOptions, placed, service};
 use unity_supervisors::clock::{Clock, Timestamp};
@@ -76,6 +77,26 @@ impl World {
     }
 
     pub(crate) async fn node(&self, name: &str, begin: Begin) -> Node {
+        self.begin(name, name, Arc::new(self.net.link(name)), begin)
+            .await
+    }
+
+    /// One that is at another place than its name says.
+    pub(crate) async fn node_at(
+        &self,
+        name: &str,
+        at: &str,
+        link: Arc<dyn Link>,
+        epoch: u64,
+    ) -> Node {
+        let begin = Begin {
+            epoch,
+            ..Begin::default()
+        };
+        self.begin(name, at, link, begin).await
+    }
+
+    async fn begin(&self, name: &str, at: &str, link: Arc<dyn Link>, begin: Begin) -> Node {
         let tree = TreeSpec {
             name: name.to_owned(),
             test: true,
@@ -87,13 +108,13 @@ impl World {
         };
         let began = self.began;
         let options = NodeOptions {
-            listen: Some(name.to_owned()),
+            listen: Some(at.to_owned()),
             cookie: begin.cookie,
             labels: begin.labels,
             seeds: begin.seeds,
             boot_clock: Arc::new(move || began.elapsed()),
             nonces: |kernel| kernel.with_rng(|rng| std::array::from_fn(|_| rng.u8(..))),
-            ..NodeOptions::new(Arc::new(self.net.link(name)), begin.epoch)
+            ..NodeOptions::new(link, begin.epoch)
         };
         let cluster = Arc::new(Cluster::new(options));
         let guests = Arc::new(Guests::default());
