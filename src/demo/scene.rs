@@ -119,6 +119,7 @@ impl Scene {
             "version": 1,
             "seed": self.seed,
             "outcome": report.outcome,
+            "why": report.why,
             "kills": report.kills,
             "recovered": report.recovered,
             "recovery_ms": report.recovery_ms,

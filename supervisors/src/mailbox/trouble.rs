@@ -18,6 +18,8 @@ pub(super) struct Trouble<M> {
     held: Mutex<VecDeque<Held<M>>>,
     came: Notify,
     counts: Arc<RouteCounts>,
+    /// All that was held back is let through: whoever still comes this way passes. Set under the lock of `held`.
+    is_over: AtomicBool,
 }
 
 struct Held<M> {
@@ -57,11 +59,16 @@ impl<M: Message> Mailbox<M> {
             held: Mutex::default(),
             came: Notify::new(),
             counts: Arc::default(),
+            is_over: AtomicBool::new(false),
         });
-        let before = self.troubled.trouble.lock().replace(Arc::clone(&trouble));
-        self.troubled.is_there.store(true, Ordering::Release);
-        if let Some(before) = before {
-            self.let_through(&before);
+        {
+            let mut current = self.troubled.trouble.lock();
+            // While nobody passes: what was held back comes first.
+            if let Some(before) = &*current {
+                self.let_through(before);
+            }
+            *current = Some(Arc::clone(&trouble));
+            self.troubled.is_there.store(true, Ordering::Release);
         }
         // Gathered events would pass it by.
         self.end_feeds();
@@ -79,27 +86,31 @@ impl<M: Message> Mailbox<M> {
 
     /// The way in is as it was, unless other trouble has come.
     fn mend(&self, trouble: &Arc<Trouble<M>>) {
-        {
-            let mut current = self.troubled.trouble.lock();
-            if current
-                .as_ref()
-                .is_some_and(|now| Arc::ptr_eq(now, trouble))
-            {
-                *current = None;
-                self.troubled.is_there.store(false, Ordering::Release);
-            }
-        }
+        let mut current = self.troubled.trouble.lock();
+        // While nobody passes: what was held back comes before what finds the way as it was.
         self.let_through(trouble);
+        if current
+            .as_ref()
+            .is_some_and(|now| Arc::ptr_eq(now, trouble))
+        {
+            *current = None;
+            self.troubled.is_there.store(false, Ordering::Release);
+        }
     }
 
     /// Lets go what is held back. What finds no room becomes a dead letter.
     fn let_through(&self, trouble: &Trouble<M>) {
-        let held = std::mem::take(&mut *trouble.held.lock());
-        for Held { lane, message, .. } in held {
-            if let Err(error) = self.push_straight(lane, message) {
-                trouble.counts.drop_one();
-                self.bury(error.into_message(), DeadReason::Fault, None);
+        let mut left = Vec::new();
+        {
+            let mut held = trouble.held.lock();
+            trouble.is_over.store(true, Ordering::Release);
+            for Held { lane, message, .. } in held.drain(..) {
+                left.extend(self.push_straight(lane, message).err());
             }
+        }
+        for error in left {
+            trouble.counts.drop_one();
+            self.bury(error.into_message(), DeadReason::Fault, None);
         }
     }
 
@@ -143,18 +154,19 @@ impl<M: Message> Mailbox<M> {
 
     /// Brings the first of what is held back; `false` if there is no room for it. Nothing is awaited while it is in no list.
     fn bring(&self, trouble: &Trouble<M>) -> bool {
-        let held = trouble.held.lock().pop_front();
-        let Some(Held { due, lane, message }) = held else {
+        // Held until it is in its lane: what comes meanwhile comes behind it.
+        let mut held = trouble.held.lock();
+        let Some(Held { due, lane, message }) = held.pop_front() else {
             return true;
         };
         match self.push_straight(lane, message) {
             Ok(()) => true,
             Err(SendError::Full(message)) => {
-                let held = Held { due, lane, message };
-                trouble.held.lock().push_front(held);
+                held.push_front(Held { due, lane, message });
                 false
             }
             Err(error) => {
+                drop(held);
                 trouble.counts.drop_one();
                 self.bury(error.into_message(), DeadReason::Fault, None);
                 true
@@ -191,6 +203,10 @@ impl<M: Message> Trouble<M> {
         }
         let due = Instant::now() + self.fault.delay;
         let mut held = self.held.lock();
+        if self.is_over.load(Ordering::Acquire) {
+            drop(held);
+            return mailbox.push_straight(lane, message);
+        }
         if held.len() >= mailbox.capacity() {
             drop(held);
             self.counts.drop_one();
