@@ -159,11 +159,18 @@ impl Guests {
             guests.end_earlier(&kernel, &key, &place.path).await;
             // Its first word is to be heard as well.
             drop(guests.is_heard.subscribe().wait_for(|heard| *heard).await);
-            let spec = spec_of(&path, &place)?;
-            let parent = guests_path();
-            match kernel.spawn(&parent, spec).await {
+            let spec = spec_of(&path, &place).inspect_err(|_| guests.remove(&key))?;
+            if guests.is_ending(&key) {
+                guests.remove(&key);
+                return Err(fault::new("failed", "it is not to be started any more"));
+            }
+            match kernel.spawn(&guests_path(), spec).await {
                 Ok(_) => {
                     guests.watch(&path);
+                    // Who ended it meanwhile found nobody to kill.
+                    if guests.is_ending(&key) {
+                        kill(&kernel, &path).await;
+                    }
                     Ok(Blob(path.as_str().as_bytes().to_vec()))
                 }
                 Err(error) => {
@@ -336,6 +343,12 @@ impl Guests {
         let guest = guest.ok_or_else(|| fault::new("not_found", "it is not here"))?;
         guest.ends.get_or_insert(ExitReason::shutdown());
         Ok(guest.path.clone())
+    }
+
+    fn is_ending(&self, key: &(String, FenceV1)) -> bool {
+        let state = self.state.lock();
+        let guest = state.guests.get(key);
+        guest.is_none_or(|guest| guest.ends.is_some())
     }
 
     fn is_living(&self, key: &(String, FenceV1)) -> bool {
