@@ -168,6 +168,8 @@ pub(crate) trait WorkerBody: Send + Sync {
     fn dead_letters(&self) -> u64;
     /// How many messages were taken in hand.
     fn handled(&self) -> u64;
+    /// How many of those a life ended with and the next one was given again.
+    fn retried(&self) -> u64;
     fn tell_json(
         &self,
         message: Value,
@@ -270,6 +272,10 @@ impl<A: Actor> WorkerBody for Typed<A> {
 
     fn handled(&self) -> u64 {
         self.mailbox.handled()
+    }
+
+    fn retried(&self) -> u64 {
+        self.mailbox.retried()
     }
 
     fn tell_json(

@@ -256,6 +256,10 @@ impl<M: Message> Mailbox<M> {
         self.stage.lock().handled()
     }
 
+    pub(crate) fn retried(&self) -> u64 {
+        self.stage.lock().retried()
+    }
+
     pub(crate) fn dead_letter_count(&self) -> u64 {
         self.rest.dead_letters.count()
     }

@@ -412,6 +412,13 @@ impl Slot {
         self.abandoned.load(Ordering::Relaxed)
     }
 
+    /// How many messages a life of it ended with and the next one was given again, as `retry` of its mailbox allows; 0 for a
+    /// supervisor.
+    #[must_use]
+    pub fn retried(&self) -> u64 {
+        self.worker().map_or(0, |worker| worker.retried())
+    }
+
     /// Where it lives, if that is another node.
     #[must_use]
     pub fn placement(&self) -> Option<Placement> {

@@ -205,6 +205,10 @@ impl WorkerBody for TaskBody {
         0
     }
 
+    fn retried(&self) -> u64 {
+        0
+    }
+
     fn tell_json(
         &self,
         _message: Value,

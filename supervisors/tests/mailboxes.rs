@@ -424,6 +424,8 @@ async fn a_message_is_tried_again_as_often_as_retry_says_and_stays_in_front() {
 
     assert_eq!(office.handled().await, [7, 7, 7, 8]);
     assert_eq!(office.reasons(), [DeadReason::Crashed]);
+    let slot = office.kernel.registry().get(&office.path).unwrap();
+    assert_eq!(slot.retried(), 2);
 }
 
 #[tokio::test]

@@ -129,6 +129,7 @@ fn strike(rig: &Rig, seed: u64, long: Duration) -> u64 {
         "chaos", "run", "--for", &long, "--rate", "50/s", "--seed", &seed,
     ];
     let report = rig.json(&run);
+    assert_eq!(report["outcome"], "passed", "{report:#}");
     assert_eq!(report["lost"], 0, "{report:#}");
     assert_eq!(report["kills"], report["recovered"], "{report:#}");
     report["kills"].as_u64().unwrap()

@@ -171,11 +171,12 @@ fn probes(kernel: &Kernel) -> Vec<ActorPath> {
 impl Line {
     /// One to a probe that answers; its first answer is what all others are counted from.
     async fn begin(kernel: &Kernel, path: ActorPath) -> Option<Self> {
-        let serial = kernel.registry().get(&path)?.serial();
+        let slot = kernel.registry().get(&path)?;
         let Fate::Answered(first) = ask(kernel, &path).await else {
             return None;
         };
-        let mut tally = Tally::new(first);
+        let serial = slot.serial();
+        let mut tally = Tally::new(first, slot.retried());
         tally.take(Fate::Answered(first), false);
         let tally = Mutex::new(tally);
         Some(Self {
@@ -211,7 +212,9 @@ impl Line {
         let last = ask(kernel, &self.path).await;
         self.take(kernel, last);
         if matches!(last, Fate::Answered(_)) {
-            self.tally.lock().complete();
+            let slot = kernel.registry().get(&self.path);
+            let tried = slot.map_or(0, |slot| slot.retried());
+            self.tally.lock().complete(tried);
         }
     }
 

@@ -14,6 +14,7 @@ pub(super) struct Stage<M> {
     owed: [u32; LANES],
     /// How many messages were taken in hand, or are lent.
     handled: u64,
+    retried: u64,
     /// The key of the life that may take messages; 0 is none.
     reader: usize,
 }
@@ -52,6 +53,7 @@ impl<M> Default for Stage<M> {
             lent: None,
             owed: Default::default(),
             handled: 0,
+            retried: 0,
             reader: 0,
         }
     }
@@ -71,6 +73,11 @@ impl<M> Stage<M> {
     /// How many messages were taken in hand.
     pub(super) fn handled(&self) -> u64 {
         self.handled - self.lent_left() as u64
+    }
+
+    /// How many of those were put back, to be taken in hand once more.
+    pub(super) fn retried(&self) -> u64 {
+        self.retried
     }
 
     /// One that was taken in hand is not handled.
@@ -211,6 +218,7 @@ impl<M> Stage<M> {
         if let Some(queue) = self.lanes.get_mut(lane) {
             queue.push_front(Item::Sent(envelope));
             self.filled |= 1 << lane;
+            self.retried += 1;
             permits.take_back(lane);
         }
     }

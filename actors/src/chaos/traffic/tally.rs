@@ -60,6 +60,9 @@ pub(super) struct Tally {
     told: u64,
     /// How many are under way.
     open: u64,
+    /// How often its slot had tried a message again, which counts anew: before the first, and from then on.
+    tried_before: u64,
+    tried: u64,
     /// Whether the last of all was answered: then the numbers must fit.
     is_complete: bool,
     /// Whether its slot has become another one, which counts anew.
@@ -67,10 +70,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// None yet but the first, which has this serial number and is under way.
-    pub(super) fn new(first: u64) -> Self {
+    /// None yet but the first, which has this serial number and is under way; its slot had tried so many messages again.
+    pub(super) fn new(first: u64, tried_before: u64) -> Self {
         Self {
             first,
+            tried_before,
             open: 1,
             ..Self::default()
         }
@@ -108,9 +112,10 @@ impl Tally {
         }
     }
 
-    /// The last of all was answered.
-    pub(super) fn complete(&mut self) {
+    /// The last of all was answered; by now its slot has tried so many messages again.
+    pub(super) fn complete(&mut self, tried: u64) {
         self.is_complete = true;
+        self.tried = tried.saturating_sub(self.tried_before);
     }
 
     /// The counts, where faults dropped and added so many of all messages to it.
@@ -121,7 +126,7 @@ impl Tally {
         counts.dropped += dropped_told;
         if self.is_complete && !self.is_other {
             let handled = self.highest - self.first + 1;
-            let wanted = self.taken + self.told + added;
+            let wanted = self.taken + self.told + added + self.tried;
             counts.doubled = (handled + dropped_told).saturating_sub(wanted);
             counts.lost += wanted.saturating_sub(handled + dropped_told);
         } else {
@@ -152,7 +157,7 @@ mod tests {
     #[test]
     fn fates_are_judged() {
         // What became of those after the first, whose number is 5; what faults dropped and added; lost, doubled, out of order,
-        // dropped.
+        // dropped. What was tried again is the number after `tried`.
         for (name, fates, (dropped, added), expected) in [
             ("nothing", "", (0, 0), [0, 0, 0, 0]),
             ("all is well", "6 told 8", (0, 0), [0, 0, 0, 0]),
@@ -182,16 +187,40 @@ mod tests {
                 (1, 0),
                 [1, 0, 0, 1],
             ),
+            (
+                "one was tried again",
+                "tried:1 told 8",
+                (0, 0),
+                [0, 0, 0, 0],
+            ),
+            (
+                "one was tried again and one more handled twice",
+                "tried:1 told 9",
+                (0, 0),
+                [0, 1, 0, 0],
+            ),
+            (
+                "one was tried again and one lost",
+                "tried:1 told told 8",
+                (0, 0),
+                [1, 0, 0, 0],
+            ),
         ] {
             let mut tally = Tally {
                 first: 5,
                 ..Tally::default()
             };
+            tally.tried_before = 3;
+            let mut tried = 3;
             for word in ["5"].into_iter().chain(fates.split_whitespace()) {
+                if let Some(count) = word.strip_prefix("tried:") {
+                    tried += count.parse::<u64>().unwrap();
+                    continue;
+                }
                 tally.sent(1);
                 tally.take(fate(word), false);
             }
-            tally.is_complete = true;
+            tally.complete(tried);
 
             let Counts {
                 lost,
@@ -218,7 +247,7 @@ mod tests {
             tally.sent(1);
             tally.take(fate, is_other);
         }
-        tally.is_complete = true;
+        tally.complete(0);
 
         let counts = tally.judged(0, 0);
 
