@@ -101,6 +101,7 @@ async fn kill(kernel: &Kernel, lasts: Duration) -> Result<Report> {
         plan,
         seed: 7,
         above: false,
+        source: None,
     };
     let path = service::PATH.parse()?;
     let service = kernel.address::<ChaosMessage>(&path);

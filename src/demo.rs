@@ -113,6 +113,7 @@ async fn storm_passes(
         plan: storm(show.takes)?,
         seed: show.seed,
         above: false,
+        source: None,
     };
     let (chaos, run) = begin(kernel, wish).await?;
     let mut ended = std::pin::pin!(chaos.ended(&run));

@@ -5,7 +5,7 @@
     reason = "a test that cannot be set up fails"
 )]
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -198,6 +198,33 @@ fn a_program_is_stopped_and_goes_on() {
     rig.json(&["chaos", "stop"]);
     ended(&rig);
     assert_eq!(process_state(&rig), 'S');
+}
+
+#[test]
+fn a_report_says_the_command_that_plays_the_run_again() {
+    let rig = Rig::boot_tree(TREE);
+    let plan = acts(&[(json!("kill"), Some("/a"))]).to_string();
+    let file = rig.folder.path().join("it's a plan.yaml");
+    std::fs::write(&file, &plan).unwrap();
+    let file = file.to_str().unwrap();
+    for from in [vec![file], vec!["--document", &plan]] {
+        let run = [&["chaos", "run"], &from[..], &["--seed", "7"]].concat();
+        assert_eq!(rig.json(&run)["kills"], 1);
+
+        let report = rig.uk(&["chaos", "report", "--markdown"]).out;
+        let again = report.split("```sh\nuk ").nth(1).unwrap();
+        let again = again.split("\n```").next().unwrap();
+        let words = Command::new("sh")
+            .args(["-c", &format!("printf '%s\\0' {again}")])
+            .output()
+            .unwrap();
+        let words = String::from_utf8(words.stdout).unwrap();
+        let words: Vec<&str> = words.split_terminator('\0').collect();
+
+        assert_eq!(words[..2], ["chaos", "run"], "{again}");
+        assert_eq!(words[2], from[0], "{again}");
+        assert_eq!(rig.json(&words)["kills"], 1, "{again}");
+    }
 }
 
 #[test]

@@ -61,9 +61,11 @@ impl Job {
         drop(found.send(Arc::clone(&traffic)));
         let (notes, mut noted) = mpsc::channel(NOTES_MAX);
         let meddled = Arc::default();
-        let (sends, its, above) = (Arc::clone(&traffic), Arc::clone(&meddled), wish.above);
+        let (sends, its) = (Arc::clone(&traffic), Arc::clone(&meddled));
+        let (above, source) = (wish.above, wish.source.clone());
         let complete = move |report: &mut Report| {
             report.told.above = above;
+            report.told.source.clone_from(&source);
             sends.counts(&its).write(report);
         };
         let outside = RealOutside {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use unity_supervisors::ActorPath;
 use unity_supervisors::clock::Timestamp;
 
-use super::plan::{Act, Rate};
+use super::plan::{Act, Plan, Rate};
 use crate::duration::DurationText;
 
 pub mod markdown;
@@ -82,8 +82,11 @@ pub struct Report {
 }
 
 /// What a run was told beside its plan and its seed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Told {
+    /// Where its plan came from, if it was not the usual one.
+    #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<Source>,
     /// How long it was to strike, if no plan of somebody's said so.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none", default)]
     pub takes: Option<DurationText>,
@@ -93,6 +96,22 @@ pub struct Told {
     /// Whether it was to go above all budgets in the end.
     #[serde(skip_serializing_if = "is_false", default)]
     pub above: bool,
+}
+
+/// Where a plan came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A name or a file, as it was typed; what was read lay with whoever typed it.
+    File {
+        /// The name or the file.
+        plan: String,
+        /// The folder with the plans, if one was given.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        config_dir: Option<String>,
+    },
+    /// The plan itself.
+    Document(Box<Plan>),
 }
 
 fn is_false(flag: &bool) -> bool {

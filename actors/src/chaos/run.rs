@@ -480,7 +480,7 @@ fn told(plan: &Plan) -> Told {
     Told {
         takes: usual.map(|(takes, _)| DurationText(takes)),
         rate: usual.map(|(_, rate)| rate),
-        above: false,
+        ..Told::default()
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use unity_supervisors::{Kernel, Mode};
 
 use super::plan::Plan;
-use super::report::{Done, Report};
+use super::report::{Done, Report, Source};
 use super::run::{Order, Work, to_ms};
 use super::shelf::{Journal, Shelf};
 use crate::streams::DiskFaults;
@@ -42,6 +42,8 @@ pub struct Wish {
     pub seed: u64,
     /// Whether it goes above all budgets in the end.
     pub above: bool,
+    /// Where the plan came from, for the command that plays the run again.
+    pub source: Option<Source>,
 }
 
 /// Why a run does not begin.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+use unity_actors::chaos::report::Source;
 use unity_actors::chaos::runs::{Chaos, Refused, Wish};
 use unity_actors::chaos::service::{self, ChaosMessage};
 use unity_supervisors::{Address, Kernel};
@@ -31,6 +32,9 @@ const BEGINS_WITHIN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a kernel that was killed by its own run may take to be there again.
 const RETURNS_WITHIN: Duration = Duration::from_secs(60);
+
+/// What the caller says of the file that it has read.
+const SOURCE: &str = "source";
 
 pub(in super::super) const RUN: Command = Command {
     about: "Break things on purpose and report what came of it",
@@ -70,6 +74,7 @@ pub(in super::super) const RUN: Command = Command {
             ArgKind::Flag,
             "do not wait for its end: `uk chaos report` has it",
         ),
+        Arg::internal(SOURCE, ArgKind::Json, "where its caller has read the plan"),
     ],
     rules: RULES,
     show: show_run,
@@ -91,6 +96,7 @@ async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
             .integer("seed")
             .unwrap_or_else(|| fastrand::u64(..1 << 32)),
         above: args.flag("above"),
+        source: source(&args)?,
     };
     let (chaos, run) = begin(&kernel, wish).await?;
     if args.flag("detach")
@@ -103,6 +109,18 @@ async fn run(kernel: Kernel, args: Args) -> Result<Value, CommandError> {
         let message = format!("the run {run} ended before it struck");
         CommandError::new(Code::Failed, message).hint("`uk why /system/chaos` says why")
     })
+}
+
+/// Where the plan came from: from whoever called, or with the call itself.
+fn source(args: &Args) -> Result<Option<Source>, CommandError> {
+    let said = match (args.get(SOURCE), args.get(DOCUMENT.name)) {
+        (Some(said), Some(_)) => said.clone(),
+        (None, Some(document)) => json!({ "document": document }),
+        _ => return Ok(None),
+    };
+    serde_json::from_value(said)
+        .map(Some)
+        .map_err(|error| file::invalid("`source`", &error))
 }
 
 /// Begins a run, and returns what knows of it, and its name.
@@ -151,6 +169,8 @@ fn attend(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
                 .hint("one of them says what the run does"));
         }
         args.insert(DOCUMENT.name, plan);
+        let file = json!({ "plan": args.text(file::PLAN.name), "config_dir": args.text(config::FOLDER.name) });
+        args.insert(SOURCE, json!({ "file": file }));
     }
     let kills_kernel = plan_of(&args)?.kills_kernel();
     let client = caller.kernel()?;

@@ -9,7 +9,7 @@ use super::markdown::markdown;
 use super::numbers;
 use super::svg::svg;
 use super::words;
-use crate::chaos::plan::Rate;
+use crate::chaos::plan::{Plan, Rate};
 
 /// Made up: all faults with what did not go well, a run that passed, one in which there was nothing to strike, and one
 /// whose names and numbers are as bad as they get.
@@ -253,4 +253,16 @@ fn what_the_run_was_told_is_in_the_command_that_plays_it_again() {
         again(json!({ "above": true })),
         "uk chaos run default --seed 7 --above"
     );
+    // A plan has a name of its own, which is not where it lies.
+    let file = json!({ "plan": "plans/my storm.yaml", "config_dir": "/etc/uk" });
+    assert_eq!(
+        again(json!({ "file": file })),
+        "uk chaos run 'plans/my storm.yaml' --config-dir /etc/uk --seed 7"
+    );
+    let plan = json!({ "version": 1, "name": "it's mine" });
+    let said = again(json!({ "document": plan }));
+    let document = said.strip_prefix("uk chaos run --document '").unwrap();
+    let document = document.strip_suffix("' --seed 7").unwrap();
+    let document: Plan = serde_json::from_str(&document.replace("'\\''", "'")).unwrap();
+    assert_eq!(document.name, "it's mine");
 }

@@ -1,7 +1,7 @@
 //! What is said of a report wherever it is shown: the sentence that tells how it went, and the tables, from which the terminal, Markdown and the picture are drawn.
 
 use super::numbers::{as_float, counted, ms, none, percent, thousands};
-use super::{Outcome, Report, Told};
+use super::{Outcome, Report, Source};
 
 /// So many names are told one by one.
 const NAMES_MAX: usize = 5;
@@ -119,22 +119,41 @@ fn failures(report: &Report, why: &str) -> String {
     }
 }
 
-/// The command that plays the run again.
+/// The command that plays the run again. Whatever it was told is quoted for a shell.
 #[must_use]
 pub fn again(report: &Report) -> String {
+    let told = &report.told;
+    let mut words = vec!["uk chaos run".to_owned()];
+    match &told.source {
+        Some(Source::File { plan, config_dir }) => {
+            words.push(quoted(plan));
+            if let Some(folder) = config_dir {
+                words.push(format!("--config-dir {}", quoted(folder)));
+            }
+        }
+        Some(Source::Document(plan)) => {
+            let plan = serde_json::to_string(plan).unwrap_or_default();
+            words.push(format!("--document {}", quoted(&plan)));
+        }
+        None => words.push(quoted(&report.plan)),
+    }
+    let takes = told.takes.map(|takes| format!("--for {takes}"));
+    let rate = told.rate.map(|rate| format!("--rate {}", rate.typed()));
+    words.extend(takes.into_iter().chain(rate));
+    words.push(format!("--seed {}", report.seed));
+    if told.above {
+        words.push("--above".to_owned());
+    }
+    words.join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
-    let plan = match report.plan.chars().all(is_plain) && !report.plan.is_empty() {
-        true => report.plan.clone(),
-        false => format!("'{}'", report.plan.replace('\'', "'\\''")),
-    };
-    let Told { takes, rate, above } = report.told;
-    let takes = takes.map_or_else(String::new, |takes| format!(" --for {takes}"));
-    let rate = rate.map_or_else(String::new, |rate| format!(" --rate {}", rate.typed()));
-    let above = if above { " --above" } else { "" };
-    format!(
-        "uk chaos run {plan}{takes}{rate} --seed {}{above}",
-        report.seed
-    )
+    match word.chars().all(is_plain) && !word.is_empty() {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
 }
 
 /// The run in numbers.
