@@ -5,11 +5,16 @@
 //! | `remote tell 64 B` | one task tells 64 bytes to an actor of another process; messages handled, until the last. Where nothing holds the task back it runs twice, freely and with at most 1,024 on the way, and the faster counts |
 //! | `remote ask p50`, `p99` | one ask at a time, with a time limit of 1 s |
 //! | `memory, stalled peer` | the receiver's process is stopped for 3 s while the sender tells 64 bytes as fast as it can: by how much the sender's resident memory has grown at its peak |
+//! | `mesh of 32 kernels` | 32 kernels in one process, with links in memory, each told of those before it: from the start of the first until each is attached to all others |
+//! | `failover beyond the lease` | a placed child with `failover: elsewhere` and a lease of 3 s; its node is cut off (links in memory): from the cut until it answers from another node, less the lease |
+//! | `events to 8 nodes` | one kernel publishes what it keeps in a stream (async), eight others relay it over TCP and publish each event again, all in one process: events heard by all eight together, until the last |
 //!
-//! Each side is two processes, two workers each; the loops are those of `benches/peers/measure`. Rounds go row by row
+//! The first rows are measured on each side, the last three on ours alone. Each side is two processes, two workers each; the loops are those of `benches/peers/measure`. Rounds go row by row
 //! and side by side; what is printed is the median of the rounds, and what is held is the ratio of the medians. Ends
 //! with exit code 1 when a limit is broken or a side fails.
 
+#[path = "nodes/alone.rs"]
+mod alone;
 mod medians;
 #[path = "nodes/ours.rs"]
 mod ours;
@@ -42,7 +47,16 @@ enum Limit {
     AtMost(f64),
     /// So much, or less.
     Below(f64),
+    /// So much, or more.
+    Above(f64),
     ForInformation,
+}
+
+/// Which sides have a row.
+#[derive(Clone, Copy, PartialEq)]
+enum Has {
+    Both,
+    Ours,
 }
 
 struct Row {
@@ -53,8 +67,8 @@ struct Row {
     limit: Limit,
 }
 
-/// What one process measures in one run, in the order of the table.
-const GROUPS: [(&str, &[Row]); 3] = [
+/// What one process measures in one run, in the order of the table, and whether the peer has it too.
+const GROUPS: [(&str, &[Row], Has); 6] = [
     (
         "remote_tell",
         &[Row {
@@ -63,6 +77,7 @@ const GROUPS: [(&str, &[Row]); 3] = [
             unit: "per_s",
             limit: Limit::AtLeast(2.0),
         }],
+        Has::Both,
     ),
     (
         "remote_ask",
@@ -80,6 +95,7 @@ const GROUPS: [(&str, &[Row]); 3] = [
                 limit: Limit::ForInformation,
             },
         ],
+        Has::Both,
     ),
     (
         "stalled",
@@ -89,11 +105,42 @@ const GROUPS: [(&str, &[Row]); 3] = [
             unit: "bytes",
             limit: Limit::Below(64e6),
         }],
+        Has::Both,
+    ),
+    (
+        "mesh",
+        &[Row {
+            name: "mesh_32",
+            title: "mesh of 32 kernels",
+            unit: "s",
+            limit: Limit::Below(3.0),
+        }],
+        Has::Ours,
+    ),
+    (
+        "failover",
+        &[Row {
+            name: "failover_beyond_lease",
+            title: "failover beyond the lease",
+            unit: "s",
+            limit: Limit::Below(1.0),
+        }],
+        Has::Ours,
+    ),
+    (
+        "events",
+        &[Row {
+            name: "events_to_8",
+            title: "events to 8 nodes",
+            unit: "per_s",
+            limit: Limit::Above(100_000.0),
+        }],
+        Has::Ours,
     ),
 ];
 
 /// Fields that say more about a row.
-const EXTRAS: [&str; 9] = [
+const EXTRAS: [&str; 11] = [
     "free_per_s",
     "windowed_per_s",
     "drain_ms",
@@ -103,6 +150,8 @@ const EXTRAS: [&str; 9] = [
     "handled",
     "told_ms",
     "caught_up_ms",
+    "took_s",
+    "lease_s",
 ];
 
 const PEER: &str = "ractor_cluster";
@@ -127,6 +176,11 @@ fn main() -> ExitCode {
     {
         // Our side is a process of this program.
         return ours::run(rest);
+    }
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "--alone"
+    {
+        return alone::run(rest);
     }
     let run = parse(&arguments).and_then(|options| bench(&options));
     run.unwrap_or_else(|error| {
@@ -173,15 +227,20 @@ fn parse(arguments: &[String]) -> Result<Options> {
 fn bench(options: &Options) -> Result<ExitCode> {
     let this = env::current_exe()?;
     let peer = process::build_package("ractor_cluster_peer", &process::target(&this)?)?;
-    let sides: [(&'static str, Vec<OsString>); 2] = [
+    let alone = [("ours", vec![this.clone().into(), "--alone".into()])];
+    let both: [(&'static str, Vec<OsString>); 2] = [
         ("ours", vec![this.into(), "--ours".into()]),
         (PEER, vec![peer.into()]),
     ];
+    let sides = |has| match has {
+        Has::Both => both.as_slice(),
+        Has::Ours => alone.as_slice(),
+    };
     let mut figures = Figures::new();
     for round in 1..=options.rounds {
-        for (group, _) in GROUPS {
+        for (group, _, has) in GROUPS {
             complain(&format!("round {round} of {}: {group}", options.rounds));
-            for (side, program) in &sides {
+            for (side, program) in sides(has) {
                 let lines = process::measure(program, group, options.seconds)
                     .with_context(|| format!("{side} in {group}"))?;
                 for line in lines.lines() {
@@ -218,7 +277,7 @@ fn add(figures: &mut Figures, side: &'static str, line: &str) -> Result<()> {
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    GROUPS.iter().flat_map(|(_, rows)| *rows)
+    GROUPS.iter().flat_map(|(_, rows, _)| *rows)
 }
 
 fn sides() -> impl Iterator<Item = &'static str> {
@@ -238,6 +297,7 @@ fn reached(figures: &Figures, row: &Row) -> Option<bool> {
         Limit::AtLeast(factor) => ratio(figures, row)? >= factor,
         Limit::AtMost(factor) => ratio(figures, row)? <= factor,
         Limit::Below(limit) => of(figures, row.name, "ours")? <= limit,
+        Limit::Above(limit) => of(figures, row.name, "ours")? >= limit,
         Limit::ForInformation => return None,
     })
 }
@@ -261,6 +321,7 @@ fn rows_table(figures: &Figures) -> Vec<Vec<String>> {
             Limit::AtLeast(factor) => format!("≥ {factor} × {PEER}"),
             Limit::AtMost(factor) => format!("≤ {factor} × {PEER}"),
             Limit::Below(limit) => format!("≤ {}", figure(limit)),
+            Limit::Above(limit) => format!("≥ {}", figure(limit)),
             Limit::ForInformation => String::new(),
         });
         let reached = reached(figures, row);

@@ -65,7 +65,7 @@ impl Nodes for Ours {
     }
 
     async fn tell(remote: &Remote, payload: &[u8; PAYLOAD_LEN]) -> bool {
-        let text = std::str::from_utf8(payload).unwrap_or_default();
+        let text = std::str::from_utf8(payload).expect("it is printable");
         let message = json!({ "add": text });
         remote.counter.tell(&message, PATIENCE).await.is_ok()
     }

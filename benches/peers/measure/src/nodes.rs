@@ -108,7 +108,7 @@ pub(crate) fn stalled<P: Nodes>(runtime: &Runtime, _time: Duration) -> Vec<Figur
     vec![Figure {
         row: "stalled_peer_bytes",
         unit: "bytes",
-        value: (run.peak_bytes - run.before_bytes) as f64,
+        value: run.peak_bytes.saturating_sub(run.before_bytes) as f64,
         extras: vec![
             ("peak_bytes", Extra::Number(run.peak_bytes as f64)),
             ("after_bytes", Extra::Number(run.after_bytes as f64)),
@@ -232,10 +232,11 @@ async fn handled<P: Nodes>(remote: P::Remote) -> u64 {
     answer.expect("the receiver answers")
 }
 
+/// Printable, so that it is as long in any form in which it travels.
 fn payload(number: u64) -> [u8; PAYLOAD_LEN] {
-    let mut payload = [0; PAYLOAD_LEN];
-    for (place, byte) in payload.iter_mut().zip(number.to_le_bytes()) {
-        *place = byte;
+    let mut payload = [b'.'; PAYLOAD_LEN];
+    for (place, digit) in payload.iter_mut().zip(0..16) {
+        *place = b'a' + (number >> (4 * digit) & 0xf) as u8;
     }
     payload
 }
