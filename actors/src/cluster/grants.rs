@@ -35,8 +35,8 @@ pub(super) struct Grants {
     changed: watch::Sender<u64>,
     /// When this kernel began: what an earlier one of its name has granted is over a lease later.
     pub(super) began: Instant,
-    /// Children are moved one at a time.
-    pub(super) moving: tokio::sync::Mutex<()>,
+    /// Children are moved one at a time; whoever moves has this until it lives elsewhere.
+    pub(super) moving: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -47,6 +47,8 @@ struct State {
 
 struct Grant {
     path: ActorPath,
+    /// Where it is in the order of the tree.
+    order: Vec<usize>,
     node: String,
     lease: Duration,
     /// Until when it may live, as counted here; `None` as long as it has not been asked for.
@@ -54,6 +56,8 @@ struct Grant {
     renewals: u64,
     /// It is to end: how long that may take.
     ends: Option<Option<Duration>>,
+    /// Its node is to be emptied, and it has nowhere to go.
+    stays: bool,
     /// Somebody sees to that already.
     is_seen_to: bool,
     exit: Option<oneshot::Sender<ExitReason>>,
@@ -65,7 +69,7 @@ impl Default for Grants {
             state: Mutex::default(),
             changed: watch::Sender::new(0),
             began: Instant::now(),
-            moving: tokio::sync::Mutex::default(),
+            moving: Arc::default(),
         }
     }
 }
@@ -91,10 +95,10 @@ impl Grants {
     /// A new life of the child at `path`, on `node`. What is returned hears of its end.
     pub(super) fn begin(
         &self,
+        kernel: &Kernel,
         epoch: u64,
         path: &ActorPath,
-        node: &str,
-        lease: Duration,
+        (node, lease): (&str, Duration),
     ) -> (FenceV1, oneshot::Receiver<ExitReason>) {
         let (sender, exit) = oneshot::channel();
         let mut state = self.state.lock();
@@ -105,11 +109,13 @@ impl Grants {
         };
         let grant = Grant {
             path: path.clone(),
+            order: order(kernel, path),
             node: node.to_owned(),
             lease,
             until: None,
             renewals: 0,
             ends: None,
+            stays: false,
             is_seen_to: false,
             exit: Some(sender),
         };
@@ -179,6 +185,27 @@ impl Grants {
                 return;
             }
         }
+    }
+
+    /// Says whether it stays on a node that is to be emptied: then those behind it do not wait for it.
+    pub(super) fn note_stays(&self, fence: FenceV1, stays: bool) {
+        let mut state = self.state.lock();
+        let grant = state.grants.get_mut(&fence);
+        let is_new = grant.is_some_and(|grant| std::mem::replace(&mut grant.stays, stays) != stays);
+        drop(state);
+        if is_new {
+            self.note_change();
+        }
+    }
+
+    /// Whether it is the next to leave its node: all that come before it in the tree have left, or stay.
+    pub(super) fn is_next(&self, fence: FenceV1) -> bool {
+        let state = self.state.lock();
+        let Some(own) = state.grants.get(&fence) else {
+            return true;
+        };
+        let mut others = state.grants.values();
+        !others.any(|grant| grant.node == own.node && !grant.stays && grant.order < own.order)
     }
 
     /// How many lives a node has.
@@ -317,6 +344,21 @@ impl Grants {
             grant.is_seen_to = false;
         }
     }
+}
+
+/// Where a child is in the order of the tree: the place of each of its ancestors among its siblings, and its own.
+fn order(kernel: &Kernel, path: &ActorPath) -> Vec<usize> {
+    let mut places = Vec::new();
+    let mut path = path.clone();
+    while let Some(parent) = path.parent() {
+        let siblings = kernel.registry().get(&parent).map(|slot| slot.children());
+        let siblings = siblings.unwrap_or_default();
+        let place = siblings.iter().position(|slot| *slot.path() == path);
+        places.push(place.unwrap_or(usize::MAX));
+        path = parent;
+    }
+    places.reverse();
+    places
 }
 
 /// What is added to a lease here.

@@ -8,12 +8,14 @@
 //! What was under way to a life that ended is lost with it (at most once); what waits in the mailbox here goes to the next.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedMutexGuard, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use unity_supervisors::message::ReplyPort;
 use unity_supervisors::spec::{ChildSpec, Failover, OnStall, Place, PlaceAt, RunsOn, Shutdown};
@@ -157,6 +159,7 @@ impl Actor for Placed {
             place,
             shutdown,
             at: sender,
+            turn: Mutex::default(),
             tell: Box::new(ctx.placement_teller()),
         };
         let begun = keeper.begin().await?;
@@ -255,6 +258,8 @@ struct Keeper {
     place: Arc<Place>,
     shutdown: Option<Duration>,
     at: watch::Sender<Option<At>>,
+    /// What it has while it moves from one node to another.
+    turn: Mutex<Option<OwnedMutexGuard<()>>>,
     tell: Box<dyn Fn(Placement) + Send + Sync>,
 }
 
@@ -309,6 +314,7 @@ impl Keeper {
                 },
             };
             self.show(Some(&life.at), None);
+            self.end_turn();
             let after = self.watch(life).await;
             self.at.send_replace(None);
             match after {
@@ -355,6 +361,7 @@ impl Keeper {
                 Ok(life) => return Ok(life),
                 Err(NotBegun::Failed(reason)) => return Err(reason),
                 Err(NotBegun::Later(why)) => {
+                    self.end_turn();
                     self.show(None, Some(why));
                     sleep(AGAIN).await;
                 }
@@ -369,7 +376,10 @@ impl Keeper {
             changes.mark_unchanged();
             match self.choose(None) {
                 Ok(session) => return session,
-                Err(why) => self.show(None, Some(why)),
+                Err(why) => {
+                    self.end_turn();
+                    self.show(None, Some(why));
+                }
             }
             if changes.changed().await.is_err() {
                 std::future::pending::<()>().await;
@@ -379,11 +389,7 @@ impl Keeper {
 
     /// The node that it is to live on: of several that fit the one with the fewest children of this node.
     fn choose(&self, but: Option<&str>) -> Result<Arc<Session>, String> {
-        let is_free = |session: &Arc<Session>| {
-            !session
-                .is_draining
-                .load(std::sync::atomic::Ordering::Relaxed)
-        };
+        let is_free = |session: &Arc<Session>| !is_draining(session);
         match &self.place.at {
             PlaceAt::Node(name) => {
                 let session = self.cluster.session(name.as_str());
@@ -422,7 +428,9 @@ impl Keeper {
     async fn start(&self, session: Arc<Session>) -> Result<Life, NotBegun> {
         let lease = self.place.lease;
         let epoch = self.cluster.epoch();
-        let (fence, exit) = self.grants.begin(epoch, &self.path, session.node(), lease);
+        let (fence, exit) =
+            self.grants
+                .begin(&self.kernel, epoch, &self.path, (session.node(), lease));
         let place = self.form(fence).map_err(NotBegun::Failed);
         let place = place.inspect_err(|_| self.grants.settle(fence))?;
         let patience = self.spec.start_timeout.unwrap_or(ANSWERED_WITHIN) + PLACED_WITHIN;
@@ -509,12 +517,16 @@ impl Keeper {
     /// Watches over a life until it is over.
     async fn watch(&self, life: Life) -> After {
         let Life { mut at, mut exit } = life;
-        let mut changes = self.cluster.changes();
+        let (mut changes, mut granted) = (self.cluster.changes(), self.grants.changes());
         loop {
             changes.mark_unchanged();
-            if self.is_to_move(&at) {
+            granted.mark_unchanged();
+            let is_to_move = self.is_to_move(&at);
+            if is_to_move && self.grants.is_next(at.fence) {
                 return self.move_on(&at).await;
             }
+            self.grants
+                .note_stays(at.fence, !is_to_move && is_draining(&at.session));
             tokio::select! {
                 biased;
                 reason = &mut exit => return self.after(reason),
@@ -530,6 +542,8 @@ impl Keeper {
                     }
                 }
                 changed = changes.changed() => if changed.is_err() { std::future::pending().await },
+                // Those before it have left, or stay.
+                changed = granted.changed(), if is_to_move => if changed.is_err() { std::future::pending().await },
             }
         }
     }
@@ -625,15 +639,13 @@ impl Keeper {
 
     /// Whether its node is to be emptied, and another fits.
     fn is_to_move(&self, at: &At) -> bool {
-        at.session
-            .is_draining
-            .load(std::sync::atomic::Ordering::Relaxed)
-            && self.choose(Some(at.session.node())).is_ok()
+        is_draining(&at.session) && self.choose(Some(at.session.node())).is_ok()
     }
 
-    /// Ends it in order where it is, so that it begins elsewhere. One child moves at a time.
+    /// Ends it in order where it is, so that it begins elsewhere. One child moves at a time, in the order of the tree.
     async fn move_on(&self, at: &At) -> After {
-        let _turn = self.grants.moving.lock().await;
+        let turn = Arc::clone(&self.grants.moving).lock_owned().await;
+        *self.turn.lock() = Some(turn);
         self.at.send_replace(None);
         let why = format!("node `{}` is drained", at.session.node());
         self.show(None, Some(why));
@@ -641,4 +653,13 @@ impl Keeper {
         self.grants.clear(&self.path).await;
         After::Again
     }
+
+    /// It has moved, or cannot: the next may.
+    fn end_turn(&self) {
+        drop(self.turn.lock().take());
+    }
+}
+
+fn is_draining(session: &Session) -> bool {
+    session.is_draining.load(Ordering::Relaxed)
 }

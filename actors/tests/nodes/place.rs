@@ -300,3 +300,54 @@ async fn a_node_that_is_drained_gives_its_children_to_another() {
     );
     assert_eq!(home.incarnation(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn children_leave_a_node_in_the_order_of_the_tree_and_who_has_nowhere_to_go_stays() {
+    let world = World::new(1);
+    let labels = |key: &str| [(key.to_owned(), "true".to_owned())].into();
+    let placed = |name: &str, key| {
+        let mut child = placed(name, PlaceAt::Labels(labels(key)), Failover::Wait);
+        child.labels = [("id".to_owned(), name.to_owned())].into();
+        child
+    };
+    let names = ["z", "m", "b", "y", "a"];
+    let mut children: Vec<_> = names.map(|name| placed(name, "gpu")).into();
+    // Only the first node has what it needs.
+    children.insert(2, placed("stuck", "arm"));
+    let begin = Begin {
+        children,
+        ..Begin::default()
+    };
+    let home = world.node("home", begin).await;
+    let mut first = labelled("one");
+    first.labels.extend(labels("arm"));
+    let one = world.node("one", first).await;
+    let on = |node: &str| {
+        let all = home.kernel.registry().paths().into_iter();
+        let lives = |path: &_| {
+            let slot = home.kernel.registry().get(path);
+            let placement = slot.and_then(|slot| slot.placement());
+            placement.is_some_and(|it| it.node.as_deref() == Some(node) && it.why.is_none())
+        };
+        all.filter(lives).count()
+    };
+    home.until("all live", |_| on("one") == 6).await;
+    let two = world.node("two", labelled("two")).await;
+    home.until_up("two").await;
+
+    one.cluster.set_draining(true);
+    home.until("all that can have moved", |_| on("two") == 5)
+        .await;
+
+    assert_eq!(on("one"), 1);
+    // A node numbers its guests as they come.
+    let mut moved = Vec::new();
+    for number in 1..=5 {
+        let slot = two
+            .kernel
+            .registry()
+            .get(&path(&format!("/system/guests/g{number}")));
+        moved.push(slot.unwrap().spec().labels["id"].clone());
+    }
+    assert_eq!(moved, names);
+}
