@@ -214,6 +214,11 @@ pub enum Frame {
         /// Why.
         why: String,
     },
+    /// What the node is good for has changed: these are its labels from now on.
+    Labels {
+        /// All of them.
+        labels: BTreeMap<String, String>,
+    },
 }
 
 /// Who opens a connection.

@@ -181,6 +181,7 @@ struct State {
     /// Why it does not listen though it should.
     deaf: Option<String>,
     is_draining: bool,
+    labels: BTreeMap<String, String>,
 }
 
 /// A node that has been here.
@@ -230,6 +231,7 @@ impl Cluster {
             .flat_map(|options| options.seeds.iter().cloned());
         let state = State {
             dials: dials.map(|address| (address, Dial::default())).collect(),
+            labels: options.iter().flat_map(|its| its.labels.clone()).collect(),
             ..State::default()
         };
         Self {
@@ -286,6 +288,22 @@ impl Cluster {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.state.lock().is_draining
+    }
+
+    /// What this node is good for.
+    #[must_use]
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        self.state.lock().labels.clone()
+    }
+
+    /// Says what this node is good for from now on, to all that are attached too. A child that lives where it does not fit any
+    /// more stays there until its next life.
+    pub fn set_labels(&self, labels: &BTreeMap<String, String>) {
+        self.state.lock().labels.clone_from(labels);
+        for session in self.sessions() {
+            session.tell_labels(labels);
+        }
+        self.note_change();
     }
 
     /// The addresses that connections are kept to.
@@ -674,7 +692,10 @@ fn info(name: &str, known: &Known) -> NodeInfo {
             let us = session.skew_us() as f64;
             us / 1e3
         }),
-        labels: known.about.labels.clone(),
+        labels: session.map_or_else(
+            || known.about.labels.clone(),
+            |session| (*session.labels()).clone(),
+        ),
         epoch: Some(known.epoch),
         version: Some(known.about.version.clone()),
         placed: 0,

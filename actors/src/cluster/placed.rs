@@ -402,12 +402,12 @@ impl Keeper {
             PlaceAt::Labels(labels) => {
                 let kind = self.spec.as_worker().map(|worker| worker.kind.as_str());
                 let fits = |session: &Arc<Session>| {
-                    let about = &session.peer.about;
+                    let (about, its) = (&session.peer.about, session.labels());
                     but != Some(session.node())
                         && is_free(session)
                         && labels
                             .iter()
-                            .all(|(key, value)| about.labels.get(key) == Some(value))
+                            .all(|(key, value)| its.get(key) == Some(value))
                         && kind.is_some_and(|kind| about.kinds.iter().any(|known| known == kind))
                 };
                 let sessions = self.cluster.sessions().into_iter().filter(fits);

@@ -297,7 +297,7 @@ impl Around {
             cookie: options.cookie.clone(),
             about: AboutV1 {
                 version: options.version.clone(),
-                labels: options.labels.clone(),
+                labels: self.cluster.labels(),
                 kinds: self.kernel.kinds().names().map(str::to_owned).collect(),
                 draining: self.cluster.is_draining(),
             },

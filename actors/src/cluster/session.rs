@@ -94,6 +94,8 @@ pub(super) struct Session {
     over: watch::Sender<Option<String>>,
     /// Whether the other node takes no new children.
     pub(super) is_draining: AtomicBool,
+    /// What the other node is good for: as it was greeted, or as it has said since.
+    labels: Mutex<Arc<BTreeMap<String, String>>>,
     rtt_us: AtomicU64,
     skew_us: AtomicI64,
 }
@@ -147,6 +149,7 @@ impl Session {
     pub(super) fn new(peer: Peer, epoch: u64) -> Arc<Self> {
         Arc::new(Self {
             is_draining: AtomicBool::new(peer.about.draining),
+            labels: Mutex::new(Arc::new(peer.about.labels.clone())),
             peer,
             epoch,
             since: Instant::now(),
@@ -198,6 +201,17 @@ impl Session {
     /// Tells the other side whether this node takes new children.
     pub(super) fn tell_draining(&self, draining: bool) {
         self.outbox.push_small(&Frame::Draining { draining });
+    }
+
+    /// Tells the other side the labels of this node.
+    pub(super) fn tell_labels(&self, labels: &BTreeMap<String, String>) {
+        let labels = labels.clone();
+        self.outbox.push_small(&Frame::Labels { labels });
+    }
+
+    /// What the other node is good for.
+    pub(super) fn labels(&self) -> Arc<BTreeMap<String, String>> {
+        Arc::clone(&self.labels.lock())
     }
 
     /// Why it ended, if it has.

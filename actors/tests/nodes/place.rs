@@ -351,3 +351,20 @@ async fn children_leave_a_node_in_the_order_of_the_tree_and_who_has_nowhere_to_g
     }
     assert_eq!(moved, names);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_label_that_a_node_is_given_while_it_runs_counts_at_once() {
+    let world = World::new(1);
+    let home = home(&world, anywhere(Failover::Wait)).await;
+    let mut begin = labelled("edge");
+    begin.labels.clear();
+    let edge = world.node("edge", begin).await;
+    home.until_up("edge").await;
+    assert_eq!(home.lives_on(), None);
+
+    edge.cluster.set_labels(&labelled("edge").labels);
+    home.until_lives_on("edge").await;
+
+    let told = home.cluster.nodes().remove(0).labels;
+    assert_eq!(told, labelled("edge").labels);
+}

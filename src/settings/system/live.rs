@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
 use unity_actors::alarms::Alarms;
+use unity_actors::cluster::Cluster;
 use unity_actors::dispatcher::Dispatcher;
 use unity_actors::memory;
 use unity_supervisors::Kernel;
@@ -101,6 +102,10 @@ impl InForce {
                 key if key.starts_with("dispatcher.") => {
                     let sizes = new.dispatcher.sizes();
                     kernel.shared::<Dispatcher>().set_sizes(sizes);
+                    true
+                }
+                "labels" => {
+                    kernel.shared::<Cluster>().set_labels(&new.labels);
                     true
                 }
                 // Whoever goes by the others reads them here.

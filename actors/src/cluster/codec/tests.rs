@@ -282,6 +282,12 @@ fn samples() -> Vec<(&'static str, Frame)> {
                 why: "it ends".into(),
             },
         ),
+        (
+            "labels",
+            Frame::Labels {
+                labels: [("gpu".to_owned(), "true".to_owned())].into(),
+            },
+        ),
     ];
     all.extend(rest);
     all
@@ -702,6 +708,7 @@ fn any_message() -> impl Strategy<Value = Frame> {
         any::<(u32, u64)>().prop_map(|(target, bytes)| Frame::Room { target, bytes }),
         any::<u32>().prop_map(|number| Frame::Forget { number }),
         any::<bool>().prop_map(|draining| Frame::Draining { draining }),
+        maps().prop_map(|labels| Frame::Labels { labels }),
         (any::<(u32, u64)>(), faults()).prop_map(|((target, messages), fault)| Frame::Lost {
             target,
             messages,

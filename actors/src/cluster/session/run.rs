@@ -236,6 +236,10 @@ fn take(
             session.is_draining.store(draining, Ordering::Relaxed);
             incoming.note_change();
         }
+        Frame::Labels { labels } => {
+            *session.labels.lock() = Arc::new(labels);
+            incoming.note_change();
+        }
         Frame::Bye { why } => return Err(why),
         Frame::Refused(refusal) => return Err(refusal.text),
         frame => return incoming.take(frame),
