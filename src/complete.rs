@@ -343,7 +343,8 @@ impl<'w> Line<'w> {
             };
             return found.map(bare).collect();
         }
-        let is_whole = current.starts_with('/') || of_node(current).0.is_some();
+        let is_elsewhere = self.place.is_some_and(|place| place.node.is_some());
+        let is_whole = current.starts_with('/') && !is_elsewhere || of_node(current).0.is_some();
         let Some(place) = self.place.filter(|_| !is_whole) else {
             return live.paths(current, only, socket, name);
         };
@@ -351,10 +352,9 @@ impl<'w> Line<'w> {
             return Vec::new();
         };
         let is_whole = current.is_empty() || current.ends_with('/');
-        let begin = match begin.as_str() {
-            "/" => begin,
-            _ if is_whole => begin + "/",
-            _ => begin,
+        let begin = match is_whole && !begin.ends_with('/') {
+            true => begin + "/",
+            false => begin,
         };
         let found = live.paths(&begin, only, socket, name).into_iter();
         let written = found.filter_map(|found| {

@@ -11,9 +11,11 @@ pub(crate) const LAST: &str = "$_";
 /// A place in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
+    /// The node that this is on, if not that of the console.
+    pub node: Option<String>,
     /// Where one is.
     pub path: ActorPath,
-    /// The path that was named last.
+    /// The path that was named last, on the same node.
     pub last: Option<ActorPath>,
 }
 
@@ -22,8 +24,18 @@ impl Place {
     #[must_use]
     pub fn root() -> Self {
         Self {
-            path: ActorPath::root(),
             last: None,
+            ..Self::at(None, ActorPath::root())
+        }
+    }
+
+    /// A place, as one who has named it last.
+    #[must_use]
+    pub fn at(node: Option<String>, path: ActorPath) -> Self {
+        Self {
+            node,
+            last: Some(path.clone()),
+            path,
         }
     }
 
@@ -46,7 +58,7 @@ impl Place {
         }
     }
 
-    /// `text` from the root on. What cannot be a path is for others to refuse.
+    /// `text` from the root on, behind the node that this is on. What cannot be a path is for others to refuse.
     ///
     /// # Errors
     /// If it stands for the path that was named last, and none was.
@@ -59,9 +71,16 @@ impl Place {
                     "no path was named yet that `{LAST}` could stand for"
                 ))
             })?;
-            return Ok(joined(last.as_str(), rest.trim_start_matches('/')));
+            return Ok(self.on_node(&joined(last.as_str(), rest.trim_start_matches('/'))));
         }
-        Ok(joined(self.path.as_str(), text))
+        Ok(self.on_node(&joined(self.path.as_str(), text)))
+    }
+
+    fn on_node(&self, path: &str) -> String {
+        match &self.node {
+            Some(node) => format!("{node}:{path}"),
+            None => path.to_owned(),
+        }
     }
 }
 
@@ -100,9 +119,10 @@ mod tests {
     use super::*;
 
     fn at(path: &str) -> Place {
+        let (node, path) = of_node(path);
         Place {
-            path: path.parse().unwrap(),
             last: Some("/arm/driver".parse().unwrap()),
+            ..Place::at(node.map(str::to_owned), path.parse().unwrap())
         }
     }
 
@@ -125,10 +145,29 @@ mod tests {
             ("/sensors", "$_", "/arm/driver"),
             ("/sensors", "$_/../gripper", "/arm/gripper"),
             ("/sensors", "$_x", "/sensors/$_x"),
+            ("edge-1:/", "sensors", "edge-1:/sensors"),
+            ("edge-1:/sensors", "..", "edge-1:/"),
+            ("edge-1:/sensors", "/arm", "edge-1:/arm"),
+            ("edge-1:/sensors", "$_", "edge-1:/arm/driver"),
         ] {
             assert_eq!(at(place).absolute(text).unwrap(), meant, "{place} {text}");
         }
         assert!(Place::root().absolute("$_").is_err());
+    }
+
+    #[test]
+    fn a_path_is_written_as_it_was_begun() {
+        for (place, current, path, expected) in [
+            ("/sensors", "h", "/sensors/host", Some("host")),
+            ("/sensors", "../a", "/arm", Some("../arm")),
+            ("/sensors", "h", "/arm", None),
+            ("edge-1:/", "s", "edge-1:/sensors", Some("sensors")),
+            ("edge-1:/", "/s", "edge-1:/sensors", Some("/sensors")),
+            ("edge-1:/sensors", "h", "edge-1:/sensors/host", Some("host")),
+        ] {
+            let written = written(&at(place), current, path);
+            assert_eq!(written.as_deref(), expected, "{place} {current} {path}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use unity_supervisors::ActorPath;
 
 use super::place::Place;
 use super::words::commands;
-use crate::arguments::{Arg, ArgKind, Args, Place as ArgPlace};
+use crate::arguments::{Arg, ArgKind, Args, Place as ArgPlace, of_node};
 use crate::cli::{self, Caller};
 use crate::commands::{Access, Command, Run};
 use crate::error::{Code, CommandError};
@@ -34,7 +34,7 @@ impl Done {
 pub fn own() -> [clap::Command; 3] {
     let path = clap::Arg::new("path")
         .value_name("PATH")
-        .help("where to go; without it the root");
+        .help("where to go, also on another node, as in edge-1:/sensors; without it the root");
     let command = clap::Arg::new("command")
         .value_name("COMMAND")
         .help("a command that only reads, with its arguments")
@@ -81,11 +81,9 @@ impl Session {
 
     /// `robot:/sensors`, or as much of its end as there is room for on the screen as it is now.
     pub(super) fn prompt(&self) -> String {
-        shortened(
-            &self.node,
-            self.place().path.as_str(),
-            Screen::stdout().width,
-        )
+        let place = self.place();
+        let node = place.node.as_ref().unwrap_or(&self.node);
+        shortened(node, place.path.as_str(), Screen::stdout().width)
     }
 
     /// Runs a line: each of its commands, until one fails.
@@ -120,7 +118,7 @@ impl Session {
         };
         let done = match matches.subcommand() {
             Some(("exit", _)) => return Done::Leave,
-            Some(("cd", to)) => self.go(to.get_one::<String>("path").map_or("/", String::as_str)),
+            Some(("cd", to)) => self.go(to.get_one::<String>("path")),
             Some(("watch", what)) => self.watch(what),
             _ => self.dispatch(&matches),
         };
@@ -137,15 +135,17 @@ impl Session {
     ) -> Result<(&'static Command, Args, Caller), CommandError> {
         let place = self.place();
         let (command, mut args) = cli::read(matches, Some(&place))?;
-        let node = matches.get_one::<String>("node").cloned();
-        if let Some(named) = named(command, &args) {
-            self.remember(named);
-        } else if is_about_a_place(command)
-            && !place.path.is_root()
-            && node.is_none()
-            && args.get("path").is_none()
-        {
-            args.insert("path", place.path.as_str().into());
+        let mut node = matches.get_one::<String>("node").cloned();
+        if let Some((on, path)) = named(command, &args) {
+            if on == place.node {
+                self.remember(path);
+            }
+        } else if node.is_none() && !matches!(command.run, Run::Local(_)) {
+            node.clone_from(&place.node);
+            let has_none = args.get("path").is_none();
+            if is_about_a_place(command) && !place.path.is_root() && has_none {
+                args.insert("path", place.path.as_str().into());
+            }
         }
         let caller = Caller {
             json: self.caller.json || matches.get_flag("json"),
@@ -173,19 +173,29 @@ impl Session {
         place.last = Some(path);
     }
 
-    fn go(&mut self, to: &str) -> Result<u8, CommandError> {
-        let to = self.place().meant(ArgKind::Path, to)?;
-        let path: ActorPath = to.parse().map_err(CommandError::from)?;
+    /// Without a path that is the root of the console's own node.
+    fn go(&mut self, to: Option<&String>) -> Result<u8, CommandError> {
+        let to = match to {
+            Some(to) => self.place().meant(ArgKind::Path, to)?,
+            None => "/".to_owned(),
+        };
+        let (node, path) = of_node(&to);
+        let node = node.filter(|node| *node != self.node).map(str::to_owned);
+        let path: ActorPath = path.parse().map_err(CommandError::from)?;
         let which = find("count")?;
         let mut args = Args::default();
         args.insert("path", path.as_str().into());
-        let asked = cli::block_on(self.caller.kernel()?.call(which, &args))?;
+        let there = Caller {
+            node: node.clone(),
+            ..self.caller.clone()
+        };
+        let (there, args) = there.aimed(which, &args)?;
+        let asked = cli::block_on(there.kernel()?.call(which, &args))?;
         // A worker is a place as well, though nothing lies below it.
         match asked {
             Err(error) if matches!(error.code, Code::NotFound | Code::Unreachable) => Err(error),
             _ => {
-                self.remember(path.clone());
-                self.caller.place.get_or_insert_with(Place::root).path = path;
+                self.caller.place = Some(Place::at(node, path));
                 Ok(0)
             }
         }
@@ -250,10 +260,13 @@ fn is_path(arg: &Arg) -> bool {
     )
 }
 
-/// The first path among the arguments.
-fn named(command: &Command, args: &Args) -> Option<ActorPath> {
+/// The first path among the arguments, and the node that it is on.
+fn named(command: &Command, args: &Args) -> Option<(Option<String>, ActorPath)> {
     let mut paths = command.args.iter().filter(|arg| is_path(arg));
-    paths.find_map(|arg| args.path(arg.name))
+    paths.find_map(|arg| {
+        let (node, path) = of_node(args.text(arg.name)?);
+        Some((node.map(str::to_owned), path.parse().ok()?))
+    })
 }
 
 /// Whether a command is about where one is when it is given no path.

@@ -48,6 +48,29 @@ fn refused(said: &Said, code: i32, says: &[&str]) {
 }
 
 #[test]
+fn a_console_goes_to_another_node_and_comes_back() {
+    let (rig, _edge, _) = pair();
+    rig.json(&["stop", "/a"]);
+
+    let lines = "cd edge-1:/group\nstop one\nstart $_\ntell ../a {\"echo\": 1}\nhealth --json\ntree /a\ncd\ntree /a\n";
+    let said = rig.folder.uk_with_input(&["console"], lines);
+
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("/group/one started"), "{said:?}");
+    assert!(said.out.contains("\"node\":\"edge-1\""), "{said:?}");
+    // There it runs, here it was stopped.
+    let trees = [
+        "edge-1 · normal · 1 worker\n/a  probe  running\n",
+        "rig · normal · 1 worker\n/a  probe  stopped",
+    ];
+    assert!(said.out.contains(&trees.concat()), "{said:?}");
+    let said = rig.folder.uk_with_input(&["console"], "cd edge-1:/nope\n");
+    refused(&said, 4, &["`/nope`"]);
+    let said = rig.folder.uk_with_input(&["console"], "cd edge-9:/\n");
+    assert!(said.err.contains("`edge-9`"), "{said:?}");
+}
+
+#[test]
 fn a_node_is_attached_listed_and_detached() {
     let rig = Rig::boot();
     let said = rig.uk(&["node", "list"]);
