@@ -199,12 +199,6 @@ mod tests {
                 (0, 0),
                 [0, 1, 0, 0],
             ),
-            (
-                "one was tried again and one lost",
-                "tried:1 told told 8",
-                (0, 0),
-                [1, 0, 0, 0],
-            ),
         ] {
             let mut tally = Tally {
                 first: 5,

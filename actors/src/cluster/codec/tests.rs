@@ -282,12 +282,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
                 why: "it ends".into(),
             },
         ),
-        (
-            "labels",
-            Frame::Labels {
-                labels: [("gpu".to_owned(), "true".to_owned())].into(),
-            },
-        ),
+        ("labels", Frame::Labels { labels: labels() }),
     ];
     all.extend(rest);
     all
