@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use unity_supervisors::spec::{ChildKind, ChildSpec, Failover, Place, PlaceAt};
+use unity_supervisors::{Actor, Context, Exit, Kinds, Message, Next, Start};
 
 use super::net::{Begin, Node, World, id, path, probe};
 
@@ -367,4 +370,65 @@ async fn a_label_that_a_node_is_given_while_it_runs_counts_at_once() {
 
     let told = home.cluster.nodes().remove(0).labels;
     assert_eq!(told, labelled("edge").labels);
+}
+
+/// A child whose start takes five seconds.
+struct Slow;
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct NoSettings {}
+
+#[derive(Debug, Message)]
+#[message(json)]
+enum Nothing {
+    Ping,
+}
+
+impl Actor for Slow {
+    type Message = Nothing;
+    type Settings = NoSettings;
+
+    async fn start(_: &NoSettings, _: &mut Context<Self>) -> Result<Start<Self>, Exit> {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Ok(Start::Running(Self))
+    }
+
+    async fn handle(&mut self, _: &mut Nothing, _: &mut Context<Self>) -> Result<Next, Exit> {
+        Ok(Next::Continue)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_is_stopped_while_it_starts_there_leaves_nothing_behind() {
+    let world = World::new(1);
+    for after_ms in [0, 1, 10, 100, 1_000, 4_999, 5_000, 5_001] {
+        let kinds = Kinds::new().with::<Slow>("slow", "starts slowly");
+        let mut child = on("edge", Failover::Wait);
+        if let ChildKind::Worker(worker) = &mut child.what {
+            worker.kind = "slow".to_owned();
+            worker.settings = json!({});
+        }
+        let begin = |children| Begin {
+            children,
+            kinds: kinds.clone(),
+            ..Begin::default()
+        };
+        let home = world.node("home", begin(vec![child])).await;
+        let edge = world.node("edge", begin(Vec::new())).await;
+        let guest = || edge.kernel.registry().get(&path("/system/guests/g1"));
+        edge.cluster.attach("home", WAIT).await.unwrap();
+        edge.until("it begins to start", |_| guest().is_some())
+            .await;
+        tokio::time::sleep(Duration::from_millis(after_ms)).await;
+
+        home.kernel.stop(&path("/far")).await.unwrap();
+        edge.until("it is gone", |_| guest().is_none()).await;
+        // Nothing comes after it.
+        tokio::time::sleep(Duration::from_secs(30)).await;
+
+        let guests = edge.kernel.registry().get(&path("/system/guests")).unwrap();
+        assert!(guests.children().is_empty(), "stopped after {after_ms} ms");
+        edge.kernel.shutdown().await;
+        home.kernel.shutdown().await;
+    }
 }
