@@ -71,6 +71,44 @@ fn a_console_goes_to_another_node_and_comes_back() {
 }
 
 #[test]
+fn an_assistant_reaches_another_node() {
+    let (rig, _edge, _) = pair();
+    let ask = json!({ "path": "edge-1:/a", "message": { "echo": "hi" } });
+    let lines: Vec<Value> = vec![
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
+        } }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+        json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": { "name": "ask", "arguments": ask } }),
+        json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {
+            "name": "kill", "arguments": { "path": "edge-9:/a" },
+        } }),
+    ];
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+
+    let said = rig.folder.uk_with_input(&["mcp"], &lines);
+
+    let answers = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut answers: Vec<Value> = answers
+        .filter(|answer| answer["id"].as_u64() > Some(1))
+        .collect();
+    answers.sort_by_key(|answer| answer["id"].as_u64());
+    assert_eq!(
+        answers[0]["result"]["structuredContent"]["answer"], "hi",
+        "{said:?}"
+    );
+    let refused = &answers[1]["result"];
+    assert_eq!(refused["isError"], true, "{said:?}");
+    assert!(
+        refused.to_string().contains("there is no node `edge-9`"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn a_node_is_attached_listed_and_detached() {
     let rig = Rig::boot();
     let said = rig.uk(&["node", "list"]);
