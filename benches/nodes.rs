@@ -11,15 +11,15 @@
 //!
 //! The first rows are measured on each side, the last three on ours alone. Each side is two processes, two workers each; the loops are those of `benches/peers/measure`. Rounds go row by row
 //! and side by side; what is printed is the median of the rounds, and what is held is the ratio of the medians. Ends
-//! with exit code 1 when a limit is broken or a side fails.
+//! with exit code 1 when a limit is broken or a side fails. A run that prints the tables is kept for `RELIABILITY.md`.
 
 #[path = "nodes/alone.rs"]
 mod alone;
+mod kept;
 mod medians;
 #[path = "nodes/ours.rs"]
 mod ours;
 mod process;
-mod table;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -30,6 +30,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
+use self::kept::keep;
+use self::kept::promises::{NODES, table};
 use self::medians::{figure, median, spread};
 
 const USAGE: &str = "\
@@ -252,6 +254,7 @@ fn bench(options: &Options) -> Result<ExitCode> {
     let text = if options.json {
         document(&figures) + "\n"
     } else {
+        keep(NODES, &kept(&figures))?;
         table::render(&rows_table(&figures)) + "\n" + &table::render(&extras_table(&figures))
     };
     io::stdout().write_all(text.as_bytes()).context("stdout")?;
@@ -346,6 +349,25 @@ fn extras_table(figures: &Figures) -> Vec<Vec<String>> {
         }
     }
     lines
+}
+
+/// What the page of reliability has.
+fn kept(figures: &Figures) -> Value {
+    let ours = |name: &str, digits: f64| {
+        of(figures, name, "ours").map(|it| (it * digits).round() / digits)
+    };
+    let times = |name: &str| {
+        let row = rows().find(|row| row.name == name)?;
+        Some((ratio(figures, row)? * 100.0).round() / 100.0)
+    };
+    json!({
+        "tell_times": times("remote_tell_64"),
+        "ask_times": times("remote_ask_p50"),
+        "growth_bytes": ours("stalled_peer_bytes", 1.0),
+        "mesh_s": ours("mesh_32", 100.0),
+        "failover_beyond_lease_s": ours("failover_beyond_lease", 100.0),
+        "events_per_s": ours("events_to_8", 1.0),
+    })
 }
 
 /// The rows in the form of the other peers' document: a `null` where there is no figure.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use self::table::render;
 
 #[path = "table.rs"]
-mod table;
+pub(crate) mod table;
 
 /// Where reports of runs are kept, and the file of each.
 pub(crate) const FOLDER: &str = "benches/reliability";
@@ -21,8 +21,10 @@ pub(crate) const LIVE: &str = "chaos_live";
 pub(crate) const SIMULATION: &str = "simulation";
 /// A kernel under chaos for a long time.
 pub(crate) const SOAK: &str = "soak";
+/// Messages between nodes, and what becomes of children there.
+pub(crate) const NODES: &str = "nodes";
 /// All of them.
-pub(crate) const RUNS: [(&str, &str); 4] = [
+pub(crate) const RUNS: [(&str, &str); 5] = [
     (CHAOS, "uk chaos run --json"),
     (LIVE, "cargo bench --bench chaos_live"),
     (SIMULATION, "cargo bench --bench chaos"),
@@ -30,6 +32,7 @@ pub(crate) const RUNS: [(&str, &str); 4] = [
         SOAK,
         "UK_SOAK_FOR=10m cargo nextest run --release --test soak --profile long",
     ),
+    (NODES, "cargo bench --bench nodes"),
 ];
 
 /// The page.
@@ -109,6 +112,7 @@ const MEMORY: &str = "supervisors/tests/mailboxes/memory.rs";
 const DURABLE: &str = "supervisors/tests/durable.rs";
 const POISON: &str = "supervisors/tests/durable/poison.rs";
 const FLOW: &str = "supervisors/tests/reload/flow.rs";
+const PLACE: &str = "actors/tests/nodes/place.rs";
 const RELOAD: &str = "supervisors/tests/reload/main.rs";
 const RULES: &str = "supervisors/tests/reload/rules.rs";
 const LADDER: &str = "supervisors/tests/ladder.rs";
@@ -309,6 +313,41 @@ pub(crate) const PROMISES: &[Promise] = &[
         &[("actors/tests/dead_letters.rs", "letters_outlive_the_kernel_and_their_numbers_go_on")],
         &[],
         &[],
+    ),
+    promise(
+        "Nodes",
+        "A placed child has one life at a time, whatever is cut, slow, killed or restarted: of an earlier one nothing is accepted once the next has begun",
+        &[("actors/tests/nodes/seeds.rs", "no_child_lives_twice_and_all_come_back"), (PLACE, "a_cut_that_is_longer_ends_it_there_and_begins_it_again_when_the_node_is_back")],
+        &[],
+        &[],
+    ),
+    promise(
+        "Nodes",
+        "A placed child whose node is lost is back within its lease and a second: there, or elsewhere",
+        &[(PLACE, "it_begins_elsewhere_once_its_lease_is_over_and_stays_there"), ("tests/namespaces/cuts.rs", "a_child_moves_when_a_cable_is_pulled_and_stays_when_it_is_back")],
+        &[],
+        &[of(NODES, "/failover_beyond_lease_s", Form::Seconds, "beyond the lease")],
+    ),
+    promise(
+        "Nodes",
+        "A slow, hung or stopped node delays nothing here and costs no memory without bound",
+        &[("actors/tests/nodes/bad.rs", "an_actor_that_hangs_holds_up_who_sends_to_it_and_nobody_else"), ("actors/tests/nodes/attach.rs", "what_is_told_comes_in_order_and_none_is_lost_however_slow_the_actor")],
+        &[],
+        &[of(NODES, "/growth_bytes", Form::Count, "bytes more while a node stood still for 3 s"), of(NODES, "/tell_times", Form::Count, "times the tells of ractor_cluster"), of(NODES, "/ask_times", Form::Count, "of its time for an ask")],
+    ),
+    promise(
+        "Nodes",
+        "A stranger gets nothing: who lacks the cookie, lies, sends garbage or says nothing is refused, and nobody else notices",
+        &[("actors/tests/nodes/bad.rs", "garbage_and_half_greetings_are_refused_and_nobody_else_notices"), ("actors/tests/nodes/bad.rs", "a_thousand_connections_that_say_nothing_shut_nobody_out"), ("actors/tests/nodes/attach.rs", "who_cannot_be_let_in_is_told_why")],
+        &[],
+        &[],
+    ),
+    promise(
+        "Nodes",
+        "What one node keeps in a stream reaches another without a gap, over cuts and restarts",
+        &[("tests/cli/nodes.rs", "a_relay_publishes_here_what_another_node_publishes_and_misses_nothing")],
+        &[],
+        &[of(NODES, "/events_per_s", Form::Count, "events a second to 8 nodes")],
     ),
     promise(
         "Soak",

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep, timeout};
 use unity_actors::cluster::greeting::Cookie;
@@ -76,11 +76,14 @@ fn on_workers(work: impl Future<Output = Result<()>>) -> Result<()> {
 
 #[expect(clippy::print_stdout, reason = "the lines of a process that measures")]
 fn figure(row: &str, unit: &str, value: f64, extras: &[(&str, f64)]) {
-    let mut line = json!({ "row": row, "unit": unit, "value": value });
-    for (name, value) in extras {
-        line[*name] = json!(value);
-    }
-    println!("{line}");
+    let said = [
+        ("row", json!(row)),
+        ("unit", json!(unit)),
+        ("value", json!(value)),
+    ];
+    let extras = extras.iter().map(|(name, value)| (*name, json!(value)));
+    let line: BTreeMap<&str, Value> = said.into_iter().chain(extras).collect();
+    println!("{}", json!(line));
 }
 
 /// Kernels in one process, each of which is told of those before it: until each is attached to all others.
