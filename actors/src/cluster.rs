@@ -12,6 +12,7 @@
 //! | `grants`, `placed` | the children of this node that live elsewhere |
 //! | [`guests`] | those that live here for others |
 //! | [`relay`] | what another node publishes, published here |
+//! | `weather` | trouble on the way to a node, made on purpose |
 //! | [`service`] | `/system/nodes`, which listens and keeps connections |
 //!
 //! DESIGN has `ractor_cluster` behind the link. Measured and read, its queues grow without bound on five hops, it takes nobody
@@ -32,7 +33,9 @@ pub mod placed;
 pub mod relay;
 pub mod service;
 mod session;
+mod weather;
 
 pub use self::codec::{FaultV1 as Fault, FenceV1 as Fence};
 pub use self::nodes::{Cluster, Commands, NodeInfo, NodeOptions, NodeState, RemoteAddress};
 pub use self::session::Tail;
+pub use self::weather::Trouble;

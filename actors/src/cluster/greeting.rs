@@ -131,6 +131,17 @@ pub(super) fn refusal(code: &str, text: impl Into<String>) -> RefusalV1 {
     }
 }
 
+/// What of this node a greeting needs.
+pub(super) trait Host: Sync {
+    /// Done once something can go to the node of that name and come back.
+    fn there_and_back(&self, name: &str) -> impl Future<Output = ()> + Send;
+    /// Has the last word on who it is.
+    ///
+    /// # Errors
+    /// Why it is not let in.
+    fn admit(&self, peer: &Peer) -> Result<(), RefusalV1>;
+}
+
 /// A connection on which all is said.
 pub(super) struct Greeted {
     pub(super) peer: Peer,
@@ -232,12 +243,8 @@ impl Talk {
     }
 }
 
-/// Greets over a connection that this side opened. `admit` has the last word on who it is.
-pub(super) async fn greet(
-    wire: Wire,
-    me: Me,
-    admit: impl FnOnce(&Peer) -> Result<(), RefusalV1>,
-) -> Result<Greeted, Failed> {
+/// Greets over a connection that this side opened.
+pub(super) async fn greet(wire: Wire, me: Me, host: &impl Host) -> Result<Greeted, Failed> {
     let mut talk = talk(wire);
     let mut name = String::new();
     let greeted = async {
@@ -248,6 +255,7 @@ pub(super) async fn greet(
         };
         talk.certificate_fits(&challenge.name)?;
         name.clone_from(&challenge.name);
+        host.there_and_back(&name).await;
         let proof = prove(&me.cookie, b"opens", &hello, &challenge);
         let about = me.about.clone();
         talk.say(&Frame::Proof(ProofV1 { proof, about })).await?;
@@ -263,7 +271,7 @@ pub(super) async fn greet(
             Some(talk.wire.peer.clone()),
         );
         let peer = talk.peer(known, welcome.about, true);
-        admit(&peer).map_err(Failed::Refuses)?;
+        host.admit(&peer).map_err(Failed::Refuses)?;
         Ok(peer)
     };
     let greeted = greeted.await;
@@ -273,11 +281,7 @@ pub(super) async fn greet(
 }
 
 /// Is greeted over a connection that the other side opened.
-pub(super) async fn be_greeted(
-    wire: Wire,
-    me: Me,
-    admit: impl FnOnce(&Peer) -> Result<(), RefusalV1>,
-) -> Result<Greeted, Failed> {
+pub(super) async fn be_greeted(wire: Wire, me: Me, host: &impl Host) -> Result<Greeted, Failed> {
     let mut talk = talk(wire);
     let mut name = String::new();
     let greeted = async {
@@ -289,6 +293,7 @@ pub(super) async fn be_greeted(
         }
         name.clone_from(&hello.name);
         talk.certificate_fits(&hello.name)?;
+        host.there_and_back(&hello.name).await;
         let challenge = ChallengeV1 {
             name: me.name.clone(),
             epoch: me.epoch,
@@ -303,7 +308,7 @@ pub(super) async fn be_greeted(
         }
         let known = (hello.name.clone(), hello.epoch, hello.address.clone());
         let peer = talk.peer(known, proof.about, false);
-        admit(&peer).map_err(Failed::Refuses)?;
+        host.admit(&peer).map_err(Failed::Refuses)?;
         let proof = prove(&me.cookie, b"takes", &hello, &challenge);
         let about = me.about.clone();
         talk.say(&Frame::Welcome(WelcomeV1 { proof, about }))

@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use unity_supervisors::fault::Undo;
 use unity_supervisors::{ActorPath, ChildId, Kernel};
 
 use super::codec::{AboutV1, Blob, CallV1, FaultV1, FenceV1, RefusalV1, TargetV1};
@@ -20,6 +22,7 @@ use super::grants::Grants;
 use super::greeting::{Cookie, DUPLICATE, refusal};
 use super::link::Link;
 use super::session::{Peer, Session, Tail, Target, body};
+use super::weather::{Trouble, Weather, Weathers};
 
 /// How long a node may say nothing unless it is told otherwise.
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -170,6 +173,7 @@ pub struct Cluster {
     pub(super) wanted: Notify,
     /// The lives that children of this node have elsewhere.
     pub(super) grants: Arc<Grants>,
+    weathers: Weathers,
 }
 
 #[derive(Default)]
@@ -240,6 +244,7 @@ impl Cluster {
             changed: watch::Sender::new(0),
             wanted: Notify::new(),
             grants: Arc::default(),
+            weathers: Weathers::default(),
         }
     }
 
@@ -650,6 +655,35 @@ impl Cluster {
             },
             way: Arc::default(),
         })
+    }
+
+    /// Has the way to a node that is up be in trouble until what this returns is dropped, connections that are new meanwhile
+    /// included. Of several troubles at a time all count.
+    ///
+    /// # Errors
+    /// [`FaultV1`] if there is no such node, or it cannot be reached now.
+    pub fn trouble(&self, node: &str, trouble: Trouble) -> Result<Undo, FaultV1> {
+        self.reach(node)?;
+        Ok(self.weathers.of(node).trouble(trouble))
+    }
+
+    /// Whether a node is up and has answered something that it was sent at that moment or later.
+    #[must_use]
+    pub fn has_answered_since(&self, node: &str, moment: Instant) -> bool {
+        let session = self.session(node);
+        session.is_some_and(|session| session.answered() >= Some(moment))
+    }
+
+    /// The weather on the way to a node.
+    pub(super) fn weather(&self, node: &str) -> Arc<Weather> {
+        self.weathers.of(node)
+    }
+
+    /// Done once something can go to the node and come back, if there is trouble on the way.
+    pub(super) async fn there_and_back(&self, node: &str) {
+        if let Some(weather) = self.weathers.known(node) {
+            weather.there_and_back().await;
+        }
     }
 
     /// Takes no new children of other nodes from now on, or does again.

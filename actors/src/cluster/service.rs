@@ -20,11 +20,12 @@ use super::agent::Agent;
 use super::codec::{AboutV1, Blob, FaultV1, PlaceV1, RefusalV1};
 use super::fault;
 use super::grants;
-use super::greeting::{Failed, GREETS_WITHIN, Greeted, Me, be_greeted, greet, refusal};
+use super::greeting::{Failed, GREETS_WITHIN, Greeted, Host, Me, be_greeted, greet, refusal};
 use super::guests::{self, Guests};
 use super::link::{Incoming, Listener, Wire};
 use super::nodes::{Cluster, NodeOptions};
 use super::session::{Pace, Peer, Session, run};
+use super::weather::shelter;
 
 /// Where it lives.
 pub const PATH: &str = "/system/nodes";
@@ -276,6 +277,16 @@ struct Around {
     agent: Arc<Agent>,
 }
 
+impl Host for Around {
+    async fn there_and_back(&self, name: &str) {
+        self.cluster.there_and_back(name).await;
+    }
+
+    fn admit(&self, peer: &Peer) -> Result<(), RefusalV1> {
+        self.cluster.admit(self.kernel.name(), peer)
+    }
+}
+
 impl Around {
     fn new(ctx: &Context<Nodes>, cluster: &Arc<Cluster>) -> Self {
         let kernel = ctx.kernel();
@@ -305,10 +316,6 @@ impl Around {
         }
     }
 
-    fn admit(&self, peer: &Peer) -> Result<(), RefusalV1> {
-        self.cluster.admit(self.kernel.name(), peer)
-    }
-
     /// Makes a connection one between nodes, in bounded time.
     async fn meet(&self, wire: Wire, is_ours: bool) -> Result<Greeted, Failed> {
         let Some(options) = self.cluster.options() else {
@@ -319,9 +326,9 @@ impl Around {
         let me = self.me(options);
         let greeted = async {
             if is_ours {
-                greet(wire, me, |peer| self.admit(peer)).await
+                greet(wire, me, self).await
             } else {
-                be_greeted(wire, me, |peer| self.admit(peer)).await
+                be_greeted(wire, me, self).await
             }
         };
         match timeout(GREETS_WITHIN, greeted).await {
@@ -347,7 +354,10 @@ impl Around {
             heartbeat: options.heartbeat,
         };
         let agent = Arc::clone(&self.agent);
-        let why = run(&session, greeted.read, greeted.write, agent, pace).await;
+        let (read, behind) = greeted.read;
+        let weather = self.cluster.weather(session.node());
+        let (read, write) = shelter(read, greeted.write, &weather);
+        let why = run(&session, (read, behind), write, agent, pace).await;
         drop(ends);
         why
     }
@@ -412,7 +422,14 @@ async fn dial(around: &Around, address: &str) -> Result<Greeted, Failed> {
     let Some(options) = around.cluster.options() else {
         return Err(broken("this kernel attaches to no nodes".to_owned()));
     };
-    let wire = match timeout(CONNECTS_WITHIN, options.link.connect(address)).await {
+    let name = around.cluster.dial(address).and_then(|dial| dial.name);
+    let connected = async {
+        if let Some(name) = name {
+            around.cluster.there_and_back(&name).await;
+        }
+        options.link.connect(address).await
+    };
+    let wire = match timeout(CONNECTS_WITHIN, connected).await {
         Ok(Ok(wire)) => wire,
         Ok(Err(error)) => return Err(broken(error.to_string())),
         Err(_elapsed) => {

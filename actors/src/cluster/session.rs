@@ -98,6 +98,8 @@ pub(super) struct Session {
     labels: Mutex<Arc<BTreeMap<String, String>>>,
     rtt_us: AtomicU64,
     skew_us: AtomicI64,
+    /// When the last ping was sent that was answered.
+    answered: Mutex<Option<Instant>>,
 }
 
 /// What waits for the other side.
@@ -159,6 +161,7 @@ impl Session {
             over: watch::Sender::new(None),
             rtt_us: AtomicU64::new(u64::MAX),
             skew_us: AtomicI64::new(0),
+            answered: Mutex::default(),
         })
     }
 
@@ -171,6 +174,11 @@ impl Session {
     pub(super) fn rtt(&self) -> Option<Duration> {
         let us = self.rtt_us.load(Ordering::Relaxed);
         (us != u64::MAX).then(|| Duration::from_micros(us))
+    }
+
+    /// When that was sent which was answered last.
+    pub(super) fn answered(&self) -> Option<Instant> {
+        *self.answered.lock()
     }
 
     /// How far the other's wall clock is ahead of this one's, in microseconds, to within half a round trip.

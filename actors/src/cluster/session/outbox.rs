@@ -97,6 +97,20 @@ impl Outbox {
         Some(empty)
     }
 
+    /// Done when something waits, or it is closed.
+    pub(super) async fn when_filled(&self) {
+        loop {
+            let filled = self.filled.notified();
+            {
+                let state = self.state.lock();
+                if state.is_closed || !state.waiting.is_empty() {
+                    return;
+                }
+            }
+            filled.await;
+        }
+    }
+
     /// Takes no more.
     pub(super) fn close(&self) {
         self.state.lock().is_closed = true;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
@@ -64,12 +65,20 @@ async fn writing(session: &Session, write: &mut WireWrite) -> String {
             Some(buffer) => buffer,
             None => return "it was closed".to_owned(),
         };
-        let written = async {
-            write.write_all(&buffer).await?;
-            write.flush().await
-        };
-        if let Err(error) = written.await {
+        if let Err(error) = write.write_all(&buffer).await {
             return broken(&error);
+        }
+        match write.flush().now_or_never() {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return broken(&error),
+            // A slow link holds it back; more may go behind it meanwhile.
+            None => tokio::select! {
+                biased;
+                flushed = write.flush() => if let Err(error) = flushed {
+                    return broken(&error);
+                },
+                () = session.outbox.when_filled() => {}
+            },
         }
     }
 }
@@ -167,6 +176,7 @@ fn answered(
         heard.pinged.take_if(|(asked, _)| *asked == number)
     };
     let Some((_, at)) = pinged else { return };
+    *session.answered.lock() = Some(at);
     let rtt_us = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
     session.rtt_us.store(rtt_us, Ordering::Relaxed);
     let half = i64::try_from(rtt_us / 2).unwrap_or_default();
