@@ -31,10 +31,11 @@ mod values;
 pub use self::schema::schema;
 
 /// The plans that are in this program, by their names.
-pub const SHIPPED: [(&str, &str); 3] = [
+pub const SHIPPED: [(&str, &str); 4] = [
     ("default", include_str!("../config/chaos/default.yaml")),
     ("storm", include_str!("../config/chaos/storm.yaml")),
     ("disk", include_str!("../config/chaos/disk.yaml")),
+    ("nodes", include_str!("../config/chaos/nodes.yaml")),
 ];
 
 /// The folder of plans in a folder of settings.

@@ -9,6 +9,7 @@
 mod nodes {
     pub(crate) mod attach;
     pub(crate) mod bad;
+    pub(crate) mod chaos;
     pub(crate) mod net;
     pub(crate) mod place;
     pub(crate) mod seeds;

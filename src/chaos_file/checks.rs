@@ -36,6 +36,11 @@ impl Reader<'_> {
         };
         let (name, path) = (fault.name(), fields.get("path"));
         let told = match (fault.is_of_node(), path) {
+            (true, Some(path)) if fault.trouble().is_some() => (
+                format!("`{name}` strikes a link, and nobody in this node"),
+                (path.key.span, "it has no target here"),
+                "take out `path`, and name a node with `node`",
+            ),
             (true, Some(path)) => (
                 format!("`{name}` strikes the whole node, and nobody in it"),
                 (path.key.span, "it has no target"),

@@ -17,6 +17,10 @@ pub(super) enum Form {
     Path,
     Pattern,
     Kind,
+    /// The name of another node, or a pattern of such names.
+    Node,
+    /// One of these words.
+    Word(&'static [&'static str]),
     Stream,
     /// A mapping of texts.
     Labels,
@@ -76,6 +80,7 @@ const fn of(what: &'static str, keys: &'static [Key]) -> Table {
 const FOR: Key = must("for", Form::TimeAboveZero, "for: 5s");
 const PERCENT: Key = must("percent", Form::Integer(1, 100), "percent: 20");
 const WITHIN: Key = must("within", Form::Time, "within: 5s");
+const NODE: Key = may("node", Form::Node);
 const PATH: Key = must("path", Form::Path, "path: /robot/camera");
 
 pub(super) const PLAN: Table = of(
@@ -172,6 +177,23 @@ pub(super) const FAULTS: Choice = Choice {
         of("stop_process", &[FOR]),
         of("kill_process", &[]),
         of("kill_kernel", &[]),
+        of("cut", &[NODE, FOR]),
+        of(
+            "cut_one_way",
+            &[
+                NODE,
+                must(
+                    "direction",
+                    Form::Word(&["inbound", "outbound"]),
+                    "direction: inbound",
+                ),
+                FOR,
+            ],
+        ),
+        of(
+            "slow_link",
+            &[NODE, must("by", Form::TimeAboveZero, "by: 200ms"), FOR],
+        ),
     ],
 };
 

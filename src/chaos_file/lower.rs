@@ -150,6 +150,11 @@ impl Reader<'_> {
                 self.parsed(entry, is_one, ("pattern of paths", help))?
             }
             Form::Kind => self.kind_name(entry)?.into(),
+            Form::Node => self.peer_name(entry)?.into(),
+            Form::Word(words) => {
+                let words: Vec<(&str, &str)> = words.iter().map(|word| (*word, *word)).collect();
+                self.choice(written, &words)?.into()
+            }
             Form::Stream => self.stream_name(entry)?.into(),
             Form::Labels => self.label_texts(entry)?,
             Form::Any => self.json(&entry.node)?,
@@ -334,6 +339,7 @@ fn own_code(code: Code) -> Code {
         Code::Version => Code::PlanVersion,
         Code::BadDuration => Code::PlanDuration,
         Code::OutOfRange => Code::PlanRange,
+        Code::UnknownWord => Code::PlanWord,
         other => other,
     }
 }

@@ -137,6 +137,8 @@ fn example(form: &Form) -> Json {
         Form::Path => json!("/a"),
         Form::Pattern => json!("/a/*"),
         Form::Kind => json!("sensor.host"),
+        Form::Node => json!("edge-*"),
+        Form::Word(words) => json!(words[0]),
         Form::Stream => json!("sensor"),
         Form::Labels => json!({ "floor": "2" }),
         Form::Any => json!({ "a": [1, null] }),
@@ -237,6 +239,12 @@ fn the_schema_refuses_what_the_reader_refuses() {
         fault("bad_swap"),
         fault("{ bad_swap: {} }"),
         fault("{ fail_start: { times: 0 } }"),
+        fault("{ cut: {} }"),
+        fault("{ cut: { node: a/b, for: 1s } }"),
+        fault("{ cut_one_way: { for: 1s } }"),
+        fault("{ cut_one_way: { direction: both, for: 1s } }"),
+        fault("{ slow_link: { for: 1s } }"),
+        fault("{ slow_link: { by: 0s, for: 1s } }"),
     ] {
         let checked = read(&text);
         let is_fine = checked.faults().next().is_none();
@@ -289,7 +297,7 @@ fn a_plan_is_found_by_its_name_by_its_path_or_in_this_program() {
     assert_eq!(name(elsewhere.to_str().unwrap()).as_deref(), Some("ours"));
     assert_eq!(load("mine", &from).files().count(), 1);
     let all: Vec<String> = names(&from).into_iter().collect();
-    assert_eq!(all, ["default", "disk", "mine", "storm"]);
+    assert_eq!(all, ["default", "disk", "mine", "nodes", "storm"]);
     let missing = load("strom", &from);
     assert!(missing.tree.is_none());
     assert!(missing.render(false).contains("did you mean `storm`?"));

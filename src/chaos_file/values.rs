@@ -1,7 +1,7 @@
 //! Single values of a plan: rates, paths, names.
 
 use serde_json::{Map, Value as Json};
-use unity_actors::chaos::plan::Rate;
+use unity_actors::chaos::plan::{NODE_FORM, NodePattern, Rate};
 use unity_supervisors::stream::StreamName;
 
 use crate::nearest::near;
@@ -102,6 +102,20 @@ impl Reader<'_> {
         let fault = Diagnostic::new(Code::PlanKind, format!("unknown kind `{}`", shown(&name)));
         let fault = fault.at(entry.node.span, "no kind has this name");
         self.report(fault.help(help).fix(fix));
+        None
+    }
+
+    pub(super) fn peer_name(&mut self, entry: &Entry) -> Option<String> {
+        let name = self.word(Some(entry))?.to_owned();
+        if NodePattern::try_from(name.clone()).is_ok() {
+            return Some(name);
+        }
+        let message = format!("`{}` is no name of a node", shown(&name));
+        let fault = Diagnostic::new(Code::PlanNode, message);
+        let fault = fault.at(entry.node.span, "expected a name, or a pattern of names");
+        self.report(fault.help(format!(
+            "{NODE_FORM}; or take out `node`, and chance picks one"
+        )));
         None
     }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use unity_actors::chaos::plan::Plan;
 use unity_actors::chaos::shrink::{Shrunk, shrink};
-use unity_actors::chaos::simulate::{Simulated, Simulation, default_plan};
+use unity_actors::chaos::simulate::{Simulated, Simulation, default_plan, not_played};
 use unity_supervisors::spec::TreeSpec;
 
 use super::chaos::file;
@@ -74,6 +74,10 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         keeps_log: args.flag("log"),
         ..Simulation::new(tree, read_plan(caller, args)?)
     };
+    let in_vain = in_vain(&simulation.plan)?;
+    if !caller.json {
+        output::err(&in_vain);
+    }
     if simulation.keeps_log {
         return show_log(caller, &simulation, seeds.first);
     }
@@ -91,6 +95,26 @@ fn run(caller: &Caller, args: &Args) -> Result<u8, CommandError> {
         output::out(&told(seeds, &simulation, &tried, took, broken.as_ref()))?;
     }
     Ok(if broken.is_some() { EXIT_DIFFERENCE } else { 0 })
+}
+
+/// What is said of faults that cannot be simulated.
+///
+/// # Errors
+/// If the plan has no others.
+fn in_vain(plan: &Plan) -> Result<String, CommandError> {
+    let faults = not_played(plan);
+    if faults.is_empty() {
+        return Ok(String::new());
+    }
+    let names: Vec<String> = faults.iter().map(|name| format!("`{name}`")).collect();
+    let names = names.join(", ");
+    let why = "a simulated kernel has no other nodes";
+    if plan.faults().all(|fault| faults.contains(fault.name())) {
+        let message = format!("the plan `{}` cannot be simulated: {why}", plan.name);
+        return Err(CommandError::new(Code::Failed, message)
+            .hint(format!("{names}: `uk chaos run` strikes with them")));
+    }
+    Ok(format!("{names} strike nobody: {why}\n"))
 }
 
 /// The seeds from the first to the last, both included.

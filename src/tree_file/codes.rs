@@ -154,6 +154,8 @@ codes! {
     PlanKind "UK0711" "a kind in a chaos plan is not known"
     ActTarget "UK0712" "an act has no target though its fault needs one, or has one that it cannot have"
     PlanEmpty "UK0713" "a chaos plan does nothing"
+    PlanNode "UK0714" "a value of a chaos plan is no name of a node, or no pattern of such names"
+    PlanWord "UK0715" "a value of a chaos plan is not one of the words that are allowed"
     AllSpared "UK0751" "a chaos plan spares all that it could strike"
 }
 

@@ -785,3 +785,87 @@ fn a_relay_publishes_here_what_another_node_publishes_and_misses_nothing() {
     let expected = [1, 2, 3].map(|number| (json!(number), "edge-1:uk".to_owned()));
     assert_eq!(heard, expected);
 }
+
+#[test]
+fn a_plan_cuts_a_node_off_which_comes_back_when_it_is_over() {
+    let settings = "nodes:\n  heartbeat: 500ms\n";
+    let rig = started(with_settings("rig", settings, &[]));
+    let cut = json!({ "cut": { "for": "2s" } });
+    let plan = json!({
+        "version": 1, "name": "cut", "acts": [{ "at": "0s", "fault": cut }], "settles_within": "20s",
+    });
+    let document = plan.to_string();
+    let said = rig.uk(&["chaos", "plan", "--document", &document]);
+    assert!(
+        said.out.contains("`cut` is refused") && said.out.contains("none is attached and up"),
+        "{said:?}"
+    );
+    let edge = node("edge-1", "127.0.0.1:0");
+    let address = address(&edge);
+    assert_eq!(rig.json(&["node", "attach", &address])["name"], "edge-1");
+    let said = rig.uk(&["chaos", "plan", "--document", &document]);
+    assert!(
+        said.out.contains("may strike the link to edge-1: cut\n"),
+        "{said:?}"
+    );
+
+    let begun = rig.uk(&[
+        "chaos",
+        "run",
+        "--document",
+        &document,
+        "--detach",
+        "--json",
+    ]);
+
+    assert_eq!(begun.code, 0, "{begun:?}");
+    let down = until_state(&rig, "down");
+    assert_eq!(down["why"], "it said nothing for 500ms");
+    refused(
+        &rig.uk(&["kill", "edge-1:/a"]),
+        5,
+        &["node `edge-1` cannot be reached"],
+    );
+    let report = rig.until(&["chaos", "report"], |report| !report["outcome"].is_null());
+    assert_eq!(report["outcome"], "passed", "{report:#}");
+    assert_eq!(report["faults"]["cut"]["recovered"], 1, "{report:#}");
+    assert_eq!(report["acts"][0]["fault"]["cut"]["node"], "edge-1");
+    until_state(&rig, "up");
+    assert_eq!(
+        rig.json(&["ask", "edge-1:/a", r#"{"echo": "back"}"#])["answer"],
+        "back"
+    );
+}
+
+#[test]
+fn links_cannot_be_simulated_which_is_said() {
+    let folder = Folder::new();
+    folder.file("tree.yaml", TREE);
+    let mixed = "version: 1\nname: mixed\nacts: [{ at: 1s, fault: kill, path: /a }, { at: 2s, fault: { cut: { for: 1s } } }]\n";
+    folder.file("mixed.yaml", mixed);
+    let simulate = |plan| {
+        folder.uk(&[
+            "chaos",
+            "simulate",
+            "tree.yaml",
+            "--seeds",
+            "1",
+            "--plan",
+            plan,
+        ])
+    };
+
+    let (alone, mixed) = (simulate("nodes"), simulate("mixed.yaml"));
+
+    refused(
+        &alone,
+        1,
+        &[
+            "the plan `nodes` cannot be simulated",
+            "has no other nodes",
+            "`cut_one_way`",
+        ],
+    );
+    assert_eq!(mixed.code, 0, "{mixed:?}");
+    assert!(mixed.err.contains("`cut` strike nobody"), "{mixed:?}");
+}

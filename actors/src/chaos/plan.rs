@@ -8,8 +8,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use unity_supervisors::ActorPath;
+use unity_supervisors::{ActorPath, ChildId};
 
+use crate::cluster::Trouble;
 use crate::duration::DurationText;
 
 /// A plan.
@@ -254,6 +255,65 @@ pub enum Fault {
     KillProcess,
     /// The kernel is killed. Its guard starts it again.
     KillKernel,
+    /// Nothing passes between this node and another; each connection seems to be there until its heartbeat says otherwise.
+    Cut(Cut),
+    /// Nothing passes one way between this node and another.
+    CutOneWay(CutOneWay),
+    /// What passes between this node and another takes longer, each way, in its order.
+    SlowLink(SlowLink),
+}
+
+/// A node that is cut off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cut {
+    /// Which, of those that are attached; chance picks one of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "NodePattern")]
+    pub node: Option<NodePattern>,
+    /// For so long.
+    #[serde(rename = "for")]
+    pub lasts: DurationText,
+}
+
+/// A node that is cut off one way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CutOneWay {
+    /// Which, of those that are attached; chance picks one of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "NodePattern")]
+    pub node: Option<NodePattern>,
+    /// What does not pass.
+    pub direction: Direction,
+    /// For so long.
+    #[serde(rename = "for")]
+    pub lasts: DurationText,
+}
+
+/// A way, as seen from this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From the other node to this one.
+    Inbound,
+    /// From this node to the other.
+    Outbound,
+}
+
+/// A node that is far away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SlowLink {
+    /// Which, of those that are attached; chance picks one of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "NodePattern")]
+    pub node: Option<NodePattern>,
+    /// How much longer, each way.
+    pub by: DurationText,
+    /// For so long.
+    #[serde(rename = "for")]
+    pub lasts: DurationText,
 }
 
 /// How long a fault lasts.
@@ -374,20 +434,61 @@ impl Fault {
             Self::StopProcess(_) => "stop_process",
             Self::KillProcess => "kill_process",
             Self::KillKernel => "kill_kernel",
+            Self::Cut(_) => "cut",
+            Self::CutOneWay(_) => "cut_one_way",
+            Self::SlowLink(_) => "slow_link",
         }
     }
 
-    /// Whether it strikes the whole node and nobody in it.
+    /// What it does to the link to another node, if that is what it strikes.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Cut(_) => Some(Trouble::Cut),
+            Self::CutOneWay(its) => Some(match its.direction {
+                Direction::Inbound => Trouble::CutInbound,
+                Direction::Outbound => Trouble::CutOutbound,
+            }),
+            Self::SlowLink(its) => Some(Trouble::Slow(its.by.0)),
+            _ => None,
+        }
+    }
+
+    /// The link to which node it strikes, if that is said.
+    #[must_use]
+    pub fn node(&self) -> Option<&NodePattern> {
+        match self {
+            Self::Cut(Cut { node, .. })
+            | Self::CutOneWay(CutOneWay { node, .. })
+            | Self::SlowLink(SlowLink { node, .. }) => node.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The same for the link to the node of that name.
+    #[must_use]
+    pub fn at_node(mut self, name: &str) -> Self {
+        if let Self::Cut(Cut { node, .. })
+        | Self::CutOneWay(CutOneWay { node, .. })
+        | Self::SlowLink(SlowLink { node, .. }) = &mut self
+        {
+            *node = Some(NodePattern(name.to_owned()));
+        }
+        self
+    }
+
+    /// Whether it strikes the whole node, or its links, and nobody in it: it has no path.
     #[must_use]
     pub fn is_of_node(&self) -> bool {
-        matches!(
-            self,
-            Self::ClockJump(_)
-                | Self::Memory(_)
-                | Self::DiskFull(_)
-                | Self::SyncFails(_)
-                | Self::KillKernel
-        )
+        self.trouble().is_some()
+            || matches!(
+                self,
+                Self::ClockJump(_)
+                    | Self::Memory(_)
+                    | Self::DiskFull(_)
+                    | Self::SyncFails(_)
+                    | Self::KillKernel
+            )
     }
 
     /// How many exits its target has by it, which its supervisor's budget pays for.
@@ -416,6 +517,9 @@ impl Fault {
             Self::Delay(its) => its.lasts.0,
             Self::ClockJump(its) => its.lasts.0,
             Self::BadSwap(its) => its.lasts.0,
+            Self::Cut(its) => its.lasts.0,
+            Self::CutOneWay(its) => its.lasts.0,
+            Self::SlowLink(its) => its.lasts.0,
             _ => Duration::ZERO,
         }
     }
@@ -632,5 +736,98 @@ impl JsonSchema for PathPattern {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": "string", "pattern": "^/" })
+    }
+}
+
+/// The name of a node, in which a `*` stands for any text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodePattern(String);
+
+impl NodePattern {
+    /// Whether it stands for the node of that name.
+    #[must_use]
+    pub fn covers(&self, name: &str) -> bool {
+        let Some((first, rest)) = self.0.split_once('*') else {
+            return self.0 == name;
+        };
+        let mut parts: Vec<&str> = rest.split('*').collect();
+        let last = parts.pop().unwrap_or_default();
+        let Some(mut left) = name
+            .strip_prefix(first)
+            .and_then(|rest| rest.strip_suffix(last))
+        else {
+            return false;
+        };
+        parts.into_iter().all(|part| match left.split_once(part) {
+            Some((_, after)) => {
+                left = after;
+                true
+            }
+            None => false,
+        })
+    }
+}
+
+impl TryFrom<String> for NodePattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match ChildId::new(text.replace('*', "a")) {
+            Ok(_) => Ok(Self(text)),
+            Err(_) => Err(format!("`{text}` is no name of a node: {NODE_FORM}")),
+        }
+    }
+}
+
+/// What the name of a node looks like.
+pub const NODE_FORM: &str =
+    "write one as `uk node list` shows it, in which `*` is any text, as in `edge-*`";
+
+impl From<NodePattern> for String {
+    fn from(pattern: NodePattern) -> Self {
+        pattern.0
+    }
+}
+
+impl fmt::Display for NodePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for NodePattern {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "NodePattern".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_*-]+$" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_in_the_name_of_a_node_is_any_text() {
+        for (pattern, name, covers) in [
+            ("edge-1", "edge-1", true),
+            ("edge-1", "edge-12", false),
+            ("edge-*", "edge-12", true),
+            ("edge-*", "hedge-1", false),
+            ("*", "a", true),
+            ("*-1", "edge-1", true),
+            ("e*g*1", "edge-1", true),
+            ("e*z*1", "edge-1", false),
+            ("ab*ba", "aba", false),
+        ] {
+            let pattern = NodePattern::try_from(pattern.to_owned()).unwrap();
+            assert_eq!(pattern.covers(name), covers, "{pattern} {name}");
+        }
+        for wrong in ["", "/a", "a b", "a.b"] {
+            assert!(NodePattern::try_from(wrong.to_owned()).is_err(), "{wrong}");
+        }
     }
 }

@@ -28,7 +28,7 @@ use self::strike::{Open, Strike};
 use self::watch::Watched;
 use super::plan::{Act, Fault, Phase, Plan, Targets};
 use super::report::{Done, OfFault, OfPhase, Outcome, Report, Spread, Told};
-use super::target::{Wanted, candidates};
+use super::target::{Wanted, candidates, nodes};
 use crate::duration::DurationText;
 
 /// What is outside of the kernel: its disk, programs, the process itself.
@@ -220,12 +220,17 @@ impl<'a> Run<'a> {
             Some(End::Stopped) => (Outcome::Stopped, Some("it was stopped".to_owned())),
             Some(End::Broken(why)) => (Outcome::Broken, Some(why)),
             None if !self.open.is_empty() || self.watched.down().next().is_some() => {
-                let why = "not all came back".to_owned();
+                let nodes = self.open.iter().filter_map(|open| open.node());
+                let nodes: Vec<String> = nodes.map(|node| format!("node `{node}`")).collect();
+                let why = match nodes.is_empty() {
+                    true => "not all came back".to_owned(),
+                    false => format!("not all came back: {}", nodes.join(", ")),
+                };
                 (Outcome::Failed, Some(why))
             }
             None if self.acts.iter().all(|done| done.refused.is_some()) => {
                 let refused = self.acts.iter().find_map(|done| done.refused.clone());
-                let why = refused.unwrap_or_else(|| NOBODY.to_owned());
+                let why = refused.unwrap_or_else(|| nobody(self.plan).to_owned());
                 (Outcome::Idle, Some(why))
             }
             None => (Outcome::Passed, None),
@@ -238,7 +243,7 @@ impl<'a> Run<'a> {
         acts.sort_by_key(|act| act.at.0);
         for act in acts {
             self.wait(act.at.0).await?;
-            self.strike(act.fault, act.path).await;
+            self.act(act).await;
         }
         if self.plan.phases.is_empty() {
             self.wait(self.plan.lasts()).await?;
@@ -290,6 +295,12 @@ impl<'a> Run<'a> {
             is_it
         });
         let fault = &chance?.fault;
+        if fault.trouble().is_some() {
+            let struck = self.open.iter().filter_map(|open| open.node());
+            let struck = struck.map(str::to_owned).collect();
+            let fault = self.aimed(fault, phase.budget, &struck).ok()?;
+            return Some((fault, None));
+        }
         if fault.is_of_node() {
             let is_on = self.open.iter().any(|open| open.is_of(fault));
             return (!is_on).then(|| (fault.clone(), None));
@@ -309,6 +320,38 @@ impl<'a> Run<'a> {
         Some((fault.clone(), Some(slot.path().clone())))
     }
 
+    /// A fault of a link, of the one to a node that chance picks of those that it means.
+    fn aimed(
+        &mut self,
+        fault: &Fault,
+        budget: u32,
+        struck: &BTreeSet<String>,
+    ) -> Result<Fault, String> {
+        let found = nodes(self.kernel, fault, budget, struck)?;
+        let node = self.rng.choice(found).unwrap_or_default();
+        Ok(fault.clone().at_node(&node))
+    }
+
+    /// Strikes with what stands in a list, whoever is struck already and whatever that costs.
+    async fn act(&mut self, act: Act) {
+        let mut fault = act.fault;
+        if fault.trouble().is_some() {
+            match self.aimed(&fault, u32::MAX, &BTreeSet::new()) {
+                Ok(aimed) => fault = aimed,
+                Err(why) => {
+                    let at = self.begun.elapsed();
+                    return self.note(done(at, fault, None, Some(why)));
+                }
+            }
+        }
+        self.strike(fault, act.path).await;
+    }
+
+    fn note(&mut self, done: Done) {
+        self.outside.note(&done);
+        self.acts.push(done);
+    }
+
     /// Strikes, and writes it down.
     async fn strike(&mut self, fault: Fault, path: Option<ActorPath>) {
         let at = self.begun.elapsed();
@@ -325,16 +368,7 @@ impl<'a> Run<'a> {
             seed: self.rng.u64(..),
         };
         let opened = strike.strike(path.as_ref(), self.acts.len()).await;
-        let mut done = Done {
-            act: Act {
-                at: DurationText(Duration::from_millis(to_ms(at))),
-                fault,
-                path,
-            },
-            incarnation: None,
-            recovered_ms: None,
-            refused: None,
-        };
+        let mut done = done(at, fault, path, None);
         match opened {
             Ok((open, work)) => {
                 let fault = &done.act.fault;
@@ -346,8 +380,7 @@ impl<'a> Run<'a> {
             }
             Err(why) => done.refused = Some(why),
         }
-        self.outside.note(&done);
-        self.acts.push(done);
+        self.note(done);
     }
 
     /// Waits until so long after the beginning, pauses left out, and looks after everything meanwhile.
@@ -474,6 +507,29 @@ const LOOKS_AT_A_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why nothing was struck.
 pub const NOBODY: &str = "nobody could be struck: who the plan means has to run, with room in its supervisor's budget (`intensity`), and to come back by itself";
+
+/// The same of a plan that strikes nothing but links.
+pub const NO_NODE: &str = "no link could be struck: a node that the plan means has to be attached and up (`uk node list`), with room in the budgets (`intensity`) of who lives there";
+
+/// Why nothing was struck, if no fault says it.
+fn nobody(plan: &Plan) -> &'static str {
+    let mut faults = plan.faults().peekable();
+    let is_of_links = faults.peek().is_some() && faults.all(|fault| fault.trouble().is_some());
+    if is_of_links { NO_NODE } else { NOBODY }
+}
+
+fn done(at: Duration, fault: Fault, path: Option<ActorPath>, refused: Option<String>) -> Done {
+    Done {
+        act: Act {
+            at: DurationText(Duration::from_millis(to_ms(at))),
+            fault,
+            path,
+        },
+        incarnation: None,
+        recovered_ms: None,
+        refused,
+    }
+}
 
 fn told(plan: &Plan) -> Told {
     let usual = plan.as_usual();

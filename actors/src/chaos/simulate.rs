@@ -6,10 +6,11 @@
 //! seed come to the same log, to the byte.
 //!
 //! Played workers take no messages of the tree's kinds: a flood is a mailbox without room, and what a probe would ask is not
-//! asked.
+//! asked. Nor are there other nodes: [`not_played`] says which faults a plan has in vain.
 
 mod shore;
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -298,6 +299,13 @@ impl<'a> World<'a> {
             acknowledged: self.ledger.acknowledged(),
         }
     }
+}
+
+/// The faults of a plan that a simulated kernel cannot have, and that strike nothing there: it has no other nodes.
+#[must_use]
+pub fn not_played(plan: &Plan) -> BTreeSet<&'static str> {
+    let faults = plan.faults().filter(|fault| fault.trouble().is_some());
+    faults.map(Fault::name).collect()
 }
 
 /// The plan, as far as it can be played.

@@ -1,16 +1,17 @@
 //! Who may be struck now, as functions of the tree as it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use unity_supervisors::slot::Slot;
-use unity_supervisors::spec::{Backoff, ChildSpec, LadderAction, Restart};
+use unity_supervisors::spec::{Backoff, ChildSpec, Failover, LadderAction, Restart};
 use unity_supervisors::view::RestartsView;
 use unity_supervisors::{ActorPath, Kernel, SlotState};
 
 use super::plan::{Fault, Targets};
+use crate::cluster::{Cluster, NodeInfo, NodeState};
 
 /// The word in [`Targets::kinds`] that means supervisors.
 pub const SUPERVISOR: &str = "supervisor";
@@ -91,6 +92,90 @@ pub fn all(kernel: &Kernel, wanted: &Wanted<'_>) -> Vec<(Arc<Slot>, Option<Spare
         wanted.below(&top, &mut Vec::new(), &mut found);
     }
     found
+}
+
+/// The names of the nodes whose link a fault may strike now: they are up, and no link to them is struck already. Where a node that
+/// is cut off is an exit (`failover: none`), its children's supervisors have room for that within `budget` percent.
+///
+/// # Errors
+/// Why there are none, in words.
+pub fn nodes(
+    kernel: &Kernel,
+    fault: &Fault,
+    budget: u32,
+    struck: &BTreeSet<String>,
+) -> Result<Vec<String>, String> {
+    let name = fault.name();
+    let cluster = kernel.shared::<Cluster>();
+    let is_up = |node: &NodeInfo| matches!(node.state, NodeState::Up | NodeState::Draining);
+    let nodes = cluster.nodes().into_iter().filter(is_up);
+    let mut found: Vec<String> = nodes.map(|node| node.name).collect();
+    if found.is_empty() {
+        return Err(format!(
+            "`{name}` strikes the link to another node, and none is attached and up (`uk node list`)"
+        ));
+    }
+    if let Some(pattern) = fault.node() {
+        found.retain(|node| pattern.covers(node));
+        if found.is_empty() {
+            return Err(format!("no node `{pattern}` is attached and up"));
+        }
+    }
+    found.retain(|node| !struck.contains(node));
+    if found.is_empty() {
+        return Err("every node that is meant is struck already".to_owned());
+    }
+    found.retain(|node| can_pay(kernel, node, budget));
+    match found.is_empty() {
+        true => Err("the children on every node that is meant would cost their supervisors more than the budget (`intensity`) has now".to_owned()),
+        false => Ok(found),
+    }
+}
+
+/// All slots of the tree that satisfy this, each with its supervisor.
+fn slots(kernel: &Kernel, is_one: impl Fn(&Slot) -> bool) -> Vec<(Arc<Slot>, Arc<Slot>)> {
+    let mut found = Vec::new();
+    let mut open: Vec<Arc<Slot>> = kernel.root().into_iter().collect();
+    while let Some(parent) = open.pop() {
+        for child in parent.children() {
+            if is_one(&child) {
+                found.push((Arc::clone(&parent), Arc::clone(&child)));
+            }
+            open.push(child);
+        }
+    }
+    found
+}
+
+fn lives_on(slot: &Slot, node: &str) -> bool {
+    let placement = slot.placement();
+    placement.is_some_and(|placement| placement.node.as_deref() == Some(node))
+}
+
+/// The permanent children that live on a node.
+#[must_use]
+pub fn living_on(kernel: &Kernel, node: &str) -> Vec<ActorPath> {
+    let is_one = |slot: &Slot| slot.spec().restart == Restart::Permanent && lives_on(slot, node);
+    let found = slots(kernel, is_one).into_iter();
+    found.map(|(_, slot)| slot.path().clone()).collect()
+}
+
+/// Whether supervisors have room for the exits that there are if a node is cut off.
+fn can_pay(kernel: &Kernel, node: &str, budget: u32) -> bool {
+    let exits = |slot: &Slot| {
+        let spec = slot.spec();
+        let place = spec.as_worker().and_then(|worker| worker.place.clone());
+        place.is_some_and(|place| place.failover == Failover::None) && lives_on(slot, node)
+    };
+    let mut costs: BTreeMap<ActorPath, (Arc<Slot>, u64)> = BTreeMap::new();
+    for (parent, _) in slots(kernel, exits) {
+        let path = parent.path().clone();
+        costs.entry(path).or_insert((parent, 0)).1 += 1;
+    }
+    costs.values().all(|(parent, exits)| {
+        let now = RestartsView::of(parent);
+        (u64::from(now.used) + exits) * 100 <= u64::from(now.intensity) * u64::from(budget)
+    })
 }
 
 /// Whether `targets` mean what is at `path`, whoever that is.

@@ -17,7 +17,8 @@ use unity_supervisors::{Actor, Context, Exit, Kinds, Message, Next, SlotState, S
 use super::net::{Begin, Ledger, Node, World, id, path};
 
 const LEASE: Duration = Duration::from_secs(3);
-const HOSTS: [&str; 3] = ["one", "two", "three"];
+pub(crate) const HOSTS: [&str; 3] = ["one", "two", "three"];
+pub(crate) const CHILDREN: [&str; 4] = ["/pinned", "/roams", "/waits", "/exits"];
 /// How long it goes on.
 const STORM: Duration = Duration::from_secs(60);
 /// How long all may take to come back: what a lease, a heartbeat and the pauses between tries come to.
@@ -96,7 +97,13 @@ impl Drop for Traced {
 }
 
 /// Hears at home what the children publish.
-struct Hears(Arc<Ledger>, std::sync::Mutex<BTreeMap<String, u64>>);
+pub(crate) struct Hears(Arc<Ledger>, std::sync::Mutex<BTreeMap<String, u64>>);
+
+impl Hears {
+    pub(crate) fn new(ledger: &Arc<Ledger>) -> Self {
+        Self(Arc::clone(ledger), std::sync::Mutex::default())
+    }
+}
 
 impl Subscriber for Hears {
     fn deliver(&self, event: &Arc<Event>, _: Option<&At>) -> Result<(), Refused> {
@@ -144,7 +151,7 @@ fn children() -> Vec<ChildSpec> {
     ]
 }
 
-fn begin(epoch: u64, ledger: &Arc<Ledger>) -> Begin {
+pub(crate) fn begin(epoch: u64, ledger: &Arc<Ledger>) -> Begin {
     Begin {
         epoch,
         labels: [("gpu".to_owned(), "true".to_owned())].into(),
@@ -155,7 +162,12 @@ fn begin(epoch: u64, ledger: &Arc<Ledger>) -> Begin {
     }
 }
 
-async fn begin_home(world: &World, epoch: u64, ledger: &Arc<Ledger>, hears: &Arc<Hears>) -> Node {
+pub(crate) async fn begin_home(
+    world: &World,
+    epoch: u64,
+    ledger: &Arc<Ledger>,
+    hears: &Arc<Hears>,
+) -> Node {
     let home = Begin {
         children: children(),
         labels: BTreeMap::new(),
@@ -185,7 +197,7 @@ struct Run {
 impl Run {
     async fn new(seed: u64) -> Self {
         let (world, ledger) = (World::new(seed), Arc::new(Ledger::default()));
-        let hears = Arc::new(Hears(Arc::clone(&ledger), std::sync::Mutex::default()));
+        let hears = Arc::new(Hears::new(&ledger));
         let home = begin_home(&world, 1, &ledger, &hears).await;
         let mut hosts = Vec::new();
         for name in HOSTS {
@@ -206,7 +218,7 @@ impl Run {
     async fn act(&mut self) {
         let which = self.rng.usize(0..HOSTS.len());
         let host = HOSTS[which];
-        let child = path(["/pinned", "/roams", "/waits", "/exits"][self.rng.usize(0..4)]);
+        let child = path(CHILDREN[self.rng.usize(0..4)]);
         let net = &self.world.net;
         let what = self.rng.u8(0..12);
         self.log.push(format!(
@@ -268,15 +280,13 @@ impl Run {
 
     fn is_whole(&self) -> bool {
         let registry = self.home.kernel.registry();
-        ["/pinned", "/roams", "/waits", "/exits"]
-            .iter()
-            .all(|child| {
-                let Some(slot) = registry.get(&path(child)) else {
-                    return false;
-                };
-                let placed = slot.placement().unwrap_or_default();
-                slot.state() == SlotState::Running && placed.node.is_some() && placed.why.is_none()
-            })
+        CHILDREN.iter().all(|child| {
+            let Some(slot) = registry.get(&path(child)) else {
+                return false;
+            };
+            let placed = slot.placement().unwrap_or_default();
+            slot.state() == SlotState::Running && placed.node.is_some() && placed.why.is_none()
+        })
     }
 
     async fn until_whole(&mut self) {
@@ -305,7 +315,7 @@ impl Run {
     }
 
     fn state(&self) -> String {
-        let placements: Vec<Value> = ["/pinned", "/roams", "/waits", "/exits"]
+        let placements: Vec<Value> = CHILDREN
             .iter()
             .map(|child| {
                 let slot = self.home.kernel.registry().get(&path(child));

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use unity_actors::chaos::plan::{Fault, Phase, Plan, Probe};
 use unity_actors::chaos::service;
-use unity_actors::chaos::target::{Spared, Wanted, all};
+use unity_actors::chaos::target::{Spared, Wanted, all, nodes};
 use unity_supervisors::{ActorPath, Kernel};
 
 use super::{Command, DOCUMENT, FOR_ARG, RATE_ARG, RULES, file, plan_of, runs};
@@ -85,7 +85,8 @@ fn touched(kernel: &Kernel, plan: &Plan) -> Value {
         "max_down": plan.targets.max_down,
         "phases": plan.phases.iter().map(of_phase).collect::<Vec<_>>(),
         "acts": plan.acts.len(),
-        "node": plan.faults().filter(|fault| fault.is_of_node()).map(Fault::name).collect::<BTreeSet<_>>(),
+        "node": plan.faults().filter(|fault| fault.is_of_node() && fault.trouble().is_none()).map(Fault::name).collect::<BTreeSet<_>>(),
+        "links": links(kernel, plan),
         "probes": plan.probes.iter().map(Probe::name).collect::<Vec<_>>(),
         "targets": named.collect::<Vec<_>>(),
         "targets_count": targets.len(),
@@ -100,7 +101,30 @@ fn refused(kernel: &Kernel, plan: &Plan) -> Vec<Value> {
     let is_refused = plan.kills_kernel() && !runs(kernel).is_guarded();
     let refused =
         is_refused.then(|| json!({ "fault": Fault::KillKernel.name(), "why": service::NO_GUARD }));
-    refused.into_iter().collect()
+    let refused = refused.into_iter();
+    let of_links = plan.faults().filter(|fault| fault.trouble().is_some());
+    let of_links = of_links.filter_map(|fault| {
+        let why = nodes(kernel, fault, u32::MAX, &BTreeSet::new()).err()?;
+        Some(json!({ "fault": fault.name(), "why": why }))
+    });
+    let mut all: Vec<Value> = refused.chain(of_links).collect();
+    all.dedup();
+    all
+}
+
+/// The nodes the links to which may be struck, each with what.
+fn links(kernel: &Kernel, plan: &Plan) -> Vec<Value> {
+    let mut links: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for fault in plan.faults().filter(|fault| fault.trouble().is_some()) {
+        let found = nodes(kernel, fault, u32::MAX, &BTreeSet::new());
+        for node in found.unwrap_or_default() {
+            links.entry(node).or_default().insert(fault.name());
+        }
+    }
+    let links = links.iter();
+    links
+        .map(|(node, faults)| json!({ "node": node, "faults": faults }))
+        .collect()
 }
 
 fn look(
@@ -187,6 +211,15 @@ pub(super) fn show_plan(document: &Value, screen: &Screen) -> String {
         .collect();
     if !node.is_empty() {
         out.push_str(&format!("strikes the whole node: {}\n", node.join(", ")));
+    }
+    for link in list(document, "links") {
+        let faults = list(link, "faults").iter().filter_map(Value::as_str);
+        let faults: Vec<&str> = faults.collect();
+        let node = text(link, "node");
+        out.push_str(&format!(
+            "may strike the link to {node}: {}\n",
+            faults.join(", ")
+        ));
     }
     for refused in list(document, "refused") {
         let (fault, why) = (text(refused, "fault"), text(refused, "why"));

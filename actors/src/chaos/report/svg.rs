@@ -356,11 +356,12 @@ fn gravity(done: &Done) -> (u8, u64) {
 }
 
 fn said(count: usize, done: &Done) -> String {
-    let whom = done
-        .act
-        .path
-        .as_ref()
-        .map_or_else(String::new, |path| format!(" {path}"));
+    let act = &done.act;
+    let whom = match (&act.path, act.fault.node()) {
+        (Some(path), _) => format!(" {path}"),
+        (None, Some(node)) => format!(" {node}"),
+        (None, None) => String::new(),
+    };
     let end = match (&done.refused, done.recovered_ms) {
         (Some(why), _) => format!("could not be done: {why}"),
         (None, Some(took)) => format!("well again after {}", numbers::ms(took)),

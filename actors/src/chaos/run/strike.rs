@@ -10,16 +10,20 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 use unity_supervisors::fault::{BY_CHAOS, LifeFault, RouteCounts, RouteFault, StartFault, Undo};
-use unity_supervisors::{ActorPath, Kernel, KernelError, Mode, SlotState};
+use unity_supervisors::{ActorPath, Kernel, KernelError, Mode, Placement, SlotState};
 
 use super::Outside;
 use crate::chaos::plan::{BadSwap, ClockJump, Fault, Flood};
 use crate::chaos::swap::{self, Swapped};
+use crate::chaos::target::living_on;
+use crate::cluster::Cluster;
 
 /// How many messages of a flood are sent before others have their turn.
 const FLOOD_LEN: usize = 64;
 /// How long it is until the next.
 const FLOOD_PAUSE: Duration = Duration::from_millis(1);
+/// Time between two looks whether a node is there again.
+const LOOKS_AT_A_LINK: Duration = Duration::from_millis(10);
 
 /// Something that was struck and is not well yet.
 pub(super) struct Open {
@@ -27,6 +31,8 @@ pub(super) struct Open {
     act: usize,
     name: &'static str,
     path: Option<ActorPath>,
+    /// The link to which node it is, and who lived there.
+    link: Option<(String, Vec<ActorPath>)>,
     /// Which slot and life it was, where that has to end.
     was: Option<(u64, u64)>,
     incarnation: Option<u64>,
@@ -74,6 +80,11 @@ impl Open {
         self.path.as_ref()
     }
 
+    /// The node whose link it is.
+    pub(super) fn node(&self) -> Option<&str> {
+        self.link.as_ref().map(|(node, _)| node.as_str())
+    }
+
     pub(super) fn incarnation(&self) -> Option<u64> {
         self.incarnation
     }
@@ -88,7 +99,12 @@ impl Open {
 
     /// When it is to be looked at, whatever happens.
     pub(super) fn next_look(&self) -> Option<Instant> {
-        (Instant::now() < self.ends).then_some(self.ends)
+        let now = Instant::now();
+        match self.link {
+            // No fact of the kernel tells of nodes.
+            Some(_) if self.ends <= now => Some(now + LOOKS_AT_A_LINK),
+            _ => (now < self.ends).then_some(self.ends),
+        }
     }
 
     /// Ends it once its time is over; how long it was until all was well after that, if it is.
@@ -97,7 +113,12 @@ impl Open {
         if now < self.ends {
             return None;
         }
+        if self.link.is_some() {
+            // It heals before it is looked at.
+            self.undo = None;
+        }
         let is_well = match &self.path {
+            None if self.link.is_some() => self.is_joined(kernel),
             None => matches!(kernel.mode(), Mode::Normal | Mode::Safe),
             Some(path) => kernel.registry().get(path).is_some_and(|slot| {
                 let is_another = self.was != Some((slot.serial(), slot.incarnation()));
@@ -109,6 +130,23 @@ impl Open {
             self.undo = None;
         }
         is_well.then(|| now - self.ends)
+    }
+
+    /// Whether the node has answered since the link was healed, and all live somewhere that lived there.
+    fn is_joined(&self, kernel: &Kernel) -> bool {
+        let Some((node, children)) = &self.link else {
+            return true;
+        };
+        let lives = |path: &ActorPath| {
+            kernel.registry().get(path).is_none_or(|slot| {
+                let placed = slot.placement();
+                let is_somewhere =
+                    |placed: Placement| placed.node.is_some() && placed.why.is_none();
+                slot.state() == SlotState::Running && placed.is_none_or(is_somewhere)
+            })
+        };
+        let cluster = kernel.shared::<Cluster>();
+        cluster.has_answered_since(node, self.ends) && children.iter().all(lives)
     }
 }
 
@@ -129,6 +167,7 @@ impl Strike<'_> {
         act: usize,
     ) -> Result<(Open, Option<Work>), String> {
         let begun = Instant::now();
+        let link = fault_link(self.kernel, self.fault);
         let slot = path.and_then(|path| self.kernel.registry().get(path));
         let was = slot.map(|slot| (slot.serial(), slot.incarnation()));
         let Lasting {
@@ -145,6 +184,7 @@ impl Strike<'_> {
             act,
             name: fault.name(),
             path: path.cloned(),
+            link,
             was: was.filter(|_| exits),
             incarnation: was.map(|(_, incarnation)| incarnation),
             is_kill: exits,
@@ -192,6 +232,11 @@ impl Strike<'_> {
     }
 
     async fn node(&self) -> Result<Lasting, String> {
+        if let (Some(trouble), Some(node)) = (self.fault.trouble(), self.fault.node()) {
+            let cluster = self.kernel.shared::<Cluster>();
+            let undo = cluster.trouble(&node.to_string(), trouble);
+            return undo.map(Lasting::from).map_err(|fault| fault.message);
+        }
         match self.fault {
             Fault::ClockJump(ClockJump { by, back, .. }) => {
                 let us = i64::try_from(by.0.as_micros()).unwrap_or(i64::MAX);
@@ -281,6 +326,14 @@ fn sum<T>(
     let all = all.lock();
     let its = all.iter().filter(|(its, _)| its == path);
     its.map(|(_, counts)| count(counts)).sum()
+}
+
+/// The node whose link a fault strikes, and who lives there.
+fn fault_link(kernel: &Kernel, fault: &Fault) -> Option<(String, Vec<ActorPath>)> {
+    fault.trouble()?;
+    let node = fault.node()?.to_string();
+    let children = living_on(kernel, &node);
+    Some((node, children))
 }
 
 /// Gives it settings that are bad: they are refused, or put back, or else it is given its own again in the end.

@@ -230,6 +230,43 @@ pub(super) const ROWS: &[Row] = &[
         &["`disk_full` strikes the whole node", "take out `path`"],
     ),
     (
+        Code::ActTarget,
+        Chaos(
+            "version: 1\nname: a\nacts:\n  - { at: 5s, fault: { cut: { for: 5s } }, path: /a }\n",
+        ),
+        "4:44 path",
+        &[
+            "`cut` strikes a link, and nobody",
+            "name a node with `node`",
+        ],
+    ),
+    (
+        Code::PlanNode,
+        Chaos(
+            "version: 1\nname: a\nacts:\n  - { at: 5s, fault: { cut: { node: /edge-1, for: 5s } } }\n",
+        ),
+        "4:35 /edge-1",
+        &[
+            "`/edge-1` is no name of a node",
+            "as in `edge-*`",
+            "take out `node`",
+        ],
+    ),
+    (
+        Code::PlanWord,
+        Chaos(
+            "version: 1\nname: a\nacts:\n  - { at: 5s, fault: { cut_one_way: { direction: inbond, for: 5s } } }\n",
+        ),
+        "4:48 inbond",
+        &["did you mean `inbound`?"],
+    ),
+    (
+        Code::PlanKeyMissing,
+        Chaos("version: 1\nname: a\nacts:\n  - { at: 5s, fault: { slow_link: { for: 5s } } }\n"),
+        "4:36 for",
+        &["`slow_link` has no `by`", "add `by: 200ms`"],
+    ),
+    (
         Code::PlanEmpty,
         Chaos("version: 1\nname: a\n"),
         "1:1 version",
