@@ -559,7 +559,7 @@ impl Cluster {
         match state.known.get(name) {
             Some(known) => Err(fault::down(
                 name,
-                known.why.as_deref().unwrap_or("it is down"),
+                why_down(known).as_deref().unwrap_or("it is down"),
             )),
             None => {
                 drop(state);
@@ -696,6 +696,13 @@ impl Cluster {
     }
 }
 
+/// Why it is not up: of a connection that has ended and still says its last words, why that did.
+fn why_down(known: &Known) -> Option<String> {
+    let session = known.session.as_ref();
+    let why = session.and_then(|session| session.over());
+    why.or_else(|| known.why.clone())
+}
+
 fn info(name: &str, known: &Known) -> NodeInfo {
     let session = known
         .session
@@ -733,7 +740,7 @@ fn info(name: &str, known: &Known) -> NodeInfo {
         epoch: Some(known.epoch),
         version: Some(known.about.version.clone()),
         placed: 0,
-        why: known.why.clone().filter(|_| session.is_none()),
+        why: why_down(known).filter(|_| session.is_none()),
     }
 }
 

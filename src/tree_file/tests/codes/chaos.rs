@@ -245,7 +245,7 @@ pub(super) const ROWS: &[Row] = &[
         Chaos(
             "version: 1\nname: a\nacts:\n  - { at: 5s, fault: { cut: { node: /edge-1, for: 5s } } }\n",
         ),
-        "4:35 /edge-1",
+        "4:37 /edge-1",
         &[
             "`/edge-1` is no name of a node",
             "as in `edge-*`",
@@ -257,13 +257,13 @@ pub(super) const ROWS: &[Row] = &[
         Chaos(
             "version: 1\nname: a\nacts:\n  - { at: 5s, fault: { cut_one_way: { direction: inbond, for: 5s } } }\n",
         ),
-        "4:48 inbond",
+        "4:50 inbond",
         &["did you mean `inbound`?"],
     ),
     (
         Code::PlanKeyMissing,
         Chaos("version: 1\nname: a\nacts:\n  - { at: 5s, fault: { slow_link: { for: 5s } } }\n"),
-        "4:36 for",
+        "4:37 for",
         &["`slow_link` has no `by`", "add `by: 200ms`"],
     ),
     (
