@@ -11,7 +11,7 @@ use crate::events::tail;
 use crate::harness::{Folder, Rig, Said, TREE, http, signal};
 
 /// A kernel that other nodes may attach.
-fn node(name: &str, listen: &str) -> Rig {
+pub(crate) fn node(name: &str, listen: &str) -> Rig {
     let folder = Folder::new();
     folder.file(
         "tree.yaml",
@@ -21,7 +21,7 @@ fn node(name: &str, listen: &str) -> Rig {
     Rig { folder, process }.until_booted()
 }
 
-fn address(node: &Rig) -> String {
+pub(crate) fn address(node: &Rig) -> String {
     let listed = node.until(&["node", "list"], |list| list["address"].is_string());
     listed["address"].as_str().unwrap().to_owned()
 }
@@ -148,7 +148,8 @@ fn a_node_is_attached_listed_and_detached() {
     let said = rig.uk(&["node", "drain", "edge-1"]);
     let expected = "edge-1 takes no new children of other nodes\n";
     assert_eq!(said.out, expected, "{said:?} {}", rig.log());
-    until_state(&rig, "draining");
+    assert!(up["since"].is_string(), "{up}");
+    assert_eq!(until_state(&rig, "draining")["since"], up["since"]);
     assert_eq!(
         rig.json(&["node", "drain", "edge-1", "--undo"])["draining"],
         false
@@ -166,7 +167,8 @@ fn a_node_is_attached_listed_and_detached() {
     );
 
     assert_eq!(rig.json(&["node", "list"])["nodes"], json!([]));
-    until_state(&edge, "down");
+    let gone = until_state(&edge, "down");
+    assert!(gone["since"].as_str() > seen["since"].as_str(), "{gone}");
     refused(
         &rig.uk(&["node", "detach", "edge-1"]),
         4,

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use unity_supervisors::clock::Timestamp;
 use unity_supervisors::fault::Undo;
 use unity_supervisors::{ActorPath, ChildId, Kernel};
 
@@ -147,6 +148,9 @@ pub struct NodeInfo {
     pub address: Option<String>,
     /// How it is.
     pub state: NodeState,
+    /// When it came, or was lost: of one that never was there, when it could not be reached first. Not known while it is
+    /// being connected for the first time; that it is being drained is no other beginning.
+    pub since: Option<Timestamp>,
     /// Time of a ping there and back, in milliseconds.
     pub rtt_ms: Option<f64>,
     /// How far its wall clock is ahead of this node's, in milliseconds.
@@ -194,6 +198,8 @@ struct Known {
     address: Option<String>,
     about: AboutV1,
     session: Option<Arc<Session>>,
+    /// When it came or went last.
+    since: Timestamp,
     why: Option<String>,
 }
 
@@ -206,6 +212,8 @@ pub(super) struct Dial {
     pub(super) why: Option<RefusalV1>,
     /// How often it was tried without success.
     pub(super) tries: u32,
+    /// When that was for the first time.
+    pub(super) since: Option<Timestamp>,
 }
 
 impl Default for Cluster {
@@ -320,7 +328,12 @@ impl Cluster {
         self.state.lock().dials.get(address).cloned()
     }
 
-    pub(super) fn note_dial(&self, address: &str, outcome: Result<String, RefusalV1>) {
+    pub(super) fn note_dial(
+        &self,
+        address: &str,
+        outcome: Result<String, RefusalV1>,
+        now: Timestamp,
+    ) {
         if let Some(dial) = self.state.lock().dials.get_mut(address) {
             match outcome {
                 Ok(name) => {
@@ -332,6 +345,7 @@ impl Cluster {
                 Err(why) => {
                     dial.why = Some(why);
                     dial.tries += 1;
+                    dial.since.get_or_insert(now);
                 }
             }
         }
@@ -472,7 +486,7 @@ impl Cluster {
     }
 
     /// Takes a session in; the one that it takes the place of ends.
-    pub(super) fn enter(&self, session: &Arc<Session>) {
+    pub(super) fn enter(&self, session: &Arc<Session>, now: Timestamp) {
         let peer = &session.peer;
         let former = {
             let mut state = self.state.lock();
@@ -481,6 +495,7 @@ impl Cluster {
                 address: peer.address.clone(),
                 about: peer.about.clone(),
                 session: Some(Arc::clone(session)),
+                since: now,
                 why: None,
             };
             state.known.insert(peer.name.clone(), known)
@@ -493,7 +508,7 @@ impl Cluster {
     }
 
     /// A session has ended.
-    pub(super) fn leave(&self, session: &Arc<Session>, why: &str) {
+    pub(super) fn leave(&self, session: &Arc<Session>, why: &str, now: Timestamp) {
         let was_held = {
             let mut state = self.state.lock();
             let known = state.known.get_mut(session.node());
@@ -503,6 +518,7 @@ impl Cluster {
             });
             held.map(|known| {
                 known.session = None;
+                known.since = now;
                 known.why = Some(why.to_owned());
             })
         };
@@ -591,6 +607,7 @@ impl Cluster {
                 0 => NodeState::Connecting,
                 _ => NodeState::Down,
             },
+            since: dial.since,
             rtt_ms: None,
             skew_ms: None,
             labels: BTreeMap::new(),
@@ -724,6 +741,7 @@ fn info(name: &str, known: &Known) -> NodeInfo {
         name: name.to_owned(),
         address: known.address.clone(),
         state,
+        since: Some(known.since),
         rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
         skew_ms: rtt.and(session).map(|session| {
             #[expect(

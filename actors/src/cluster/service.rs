@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
+use unity_supervisors::clock::Timestamp;
 use unity_supervisors::spec::{Backoff, ChildSpec};
 use unity_supervisors::{
     Actor, Address, ChildId, Context, Down, Exit, Kernel, Kinds, Message, Next, Start,
@@ -316,6 +317,10 @@ impl Around {
         }
     }
 
+    fn now(&self) -> Timestamp {
+        self.kernel.clock().wall()
+    }
+
     /// Makes a connection one between nodes, in bounded time.
     async fn meet(&self, wire: Wire, is_ours: bool) -> Result<Greeted, Failed> {
         let Some(options) = self.cluster.options() else {
@@ -346,10 +351,10 @@ impl Around {
         };
         let session = Session::new(greeted.peer, self.cluster.epoch());
         let ends = Leaves {
-            cluster: &self.cluster,
+            around: self,
             session: &session,
         };
-        self.cluster.enter(&session);
+        self.cluster.enter(&session, self.now());
         let pace = Pace {
             heartbeat: options.heartbeat,
         };
@@ -365,7 +370,7 @@ impl Around {
 
 /// Has a session leave whatever ends it.
 struct Leaves<'a> {
-    cluster: &'a Cluster,
+    around: &'a Around,
     session: &'a Arc<Session>,
 }
 
@@ -373,23 +378,26 @@ impl Drop for Leaves<'_> {
     fn drop(&mut self) {
         self.session.end("this node ends the connection");
         let why = self.session.over().unwrap_or_default();
-        self.cluster.leave(self.session, &why);
+        let Around { cluster, .. } = self.around;
+        cluster.leave(self.session, &why, self.around.now());
     }
 }
 
 /// Keeps a connection to `address`, for as long as one is wanted.
 async fn dialling(around: Around, address: String) {
     let mut pause = Pause::default();
+    let note = |outcome| {
+        around.cluster.note_dial(&address, outcome, around.now());
+    };
     while around.cluster.dial(&address).is_some() {
         let since = Instant::now();
         match dial(&around, &address).await {
             Ok(greeted) => {
-                let name = greeted.peer.name.clone();
-                around.cluster.note_dial(&address, Ok(name.clone()));
+                note(Ok(greeted.peer.name.clone()));
                 around.run(greeted).await;
             }
             Err(Failed::Duplicate(name)) => {
-                around.cluster.note_dial(&address, Ok(name.clone()));
+                note(Ok(name.clone()));
                 // The other node has opened a connection itself: it is enough while it lasts.
                 if let Some(other) = around.cluster.session(&name) {
                     other.ended().await;
@@ -403,7 +411,7 @@ async fn dialling(around: Around, address: String) {
                 if is_new(&around, &address, &why) {
                     tracing::warn!(%address, why = %failed, "a node is not reached; it is tried again");
                 }
-                around.cluster.note_dial(&address, Err(why));
+                note(Err(why));
             }
         }
         let lasted = since.elapsed();
