@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
+use unity_actors::cluster::Cluster;
 use unity_supervisors::bus::{Event, Pattern, Place, Refused, Subscriber};
 use unity_supervisors::spec::ChildSpec;
 use unity_supervisors::{Actor, ChildId, Context, Exit, Kernel, Kinds, Next, NoMessage, Start};
@@ -238,6 +239,7 @@ impl Actor for Service {
 
 async fn look(kernel: &Kernel) {
     let live = kernel.shared::<Live>();
+    let mut nodes = kernel.shared::<Cluster>().watch();
     let mut tree = Tree::default();
     loop {
         let current = live.current(kernel);
@@ -252,11 +254,17 @@ async fn look(kernel: &Kernel) {
             true => tree.look(kernel),
             false => None,
         };
+        let has_nodes_changed = nodes.has_changed().unwrap_or(false);
+        nodes.mark_unchanged();
         for (wish, open) in &current {
             if wish.tree {
                 open.channel.set_whole(tree.whole());
                 if let Some(change) = &change {
                     open.channel.write("change", change);
+                }
+                if has_nodes_changed {
+                    // Only that: who shows them reads them, at a pace of its own.
+                    open.channel.write("nodes", r#"{"version":1}"#);
                 }
             }
             let (events, missed) = std::mem::take(&mut *open.events.0.lock());

@@ -10,6 +10,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::harness::{Folder, Rig, TREE};
+use crate::nodes;
 
 /// A kernel that listens on a free port of this machine.
 pub(crate) struct Web {
@@ -663,6 +664,29 @@ fn a_stream_tells_of_changes_and_is_taken_up_where_it_was() {
     let mut lost = web.follow(&token, query, Some("0-1"));
     let told: Vec<String> = (0..3).map(|_| lost.next().unwrap().event).collect();
     assert_eq!(told, ["hello", "resync", "tree"]);
+}
+
+#[test]
+fn a_stream_of_the_tree_says_that_nodes_came_or_went() {
+    let web = Web::boot();
+    let edge = nodes::node("edge-1", "127.0.0.1:0");
+    let token = web.token(&["read"]);
+    let mut stream = web.follow(&token, "tree=true", None);
+    stream.until(|message| message.event == "tree");
+    let mut until = |state: &str| {
+        let mut seen = json!([]);
+        while seen[0]["state"] != state {
+            stream.until(|message| message.event == "nodes");
+            seen = web.rig.json(&["node", "list"])["nodes"].take();
+        }
+    };
+
+    web.rig.json(&["node", "attach", &nodes::address(&edge)]);
+    until("up");
+    web.rig.json(&["node", "drain", "edge-1"]);
+    until("draining");
+    drop(edge);
+    until("down");
 }
 
 #[test]

@@ -22,7 +22,8 @@ pub(super) fn stream() -> Value {
         "summary": "What happens, as it happens",
         "description": "Server-sent events that do not end; the `data` of each is one JSON document. `hello` is who asks and whom; \
                         `tree` is the document of `GET /api/v1/tree?all=true`; `change` is what changed of it since, with `mode`, \
-                        `changed` (nodes without children) and `removed` (paths); `events` has `events`, and `missed`, how many \
+                        `changed` (nodes without children) and `removed` (paths); `nodes` comes with the tree and says that other \
+                        nodes came or went, as `GET /api/v1/node/list` has them; `events` has `events`, and `missed`, how many \
                         were left out; `resync` says why what was shown is out of date: a `tree` follows. Who comes back with \
                         `Last-Event-ID` goes on where it was. One of `tree=true` and `events` is given at least.",
         "x-scope": "read",
