@@ -79,3 +79,13 @@ test("a part without a new place keeps its own, and exits are remembered", () =>
   assert.deepEqual(forest.exits.get("/a"), [{ at: Date.parse(exit.at), kind: "error" }]);
   assert.equal(forest.mode, "safe");
 });
+
+test("what a part no longer says is not so any more", () => {
+  const forest = new Forest();
+  forest.load(document([{ ...node("/a"), stall: { what: "holds_thread", for_ms: 900 }, placed: { node: "edge-1" } }]));
+
+  forest.apply({ mode: "normal", changed: [{ path: "/a", id: "a", state: "running" }], removed: [] });
+
+  const { stall, placed } = forest.parts.get("/a");
+  assert.deepEqual([stall, placed], [undefined, undefined]);
+});

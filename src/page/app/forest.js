@@ -68,7 +68,8 @@ export class Forest {
     const was = this.parts.get(node.path);
     const { children: _, after: __, ...rest } = node;
     const parent = rest.parent === undefined ? (was?.parent ?? parentOf(node.path)) : rest.parent || null;
-    const part = /** @type {Part} */ ({ ...was, ...rest, heard: Date.now(), parent, kids: was?.kids ?? [] });
+    // What it does not say is not so any more.
+    const part = /** @type {Part} */ ({ ...rest, heard: Date.now(), parent, kids: was?.kids ?? [] });
     this.parts.set(part.path, part);
     this.#note(part);
   }
