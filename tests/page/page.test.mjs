@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { open, uk } from "./opened.mjs";
 import { wellMade } from "./rig.mjs";
 
-const VIEWS = ["", "tree", "part/sensors/host", "part/arm/driver", "part/arm", "part/talker", "events", "streams/system", "letters", "settings", "health", "audit"];
+const VIEWS = ["", "tree", "part/sensors/host", "part/arm/driver", "part/arm", "part/talker", "events", "streams/system", "nodes", "letters", "settings", "health", "audit"];
 /** What would run if a text were taken for markup. */
 const EVIL = "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'>";
 

@@ -27,15 +27,15 @@ const WAIT_MS = 15_000;
 
 export const browser = () => chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS });
 
-/** A kernel with the tree of these tests, and a way to it that can be cut. */
-export async function kernel() {
+/** A kernel with the tree of these tests, and a way to it that can be cut. `options` are more of `uk run`. */
+export async function kernel(options = []) {
   const folder = await mkdtemp(join(tmpdir(), "uk-page-"));
   const socketPath = join(folder, "uk.sock");
   const port = await freePort();
   const call = (method, path, body) => overSocket(socketPath, method, `/api/v1/${path}`, body);
   let child;
   const boot = async () => {
-    const args = ["run", TREE, "--socket", socketPath, "--data-dir", join(folder, "data"), "--listen", `127.0.0.1:${port}`];
+    const args = ["run", TREE, "--socket", socketPath, "--data-dir", join(folder, "data"), "--listen", `127.0.0.1:${port}`, ...options];
     child = spawn(process.env.UK, args, { stdio: "ignore", env: { ...process.env, ...ENVIRONMENT } });
     for (let tries = 0; tries < TRIES; tries += 1) {
       const isReady = await overSocket(socketPath, "GET", "/readyz").then(() => true, () => false);
@@ -128,7 +128,7 @@ function overSocket(socketPath, method, path, body) {
 }
 
 /** A port that is free now. */
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address();

@@ -9,10 +9,10 @@ import { stateOf } from "./words.js";
 /** @typedef {{did: string, command: string, ok: boolean, text: string, hint: string | null, at: number}} Deed */
 
 /** What stands by its position in a shell, in this order. */
-const BY_POSITION = ["path", "target", "topic", "stream", "ids", "id", "from", "to", "message", "data", "settings"];
+const BY_POSITION = ["path", "which", "address", "target", "topic", "stream", "ids", "id", "from", "to", "message", "data", "settings"];
 /** Options that have the name of what other commands have by position. @type {Record<string, string[]>} */
 const OPTIONS = { "streams read": ["from"], "dlq retry": ["path", "to", "message"], "dlq drop": ["path"], "dlq list": ["path"] };
-const ADMIN = ["spawn", "delete", "config set", "config unset", "config apply", "config rollback", "shutdown"];
+const ADMIN = ["node attach", "node detach", "node drain", "spawn", "delete", "config set", "config unset", "config apply", "config rollback", "shutdown"];
 
 export const acting = {
   /** What was done here last. @type {Deed | null} */
@@ -100,6 +100,7 @@ function outcome(document) {
   if (document.waits_for) return `it waits for ${document.waits_for.path}, which is ${stateOf(document.waits_for.state).word}`;
   if (typeof document.state === "string") return `it is now ${stateOf(document.state).word}`;
   if (document.number !== undefined) return document.done === "unchanged" ? "nothing was different" : `this is version ${document.number} of the settings`;
+  if (document.address && document.name) return `it is called ${document.name}`;
   if (document.refusals?.length > 0) return `${document.refusals.length} could not be delivered: ${document.refusals[0].why}`;
   if (document.answer !== undefined) return "it answered";
   return "";

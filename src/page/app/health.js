@@ -29,7 +29,7 @@ export function Health() {
       ${health.unwell.length === 0 ? html`<${Empty} title="Nothing">Every part is as it should be.</${Empty}>` : html`<ul class="list">${health.unwell.slice(0, 50).map((/** @type {Doc} */ entry) => html`<li key=${entry.path}><${PartLink} path=${entry.path} /><${State} ...${entry} /><span class="dim">${reason(entry)}</span></li>`)}</ul>`}
     </${Panel}>
     <${Panel} id="warnings" title="Warnings"><${Logs} args=${{ level: "warn" }} /></${Panel}>
-    <p class="dim">Kernel ${kernel.version}, node ${kernel.node}. You are ${kernel.who.name}, with the right to ${kernel.who.scope === "admin" ? "change everything" : kernel.who.scope}.</p>`;
+    <p class="dim">Kernel ${kernel.version}, node ${kernel.node}. You are ${kernel.who.name}, with the right to ${kernel.who.scope === "admin" ? "change everything" : kernel.who.scope}. <a href="#/nodes">Other kernels</a></p>`;
 }
 
 /** @param {Doc} entry */

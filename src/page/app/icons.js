@@ -18,6 +18,7 @@ const PATHS = {
   undo: "M7 5 4 8l3 3M4 8h8a4 4 0 0 1 0 8h-3",
   pulse: "M3 10.5h3l2-5 3.5 9 2-4H17",
   book: "M5 4h10v12H5zM8 7.5h4M8 10.5h4",
+  nodes: "M8 7.5h4v5H8zM8 10H3.5M12 10h4.5M3.5 8.5v3M16.5 8.5v3M10 7.5v-4M10 12.5v4",
   right: "M8 5.5 12.5 10 8 14.5",
 };
 

@@ -29,6 +29,8 @@ export const kernel = {
   skewMs: 0,
   /** @type {Doc | null} */
   health: null,
+  /** The other nodes, as `uk node list` has them. @type {Doc | null} */
+  nodes: null,
 };
 
 export const now = () => Date.now() + kernel.skewMs;
@@ -152,6 +154,7 @@ export function connect() {
   on("hello", hello);
   on("tree", (document) => { kernel.forest.load(document); kernel.node = document.node; live(); });
   on("change", (change) => { kernel.forest.apply(change); askHealth(); changed(); });
+  on("nodes", askNodes);
   on("events", (batch) => { for (const want of wants) want.heard(batch); });
   mine.onerror = () => { if (mine === source) void lost(mine); };
 }
@@ -177,6 +180,7 @@ function live() {
   if (kernel.line !== "live") kernel.times += 1;
   kernel.line = "live";
   askHealth();
+  askNodes();
   changed();
 }
 
@@ -204,15 +208,22 @@ async function lost(mine) {
   if (/** @type {string} */ (kernel.line) !== "denied") setTimeout(() => { if (mine === source) connect(); }, pause);
 }
 
-let healthDue = false;
+/** Makes what reads a document for `kernel`, so often at most. @param {"health" | "nodes"} into @param {string[]} words @param {number} ms */
+function reading(into, words, ms) {
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    setTimeout(async () => {
+      isDue = false;
+      const document = await call("GET", words).catch(() => null);
+      if (document) { kernel[into] = document; changed(); }
+    }, kernel[into] ? ms : 0);
+  };
+}
 
 /** Reads how the kernel is, at most once a second. */
-export function askHealth() {
-  if (healthDue) return;
-  healthDue = true;
-  setTimeout(async () => {
-    healthDue = false;
-    const health = await call("GET", ["health"]).catch(() => null);
-    if (health) { kernel.health = health; changed(); }
-  }, kernel.health ? 1000 : 0);
-}
+export const askHealth = reading("health", ["health"], 1000);
+
+/** Reads which other nodes there are and how each is. */
+export const askNodes = reading("nodes", ["node", "list"], 250);

@@ -13,6 +13,7 @@ import { Icon } from "./icons.js";
 import { sentence, troubles } from "./judge.js";
 import { connect, kernel, now, useKernel } from "./kernel.js";
 import { Letters } from "./letters.js";
+import { Nodes, isCluster, lostNodes } from "./nodes.js";
 import { PartPage } from "./part.js";
 import { Streams } from "./streams.js";
 import { TreeView } from "./tree.js";
@@ -21,6 +22,7 @@ import { rough } from "./words.js";
 const VIEWS = [
   { at: "", name: "Home", icon: "home", show: Home },
   { at: "tree", name: "Parts", icon: "tree", show: TreeView },
+  { at: "nodes", name: "Nodes", icon: "nodes", show: Nodes },
   { at: "events", name: "Events", icon: "bolt", show: Events },
   { at: "streams", name: "Streams", icon: "rows", show: Streams },
   { at: "letters", name: "Dead letters", icon: "letter", show: Letters },
@@ -81,7 +83,7 @@ function App() {
       <button ref=${button} type="button" class="menu" aria-expanded=${isOpen} aria-controls="nav" onClick=${() => setOpen(!isOpen)}><${Icon} name="rows" />Menu</button>
     </header>
     <nav id="nav" class=${isOpen ? "open" : ""} aria-label="Views" onKeyDown=${close}>
-      ${VIEWS.map((view) => html`<a key=${view.at} href=${`#/${view.at}`} aria-current=${view.at === here.at ? "page" : undefined}><${Icon} name=${view.icon} /><span>${view.name}</span></a>`)}
+      ${VIEWS.filter((view) => view.show !== Nodes || isCluster() || here.at === view.at).map((view) => html`<a key=${view.at} href=${`#/${view.at}`} aria-current=${view.at === here.at ? "page" : undefined}><${Icon} name=${view.icon} /><span>${view.name}</span>${view.show === Nodes && lostNodes() > 0 && html`<span class="tag" data-tone="bad">${lostNodes()} lost</span>`}</a>`)}
     </nav>
     <main id="main" tabindex="-1" class=${line === "lost" ? "lost" : ""} aria-busy=${line === "connecting"}>
       <${Banner} />

@@ -27,6 +27,7 @@ export function PartPage({ rest: path }) {
     ${part && html`<div class="facts">
       <div><span class="dim">${isWorker ? "Its restarts" : "Restarts of what is in it"}</span><${Gauge} part=${part} /></div>
       ${part.mailbox && html`<div><span class="dim">Its mailbox</span><${MailboxBar} part=${part} /></div>`}
+      ${part.placed && html`<div><span class="dim">Lives on</span><span>${part.placed.node ? html`<a href="#/nodes">${part.placed.node}</a>` : `no node: ${part.placed.why ?? "none is found"}`}</span></div>`}
       <div><span class="dim">Life</span><span>number ${part.incarnation}</span></div>
     </div>`}
     ${why && html`<section class="card next"><h2>What to do next</h2><${Advice} next=${why.next} here=${path} /></section>`}

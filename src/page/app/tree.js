@@ -175,7 +175,7 @@ function Row({ row, part, top, isCurrent, select, toggle }) {
   return html`<div class=${`row ${isCurrent ? "current" : ""}`} role="treeitem" id=${rowId(row.path)} aria-level=${row.level} aria-posinset=${row.at} aria-setsize=${row.of}
     aria-expanded=${row.open === null ? undefined : row.open} aria-selected=${isCurrent} style=${{ top: `${top}px`, "--level": row.level - 1 }} onClick=${click}>
     <span class="name"><span class=${`twist ${row.open ? "open" : ""}`} aria-hidden="true">${row.open !== null && html`<${Icon} name="right" />`}</span>
-      <span class=${part.type}>${name}</span>${row.open === false && html`<span class="dim count">${thousands(part.kids.length)}</span>`}<span class="dim kind">${part.kind ?? ""}</span></span>
+      <span class=${part.type}>${name}</span>${row.open === false && html`<span class="dim count">${thousands(part.kids.length)}</span>`}<span class="dim kind">${part.kind ?? ""}${part.placed && ` · on ${part.placed.node ?? "no node"}`}</span></span>
     <${State} ...${part} />
     <span class="extra">${hasGauge(part) && html`<${Gauge} part=${part} />`}</span>
     <span class="extra">${part.mailbox && html`<${MailboxBar} part=${part} />`}</span>

@@ -21,6 +21,7 @@
  * @property {Stall | null} [stall]
  * @property {{swap?: object} | null} [ladder]
  * @property {object} [rolled_back]
+ * @property {{node: string | null, why?: string}} [placed] where it lives, if that is another node
  * @property {string | null} parent
  * @property {string[]} kids
  * @property {number} heard when the kernel told it, by this machine's clock
@@ -54,6 +55,19 @@
 /** @typedef {{time: string, level: string, path?: string, target: string, text: string, fields?: object}} LogLine */
 /** @typedef {{key: string, from?: unknown, to?: unknown}} KeyChange */
 /** @typedef {{path: string, what: string, how?: string, keys?: KeyChange[]}} Change */
+/**
+ * Another node, as `uk node list --json` has it.
+ * @typedef {object} KnownNode
+ * @property {string} name
+ * @property {string | null} address
+ * @property {"connecting" | "up" | "down" | "draining"} state
+ * @property {string | null} since
+ * @property {number | null} rtt_ms
+ * @property {number | null} skew_ms
+ * @property {Record<string, string>} labels
+ * @property {number | null} epoch
+ * @property {string | null} why
+ */
 /** @typedef {Record<string, any>} Doc */
 
 export {};

@@ -1,6 +1,6 @@
 // Plain English for what the kernel says in terms of its own. Pure.
 
-/** @import {ExitRecord, Part, Reason, Stall} from "./types.js" */
+/** @import {ExitRecord, KnownNode, Part, Reason, Stall} from "./types.js" */
 
 /** By state: its word, its tone, and its icon. @type {Record<string, {word: string, tone: string, icon: string}>} */
 export const STATES = {
@@ -17,6 +17,17 @@ export const STATES = {
 
 /** @param {string | null} state @param {unknown} [stall] */
 export const stateOf = (state, stall) => stall ? { word: "hangs", tone: "bad", icon: "clock" } : STATES[state ?? ""] ?? { word: state ?? "gone", tone: "off", icon: "stop" };
+
+/** The same of another node. @type {Record<KnownNode["state"], {word: string, tone: string, icon: string}>} */
+const NODE_STATES = {
+  up: { word: "attached", tone: "good", icon: "check" },
+  draining: { word: "takes nothing new", tone: "warn", icon: "pause" },
+  connecting: { word: "connecting", tone: "warn", icon: "turn" },
+  down: { word: "lost", tone: "bad", icon: "cross" },
+};
+
+/** @param {KnownNode} node */
+export const nodeStateOf = ({ state, epoch }) => (state === "down" && epoch === null ? { ...NODE_STATES.down, word: "not found" } : NODE_STATES[state]);
 
 /** `8 s`, `3 min`, `2 h`: rough. @param {number} ms */
 export function rough(ms) {
