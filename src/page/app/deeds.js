@@ -17,7 +17,7 @@ export function Deeds() {
     const timer = setTimeout(() => setGone(deed.at), SHOWN_MS);
     return () => clearTimeout(timer);
   }, [deed]);
-  return html`<aside class="deeds" aria-label="What you just did" role="status" data-tone=${deed?.ok ? "good" : "bad"} hidden=${!isShown}>
+  return html`<div class="deeds" aria-label="What you just did" role="status" data-tone=${deed?.ok ? "good" : "bad"} hidden=${!isShown}>
     ${isShown && html`
       <${Icon} name=${deed.ok ? "check" : "cross"} />
       <div class="deed">
@@ -25,7 +25,7 @@ export function Deeds() {
         <${Command} command=${deed.command} />
       </div>
       <button type="button" class="close" aria-label="Close" onClick=${() => setGone(deed.at)}><${Icon} name="cross" /></button>`}
-  </aside>`;
+  </div>`;
 }
 
 /** @param {{question: NonNullable<typeof acting.question>}} props */
