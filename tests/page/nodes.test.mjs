@@ -148,6 +148,7 @@ test("a node is detached after a question", async (t) => {
   const page = await open(t, "nodes");
 
   await card(page).getByRole("button", { name: "Detach" }).click();
+  await page.getByRole("dialog").waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
   assert.equal((await uk.read("node/list")).nodes.length, 1);
