@@ -323,9 +323,8 @@ mod tests {
                 '}' => {
                     let opened = self.open.pop();
                     self.take(1);
-                    match opened.expect("a brace is open") {
-                        '$' => self.template(),
-                        _ => {}
+                    if opened.expect("a brace is open") == '$' {
+                        self.template();
                     }
                 }
                 _ if next.is_whitespace() => self.rest = &self.rest[next.len_utf8()..],
