@@ -26,16 +26,30 @@ pub(super) struct Channel {
 struct Ring {
     /// The number of the newest frame.
     newest: u64,
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<Frame>,
     len: usize,
     /// The whole of what the frames up to the newest change.
     whole: Option<Arc<str>>,
+}
+
+#[derive(Debug, Clone)]
+struct Frame {
+    bytes: Bytes,
+    /// Whether a whole that is newer says it too.
+    is_in_whole: bool,
 }
 
 impl Ring {
     /// The number of the oldest frame that is kept.
     fn oldest(&self) -> u64 {
         self.newest + 1 - self.frames.len() as u64
+    }
+
+    /// Those that are kept of the frames after this one.
+    fn after(&self, number: u64) -> impl Iterator<Item = &Frame> {
+        let skip = (number + 1).saturating_sub(self.oldest());
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        self.frames.iter().skip(skip)
     }
 }
 
@@ -50,19 +64,20 @@ impl Channel {
         }
     }
 
-    /// Adds a frame; the oldest go where there are too many.
+    /// Adds a frame; the oldest go where there are too many. A `change` is one of the whole.
     pub(super) fn write(&self, event: &str, data: &str) {
         let mut ring = self.ring.lock();
         ring.newest += 1;
-        let frame = Bytes::from(format!(
+        let bytes = Bytes::from(format!(
             "id: {}-{}\nevent: {event}\ndata: {data}\n\n",
             self.epoch, ring.newest
         ));
-        ring.len += frame.len();
-        ring.frames.push_back(frame);
+        ring.len += bytes.len();
+        let is_in_whole = event == "change";
+        ring.frames.push_back(Frame { bytes, is_in_whole });
         while ring.frames.len() > FRAMES_MAX || (ring.len > BYTES_MAX && ring.frames.len() > 1) {
             let gone = ring.frames.pop_front();
-            ring.len -= gone.map_or(0, |gone| gone.len());
+            ring.len -= gone.map_or(0, |gone| gone.bytes.len());
         }
     }
 
@@ -84,10 +99,10 @@ impl Channel {
 
     /// A reader, which had this frame last.
     pub(super) fn reader(&self, last: Option<&str>) -> Read {
+        let ring = self.ring.lock();
         let at = last.and_then(|last| {
             let (epoch, number) = last.split_once('-')?;
             let number: u64 = number.parse().ok()?;
-            let ring = self.ring.lock();
             let is_kept = epoch == self.epoch.to_string()
                 && number + 1 >= ring.oldest()
                 && number <= ring.newest;
@@ -98,6 +113,7 @@ impl Channel {
             .map(|_| "it was away for too long, or the kernel has started again");
         Read {
             at,
+            from: at.unwrap_or(ring.newest),
             lost,
             newest: self.newest.subscribe(),
         }
@@ -109,6 +125,8 @@ impl Channel {
 pub(super) struct Read {
     /// The frame that it had last; none if it knows nothing.
     at: Option<u64>,
+    /// The frame after which all that no whole says is for it.
+    from: u64,
     /// Why it knows nothing any more.
     lost: Option<&'static str>,
     newest: watch::Receiver<u64>,
@@ -138,12 +156,11 @@ impl Read {
             return None;
         }
         if at + 1 < ring.oldest() {
-            self.at = None;
+            (self.at, self.from) = (None, at);
             self.lost = Some("it reads too slowly");
             return self.begin(channel, &ring);
         }
-        let skip = usize::try_from(at + 1 - ring.oldest()).unwrap_or(usize::MAX);
-        let frames: Vec<Bytes> = ring.frames.iter().skip(skip).cloned().collect();
+        let frames: Vec<Bytes> = ring.after(at).map(|frame| frame.bytes.clone()).collect();
         self.at = Some(ring.newest);
         match frames.as_slice() {
             [one] => Some(one.clone()),
@@ -151,7 +168,7 @@ impl Read {
         }
     }
 
-    /// The whole, and that it comes anew where something was lost.
+    /// The whole, and that it comes anew where something was lost; before it what came meanwhile and is not in it.
     fn begin(&mut self, channel: &Channel, ring: &Ring) -> Option<Bytes> {
         if channel.has_whole && ring.whole.is_none() {
             // Nobody has looked yet.
@@ -160,6 +177,9 @@ impl Read {
         let mut text = String::new();
         if let Some(why) = self.lost.take() {
             text.push_str(&format!("event: resync\ndata: {{\"why\":\"{why}\"}}\n\n"));
+        }
+        for frame in ring.after(self.from).filter(|frame| !frame.is_in_whole) {
+            text.push_str(&String::from_utf8_lossy(&frame.bytes));
         }
         if let Some(whole) = &ring.whole {
             text.push_str(&format!(
@@ -205,6 +225,28 @@ mod tests {
         assert_eq!(
             next(&mut again, &channel).await,
             "id: 7-2\nevent: change\ndata: 2\n\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_the_first_look_is_not_missed() {
+        let channel = Channel::new(7, true);
+        channel.write("events", "0");
+        let mut read = channel.reader(None);
+        channel.set_whole(Some("{}".into()));
+        channel.write("change", "1");
+        channel.write("events", "2");
+        channel.tell();
+
+        assert_eq!(
+            next(&mut read, &channel).await,
+            "id: 7-3\nevent: events\ndata: 2\n\nid: 7-3\nevent: tree\ndata: {}\n\n"
+        );
+        channel.write("events", "4");
+        channel.tell();
+        assert_eq!(
+            next(&mut read, &channel).await,
+            "id: 7-4\nevent: events\ndata: 4\n\n"
         );
     }
 
