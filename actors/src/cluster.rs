@@ -7,7 +7,8 @@
 //! | `greeting` | how they come to know each other |
 //! | `session` | one connection: calls, messages, credit, heartbeat |
 //! | [`ca`] | makes the certificates with which they know each other |
-//! | [`nodes`] | which nodes there are; the handles that others use |
+//! | [`nodes`] | which nodes there are |
+//! | `remote` | handles to their actors |
 //! | `agent` | what a node does for others |
 //! | `grants`, `placed` | the children of this node that live elsewhere |
 //! | [`guests`] | those that live here for others |
@@ -31,11 +32,13 @@ pub mod link;
 pub mod nodes;
 pub mod placed;
 pub mod relay;
+mod remote;
 pub mod service;
 mod session;
 mod weather;
 
 pub use self::codec::{FaultV1 as Fault, FenceV1 as Fence};
-pub use self::nodes::{Cluster, Commands, NodeInfo, NodeOptions, NodeState, RemoteAddress};
+pub use self::nodes::{Cluster, Commands, NodeInfo, NodeOptions, NodeState};
+pub use self::remote::RemoteAddress;
 pub use self::session::Tail;
 pub use self::weather::Trouble;

@@ -7,165 +7,34 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use unity_supervisors::clock::Timestamp;
 use unity_supervisors::fault::Undo;
-use unity_supervisors::{ActorPath, ChildId, Kernel};
+use unity_supervisors::{ActorPath, ChildId};
 
-use super::codec::{AboutV1, Blob, CallV1, FaultV1, FenceV1, RefusalV1, TargetV1};
+pub use self::info::{NodeInfo, NodeState};
+use self::info::{info, why_down};
+pub use self::options::{Commands, HEARTBEAT, NodeOptions};
+use super::codec::{AboutV1, Blob, CallV1, FaultV1, RefusalV1, TargetV1};
 use super::fault;
 use super::grants::Grants;
-use super::greeting::{Cookie, DUPLICATE, refusal};
-use super::link::Link;
-use super::session::{Peer, Session, Tail, Target, body};
+use super::greeting::{DUPLICATE, refusal};
+use super::remote::{RemoteAddress, json_of};
+use super::session::{Peer, Session, Tail, body};
 use super::weather::{Trouble, Weather, Weathers};
 
-/// How long a node may say nothing unless it is told otherwise.
-pub const HEARTBEAT: Duration = Duration::from_secs(2);
+mod info;
+mod options;
+
 /// How many nodes may be attached at a time.
 pub const NODES_MAX: usize = 1_024;
 /// Two nodes that open connections to each other within this keep one of them.
 const AT_ONCE: Duration = Duration::from_secs(5);
 /// How long an answer may take unless the caller says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What a node is told when it starts.
-pub struct NodeOptions {
-    /// Larger with each start of the kernel of this name.
-    pub epoch: u64,
-    /// The version of the kernel, for others.
-    pub version: String,
-    /// What it is marked with.
-    pub labels: BTreeMap<String, String>,
-    /// How others are reached.
-    pub link: Arc<dyn Link>,
-    /// Where it listens, if it does.
-    pub listen: Option<String>,
-    /// What all nodes of the cluster know.
-    pub cookie: Cookie,
-    /// Where others may be found: it attaches to them and keeps trying.
-    pub seeds: Vec<String>,
-    /// After so long without a word a node is down.
-    pub heartbeat: Duration,
-    /// Does the commands that other nodes ask for.
-    pub commands: Option<Arc<dyn Commands>>,
-    /// The time since the machine was started, its sleep included: what leases are counted on.
-    pub boot_clock: Arc<dyn Fn() -> Duration + Send + Sync>,
-    /// What nonces are made of; the system's chance, but in simulation.
-    pub nonces: fn(&Kernel) -> [u8; 32],
-}
-
-impl NodeOptions {
-    /// A node that listens nowhere and knows nobody.
-    #[must_use]
-    pub fn new(link: Arc<dyn Link>, epoch: u64) -> Self {
-        Self {
-            epoch,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            labels: BTreeMap::new(),
-            link,
-            listen: None,
-            cookie: Cookie::none(),
-            seeds: Vec::new(),
-            heartbeat: HEARTBEAT,
-            commands: None,
-            boot_clock: Arc::new(|| {
-                let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-                Duration::new(
-                    u64::try_from(time.tv_sec).unwrap_or_default(),
-                    u32::try_from(time.tv_nsec).unwrap_or_default(),
-                )
-            }),
-            nonces: |_| {
-                let mut nonce = [0; 32];
-                // A system without chance has no nodes: the greeting fails then.
-                if ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut nonce)
-                    .is_err()
-                {
-                    tracing::error!("the system has no random numbers");
-                }
-                nonce
-            },
-        }
-    }
-}
-
-impl fmt::Debug for NodeOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NodeOptions")
-            .field("epoch", &self.epoch)
-            .field("listen", &self.listen)
-            .field("seeds", &self.seeds)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Does the commands of a kernel in the name of another node.
-pub trait Commands: Send + Sync {
-    /// Does one that answers with a document in JSON.
-    fn run(
-        &self,
-        kernel: &Kernel,
-        from: &str,
-        name: &str,
-        args: Value,
-    ) -> BoxFuture<'static, Result<Value, FaultV1>>;
-    /// Begins one that answers with many.
-    fn tail(
-        &self,
-        kernel: &Kernel,
-        from: &str,
-        name: &str,
-        args: Value,
-    ) -> BoxFuture<'static, Result<Tail, FaultV1>>;
-}
-
-/// How a node is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NodeState {
-    /// A connection to it is being opened for the first time.
-    Connecting,
-    /// It is there.
-    Up,
-    /// It cannot be reached, which does not say that it does not run.
-    Down,
-    /// It is there, and takes no new children.
-    Draining,
-}
-
-/// A node as it is shown.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct NodeInfo {
-    /// Its name; that of its address as long as it has not said it.
-    pub name: String,
-    /// Where it is reached; `None` if it is the one that opens the connections.
-    pub address: Option<String>,
-    /// How it is.
-    pub state: NodeState,
-    /// When it came, or was lost: of one that never was there, when it could not be reached first. Not known while it is
-    /// being connected for the first time; that it is being drained is no other beginning.
-    pub since: Option<Timestamp>,
-    /// Time of a ping there and back, in milliseconds.
-    pub rtt_ms: Option<f64>,
-    /// How far its wall clock is ahead of this node's, in milliseconds.
-    pub skew_ms: Option<f64>,
-    /// What it is marked with.
-    pub labels: BTreeMap<String, String>,
-    /// Its epoch.
-    pub epoch: Option<u64>,
-    /// The version of its kernel.
-    pub version: Option<String>,
-    /// How many children of this node live there.
-    pub placed: usize,
-    /// Why it is not up, if it is not.
-    pub why: Option<String>,
-}
 
 /// What this node knows of others, and how it reaches them. Found with [`Kernel::shared`].
 pub struct Cluster {
@@ -660,18 +529,13 @@ impl Cluster {
         let serial = session.call(resolve, TIMEOUT).await?;
         let slot = super::codec::read(&serial.0)
             .map_err(|error| fault::new("failed", error.to_string()))?;
-        Ok(RemoteAddress {
-            cluster: Arc::clone(self),
-            node: node.to_owned(),
-            path: path.clone(),
-            to: TargetV1 {
-                epoch: session.peer.epoch,
-                path: path.to_string(),
-                slot: Some(slot),
-                from: None,
-            },
-            way: Arc::default(),
-        })
+        let to = TargetV1 {
+            epoch: session.peer.epoch,
+            path: path.to_string(),
+            slot: Some(slot),
+            from: None,
+        };
+        Ok(RemoteAddress::new(self, node, path, to))
     }
 
     /// Has the way to a node that is up be in trouble until what this returns is dropped, connections that are new meanwhile
@@ -713,55 +577,6 @@ impl Cluster {
     }
 }
 
-/// Why it is not up: of a connection that has ended and still says its last words, why that did.
-fn why_down(known: &Known) -> Option<String> {
-    let session = known.session.as_ref();
-    let why = session.and_then(|session| session.over());
-    why.or_else(|| known.why.clone())
-}
-
-fn info(name: &str, known: &Known) -> NodeInfo {
-    let session = known
-        .session
-        .as_ref()
-        .filter(|session| session.over().is_none());
-    let state = match session {
-        Some(session)
-            if session
-                .is_draining
-                .load(std::sync::atomic::Ordering::Relaxed) =>
-        {
-            NodeState::Draining
-        }
-        Some(_) => NodeState::Up,
-        None => NodeState::Down,
-    };
-    let rtt = session.and_then(|session| session.rtt());
-    NodeInfo {
-        name: name.to_owned(),
-        address: known.address.clone(),
-        state,
-        since: Some(known.since),
-        rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-        skew_ms: rtt.and(session).map(|session| {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "it is shown to a tenth of a millisecond"
-            )]
-            let us = session.skew_us() as f64;
-            us / 1e3
-        }),
-        labels: session.map_or_else(
-            || known.about.labels.clone(),
-            |session| (*session.labels()).clone(),
-        ),
-        epoch: Some(known.epoch),
-        version: Some(known.about.version.clone()),
-        placed: 0,
-        why: why_down(known).filter(|_| session.is_none()),
-    }
-}
-
 /// Why a connection is refused while another of that name is there.
 fn clash(me: &str, held: &Session, peer: &Peer) -> Option<RefusalV1> {
     let there = &held.peer;
@@ -788,107 +603,10 @@ fn command(name: &str, args: &Value) -> CallV1 {
     }
 }
 
-pub(super) fn json_of(node: &str, answer: &Blob) -> Result<Value, FaultV1> {
-    serde_json::from_slice(&answer.0).map_err(|error| {
-        fault::new(
-            "failed",
-            format!("node `{node}` answered with no JSON: {error}"),
-        )
-    })
-}
-
 fn no_nodes() -> FaultV1 {
     fault::hinted(
         "failed",
         "this kernel attaches to no nodes",
         "it was started by a program that gave it no links",
     )
-}
-
-/// A handle to the slot of an actor on another node. Cheap to clone. A slot that was deleted, or a node that was started
-/// anew, is `not_found`: resolve it again.
-#[derive(Clone)]
-pub struct RemoteAddress {
-    cluster: Arc<Cluster>,
-    node: String,
-    path: ActorPath,
-    to: TargetV1,
-    way: Arc<Mutex<Option<Way>>>,
-}
-
-/// The session that was used last, and the number of the actor there.
-#[derive(Clone)]
-struct Way {
-    session: Arc<Session>,
-    target: Arc<Target>,
-}
-
-impl fmt::Debug for RemoteAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RemoteAddress({}:{})", self.node, self.path)
-    }
-}
-
-impl RemoteAddress {
-    /// On which node it is.
-    #[must_use]
-    pub fn node(&self) -> &str {
-        &self.node
-    }
-
-    /// Its path there.
-    #[must_use]
-    pub fn path(&self) -> &ActorPath {
-        &self.path
-    }
-
-    /// Sent in the name of the life of a placed child: not delivered once that is over.
-    #[must_use]
-    pub fn in_name_of(mut self, fence: FenceV1) -> Self {
-        self.to.from = Some(fence);
-        self.way = Arc::default();
-        self
-    }
-
-    fn way(&self) -> Result<Way, FaultV1> {
-        if let Some(way) = &*self.way.lock()
-            && way.session.over().is_none()
-        {
-            return Ok(way.clone());
-        }
-        let session = self.cluster.reach(&self.node)?;
-        if session.peer.epoch != self.to.epoch {
-            return Err(fault::new(
-                "not_found",
-                format!(
-                    "node `{}` was started anew: what was at `{}` is gone",
-                    self.node, self.path
-                ),
-            ));
-        }
-        let target = session.target(&self.to)?;
-        let way = Way { session, target };
-        *self.way.lock() = Some(way.clone());
-        Ok(way)
-    }
-
-    /// Sends a message in its JSON form, once there is room on the way: at most once. That it was not delivered after all
-    /// (the connection broke, the actor has gone) is counted and logged, and not told here.
-    ///
-    /// # Errors
-    /// [`FaultV1`].
-    pub async fn tell(&self, message: &Value, timeout: Duration) -> Result<(), FaultV1> {
-        let way = self.way()?;
-        way.session.tell(&way.target, body(message), timeout).await
-    }
-
-    /// Sends a message that is answered, and awaits the answer.
-    ///
-    /// # Errors
-    /// [`FaultV1`].
-    pub async fn ask(&self, message: &Value, timeout: Duration) -> Result<Value, FaultV1> {
-        let way = self.way()?;
-        let answer = way.session.ask(&way.target, body(message), timeout).await?;
-        json_of(&self.node, &answer)
-    }
 }

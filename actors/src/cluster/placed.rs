@@ -27,7 +27,8 @@ use unity_supervisors::{
 use super::codec::{Blob, CallV1, FaultV1, FenceV1, PlaceV1, TargetV1};
 use super::grants::Grants;
 use super::guests::mailbox_to;
-use super::nodes::{Cluster, TIMEOUT, json_of};
+use super::nodes::{Cluster, TIMEOUT};
+use super::remote::json_of;
 use super::session::{Session, Target, body, ms};
 
 /// How long the answer to a start may take beyond the start itself.
