@@ -88,8 +88,9 @@ pub(super) const DETACH: Command = Command {
 
 pub(super) const DRAIN: Command = Command {
     about: "Have a node take no new children of other nodes, before it is stopped",
-    help: "Without a name this node. What others ask it to run from then on goes elsewhere, where `place` allows that; --undo \
-           ends it, and so does its next start.\n\n\
+    help: "Without a name this node. What others ask it to run from then on goes elsewhere, where `place` allows that. What it \
+           runs of theirs moves to another node that fits, one child at a time in the order of the tree; what fits nowhere \
+           else goes on here. --undo ends it, and so does its next start.\n\n\
            Example: uk node drain edge-1",
     args: &[
         Arg::optional(
@@ -102,7 +103,9 @@ pub(super) const DRAIN: Command = Command {
     show: |document, _| {
         let node = text(document, "name");
         match document.get("draining") == Some(&Value::Bool(true)) {
-            true => format!("{node} takes no new children of other nodes\n"),
+            true => format!(
+                "{node} takes no new children of other nodes; those that it runs move where another node fits\n"
+            ),
             false => format!("{node} takes children of other nodes again\n"),
         }
     },

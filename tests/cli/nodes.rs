@@ -146,7 +146,7 @@ fn a_node_is_attached_listed_and_detached() {
     // Once more is as good as once.
     assert_eq!(rig.json(&["node", "attach", &address])["name"], "edge-1");
     let said = rig.uk(&["node", "drain", "edge-1"]);
-    let expected = "edge-1 takes no new children of other nodes\n";
+    let expected = "edge-1 takes no new children of other nodes; those that it runs move where another node fits\n";
     assert_eq!(said.out, expected, "{said:?} {}", rig.log());
     assert!(up["since"].is_string(), "{up}");
     assert_eq!(until_state(&rig, "draining")["since"], up["since"]);

@@ -130,7 +130,7 @@ const Living = ({ parts }) => html`<ul class="between">${parts.slice(0, PARTS_MA
 function Drain({ name, isDraining }) {
   if (isDraining) return html`<${Act} words=${["node", "drain"]} args=${{ which: name, undo: true }} label="Take parts again" small=${true} did=${`Had ${name} take parts again`} after=${askNodes} />`;
   return html`<${Act} words=${["node", "drain"]} args=${{ which: name }} label="Drain" small=${true} did=${`Had ${name} take no new parts`} after=${askNodes}
-    ask=${{ title: `Drain ${name}?`, text: "It takes no new parts of other nodes from now on. Those that it runs go on. It is what one does before a machine is switched off.", yes: "Drain it" }} />`;
+    ask=${{ title: `Drain ${name}?`, text: "It takes no new parts of other nodes from now on. Those that it runs move to other nodes that fit, one after the other; what fits nowhere else goes on there. It is what one does before a machine is switched off.", yes: "Drain it" }} />`;
 }
 
 function Attach() {
