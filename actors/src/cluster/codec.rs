@@ -23,6 +23,8 @@ pub const VERSION: u8 = 1;
 pub const FRAME_LEN_MAX: usize = 16 << 20;
 /// The longest frame of somebody who has not shown yet who they are.
 pub const GREETING_LEN_MAX: usize = 4 << 10;
+/// How long the labels of a node may be together, names and values, in bytes.
+pub const LABELS_LEN_MAX: usize = 16 << 10;
 /// The longest message to an actor, in bytes.
 pub const MESSAGE_LEN_MAX: usize = 1 << 20;
 /// How long the length is.

@@ -33,6 +33,8 @@ const DRIFT_MAX: Duration = Duration::from_millis(500);
 pub(super) struct Grants {
     state: Mutex<State>,
     changed: watch::Sender<u64>,
+    /// Counts on when one is gone, or says that it stays.
+    gone: watch::Sender<u64>,
     /// When this kernel began: what an earlier one of its name has granted is over a lease later.
     pub(super) began: Instant,
     /// Children are moved one at a time; whoever moves has this until it lives elsewhere.
@@ -68,6 +70,7 @@ impl Default for Grants {
         Self {
             state: Mutex::default(),
             changed: watch::Sender::new(0),
+            gone: watch::Sender::new(0),
             began: Instant::now(),
             moving: Arc::default(),
         }
@@ -92,6 +95,16 @@ impl Grants {
         self.changed.subscribe()
     }
 
+    fn note_gone(&self) {
+        self.gone.send_modify(|count| *count += 1);
+        self.note_change();
+    }
+
+    /// Changes that may make another the [next](Self::is_next).
+    pub(super) fn departures(&self) -> watch::Receiver<u64> {
+        self.gone.subscribe()
+    }
+
     /// A new life of the child at `path`, on `node`. What is returned hears of its end.
     pub(super) fn begin(
         &self,
@@ -101,6 +114,7 @@ impl Grants {
         (node, lease): (&str, Duration),
     ) -> (FenceV1, oneshot::Receiver<ExitReason>) {
         let (sender, exit) = oneshot::channel();
+        let order = order(kernel, path);
         let mut state = self.state.lock();
         state.next += 1;
         let fence = FenceV1 {
@@ -109,7 +123,7 @@ impl Grants {
         };
         let grant = Grant {
             path: path.clone(),
-            order: order(kernel, path),
+            order,
             node: node.to_owned(),
             lease,
             until: None,
@@ -144,7 +158,7 @@ impl Grants {
     /// It has ended.
     pub(super) fn settle(&self, fence: FenceV1) {
         self.state.lock().grants.remove(&fence);
-        self.note_change();
+        self.note_gone();
     }
 
     /// How it is, if it is still in force.
@@ -194,7 +208,7 @@ impl Grants {
         let is_new = grant.is_some_and(|grant| std::mem::replace(&mut grant.stays, stays) != stays);
         drop(state);
         if is_new {
-            self.note_change();
+            self.note_gone();
         }
     }
 
@@ -283,7 +297,7 @@ impl Grants {
             // Who placed it may be gone.
             drop(exit.send(reason));
         }
-        self.note_change();
+        self.note_gone();
     }
 
     /// Keeps the state of a placed child as that of the child here.

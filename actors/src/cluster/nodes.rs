@@ -18,7 +18,7 @@ use unity_supervisors::{ActorPath, ChildId};
 pub use self::info::{NodeInfo, NodeState};
 use self::info::{info, why_down};
 pub use self::options::{Commands, HEARTBEAT, NodeOptions};
-use super::codec::{AboutV1, Blob, CallV1, FaultV1, RefusalV1, TargetV1};
+use super::codec::{AboutV1, Blob, CallV1, FaultV1, LABELS_LEN_MAX, RefusalV1, TargetV1};
 use super::fault;
 use super::grants::Grants;
 use super::greeting::{DUPLICATE, refusal};
@@ -47,6 +47,8 @@ pub struct Cluster {
     /// The lives that children of this node have elsewhere.
     pub(super) grants: Arc<Grants>,
     weathers: Weathers,
+    /// Held by whoever tells others of this node, so that what is told last is what is so.
+    telling: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -122,6 +124,7 @@ impl Cluster {
             wanted: Notify::new(),
             grants: Arc::default(),
             weathers: Weathers::default(),
+            telling: Mutex::default(),
         }
     }
 
@@ -179,13 +182,34 @@ impl Cluster {
     }
 
     /// Says what this node is good for from now on, to all that are attached too. A child that lives where it does not fit any
-    /// more stays there until its next life.
+    /// more stays there until its next life. Of labels that are longer than [`LABELS_LEN_MAX`] together others are told none.
     pub fn set_labels(&self, labels: &BTreeMap<String, String>) {
+        let _telling = self.telling.lock();
         self.state.lock().labels.clone_from(labels);
+        let told = self.told_labels();
         for session in self.sessions() {
-            session.tell_labels(labels);
+            session.tell_labels(&told);
         }
         self.note_change();
+    }
+
+    /// The labels that others are told.
+    pub(super) fn told_labels(&self) -> BTreeMap<String, String> {
+        let labels = self.labels();
+        if labels_len(&labels) <= LABELS_LEN_MAX {
+            return labels;
+        }
+        tracing::error!(
+            "`labels` are longer than {LABELS_LEN_MAX} bytes together: other nodes are told none of them"
+        );
+        BTreeMap::new()
+    }
+
+    /// Tells a node that has just come what may have changed since it was greeted.
+    pub(super) fn tell(&self, session: &Session) {
+        let _telling = self.telling.lock();
+        session.tell_labels(&self.told_labels());
+        session.tell_draining(self.is_draining());
     }
 
     /// The addresses that connections are kept to.
@@ -386,6 +410,7 @@ impl Cluster {
                 held.is_some_and(|held| Arc::ptr_eq(held, session))
             });
             held.map(|known| {
+                known.about.labels = (*session.labels()).clone();
                 known.session = None;
                 known.since = now;
                 known.why = Some(why.to_owned());
@@ -569,12 +594,21 @@ impl Cluster {
 
     /// Takes no new children of other nodes from now on, or does again.
     pub fn set_draining(&self, is_draining: bool) {
+        let _telling = self.telling.lock();
         self.state.lock().is_draining = is_draining;
         for session in self.sessions() {
             session.tell_draining(is_draining);
         }
         self.note_change();
     }
+}
+
+/// How long labels are together.
+pub(super) fn labels_len(labels: &BTreeMap<String, String>) -> usize {
+    labels
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum()
 }
 
 /// Why a connection is refused while another of that name is there.

@@ -518,14 +518,18 @@ impl Keeper {
     /// Watches over a life until it is over.
     async fn watch(&self, life: Life) -> After {
         let Life { mut at, mut exit } = life;
-        let (mut changes, mut granted) = (self.cluster.changes(), self.grants.changes());
+        let (mut changes, mut gone) = (self.cluster.changes(), self.grants.departures());
         loop {
             changes.mark_unchanged();
-            granted.mark_unchanged();
+            gone.mark_unchanged();
             let is_to_move = self.is_to_move(&at);
-            if is_to_move && self.grants.is_next(at.fence) {
-                return self.move_on(&at).await;
-            }
+            let is_next = is_to_move && self.grants.is_next(at.fence);
+            let turn = async {
+                match is_next {
+                    true => Arc::clone(&self.grants.moving).lock_owned().await,
+                    false => std::future::pending().await,
+                }
+            };
             self.grants
                 .note_stays(at.fence, !is_to_move && is_draining(&at.session));
             tokio::select! {
@@ -544,7 +548,11 @@ impl Keeper {
                 }
                 changed = changes.changed() => if changed.is_err() { std::future::pending().await },
                 // Those before it have left, or stay.
-                changed = granted.changed(), if is_to_move => if changed.is_err() { std::future::pending().await },
+                changed = gone.changed(), if is_to_move && !is_next => if changed.is_err() { std::future::pending().await },
+                // While it waited for that the other node may have gone, or its own be wanted again.
+                turn = turn => if self.is_to_move(&at) && self.grants.is_next(at.fence) {
+                    return self.move_on(&at, turn).await;
+                },
             }
         }
     }
@@ -644,8 +652,7 @@ impl Keeper {
     }
 
     /// Ends it in order where it is, so that it begins elsewhere. One child moves at a time, in the order of the tree.
-    async fn move_on(&self, at: &At) -> After {
-        let turn = Arc::clone(&self.grants.moving).lock_owned().await;
+    async fn move_on(&self, at: &At, turn: OwnedMutexGuard<()>) -> After {
         *self.turn.lock() = Some(turn);
         self.at.send_replace(None);
         let why = format!("node `{}` is drained", at.session.node());

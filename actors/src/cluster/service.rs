@@ -309,7 +309,7 @@ impl Around {
             cookie: options.cookie.clone(),
             about: AboutV1 {
                 version: options.version.clone(),
-                labels: self.cluster.labels(),
+                labels: self.cluster.told_labels(),
                 kinds: self.kernel.kinds().names().map(str::to_owned).collect(),
                 draining: self.cluster.is_draining(),
             },
@@ -355,6 +355,7 @@ impl Around {
             session: &session,
         };
         self.cluster.enter(&session, self.now());
+        self.cluster.tell(&session);
         let pace = Pace {
             heartbeat: options.heartbeat,
         };

@@ -30,6 +30,8 @@ mod tests;
 
 /// How much a slow link holds back each way, in bytes; who sends more waits.
 const LINE_LEN_MAX: usize = 1 << 20;
+/// The same in pieces, as they are written and arrive.
+const PIECES_MAX: usize = 4_096;
 /// How much of it is read at once.
 const CHUNK_LEN: usize = 16 << 10;
 /// How many halves of connections are kept open that ended during a cut; of more the oldest is closed.
@@ -226,6 +228,10 @@ struct Line {
 }
 
 impl Line {
+    fn is_full(&self) -> bool {
+        self.len >= LINE_LEN_MAX || self.chunks.len() >= PIECES_MAX
+    }
+
     fn push(&mut self, bytes: Bytes, by: Duration) {
         self.len += bytes.len();
         self.chunks.push_back((Instant::now() + by, bytes));
@@ -313,7 +319,7 @@ impl Sheltered<WireRead> {
     /// Takes in what has arrived, for later.
     fn take_in(&mut self, cx: &mut Context<'_>, by: Duration) {
         let mut bytes = [0; CHUNK_LEN];
-        while self.ended.is_none() && self.line.len < LINE_LEN_MAX {
+        while self.ended.is_none() && !self.line.is_full() {
             let Some(read) = &mut self.half else { return };
             let mut buf = ReadBuf::new(&mut bytes);
             match Pin::new(read).poll_read(cx, &mut buf) {
@@ -384,7 +390,7 @@ impl AsyncWrite for Sheltered<WireWrite> {
         let drained = this.poll_drain(cx)?;
         ready!(this.weather.poll_clear(CUT_OUT, &this.waker, cx));
         if let Some(by) = this.weather.slower() {
-            if this.line.len >= LINE_LEN_MAX {
+            if this.line.is_full() {
                 return Poll::Pending;
             }
             let len = bytes.len().min(LINE_LEN_MAX - this.line.len);

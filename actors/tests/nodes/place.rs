@@ -399,6 +399,68 @@ impl Actor for Slow {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_its_turn_to_leave_a_node_stays_once_that_is_wanted_again() {
+    let world = World::new(1);
+    let kinds = Kinds::new().with::<Slow>("slow", "starts slowly");
+    let slow = |name: &str| {
+        let mut child = placed(
+            name,
+            PlaceAt::Labels(labelled("one").labels),
+            Failover::Wait,
+        );
+        if let ChildKind::Worker(worker) = &mut child.what {
+            worker.kind = "slow".to_owned();
+            worker.settings = json!({});
+        }
+        child
+    };
+    let begin = |begin| Begin {
+        kinds: kinds.clone(),
+        ..begin
+    };
+    let children = ["first", "second"].map(slow).into();
+    let home = Begin {
+        children,
+        ..Begin::default()
+    };
+    let home = world.node("home", begin(home)).await;
+    let one = world.node("one", begin(labelled("one"))).await;
+    let on = |name: &str| {
+        let slot = home.kernel.registry().get(&path(name)).unwrap();
+        let placement = slot.placement().unwrap();
+        placement.node.filter(|_| placement.why.is_none())
+    };
+    home.until("both live", |_| {
+        on("/first").is_some() && on("/second").is_some()
+    })
+    .await;
+    let guests = || {
+        let guests = one.kernel.registry().get(&path("/system/guests")).unwrap();
+        let ids = guests
+            .children()
+            .into_iter()
+            .map(|slot| slot.id().to_string());
+        ids.collect::<Vec<_>>()
+    };
+    let before = guests();
+    let _two = world.node("two", begin(labelled("two"))).await;
+    home.until_up("two").await;
+
+    one.cluster.set_draining(true);
+    home.until("the first moves", |_| on("/first").is_none())
+        .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    one.cluster.set_draining(false);
+    home.until("it has moved", |_| on("/first").as_deref() == Some("two"))
+        .await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+
+    assert_eq!(on("/second").as_deref(), Some("one"));
+    // It is the life that it was.
+    assert_eq!((before.len(), &guests()[..]), (2, &before[1..]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_child_that_is_stopped_while_it_starts_there_leaves_nothing_behind() {
     let world = World::new(1);
     for after_ms in [0, 1, 10, 100, 1_000, 4_999, 5_000, 5_001] {

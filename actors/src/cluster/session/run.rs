@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::incoming::Incoming;
 use super::{Pace, Serve, Session};
-use crate::cluster::codec::{self, FRAME_LEN_MAX, Frame, PREFIX_LEN};
+use crate::cluster::codec::{self, FRAME_LEN_MAX, Frame, LABELS_LEN_MAX, PREFIX_LEN};
 use crate::cluster::link::{WireRead, WireWrite};
+use crate::cluster::nodes::labels_len;
 
 /// How many pings fit into the time of the heartbeat.
 const PINGS: u32 = 4;
@@ -247,6 +248,11 @@ fn take(
             incoming.note_change();
         }
         Frame::Labels { labels } => {
+            if labels_len(&labels) > LABELS_LEN_MAX {
+                return Err(format!(
+                    "its labels are longer than {LABELS_LEN_MAX} bytes together"
+                ));
+            }
             *session.labels.lock() = Arc::new(labels);
             incoming.note_change();
         }
