@@ -134,8 +134,13 @@ impl Session {
         matches: &ArgMatches,
     ) -> Result<(&'static Command, Args, Caller), CommandError> {
         let place = self.place();
-        let (command, mut args) = cli::read(matches, Some(&place))?;
         let mut node = matches.get_one::<String>("node").cloned();
+        // A node that is named counts more than the one that this is on.
+        let meant = Place {
+            node: place.node.clone().filter(|_| node.is_none()),
+            ..place.clone()
+        };
+        let (command, mut args) = cli::read(matches, Some(&meant))?;
         if let Some((on, path)) = named(command, &args) {
             if on == place.node {
                 self.remember(path);

@@ -52,7 +52,7 @@ fn a_console_goes_to_another_node_and_comes_back() {
     let (rig, _edge, _) = pair();
     rig.json(&["stop", "/a"]);
 
-    let lines = "cd edge-1:/group\nstop one\nstart $_\ntell ../a {\"echo\": 1}\nhealth --json\ntree /a\ncd\ntree /a\n";
+    let lines = "cd edge-1:/group\nstop one\nstart $_\ntell ../a {\"echo\": 1}\nhealth --json\ntree /a\ntree /a --node rig\ncd\ntree /a\n";
     let said = rig.folder.uk_with_input(&["console"], lines);
 
     assert_eq!(said.code, 0, "{said:?}");
@@ -64,6 +64,8 @@ fn a_console_goes_to_another_node_and_comes_back() {
         "rig · normal · 1 worker\n/a  probe  stopped",
     ];
     assert!(said.out.contains(&trees.concat()), "{said:?}");
+    // Once by its name, once after the way home.
+    assert_eq!(said.out.matches(trees[1]).count(), 2, "{said:?}");
     let said = rig.folder.uk_with_input(&["console"], "cd edge-1:/nope\n");
     refused(&said, 4, &["`/nope`"]);
     let said = rig.folder.uk_with_input(&["console"], "cd edge-9:/\n");

@@ -208,17 +208,21 @@ async function lost(mine) {
   if (/** @type {string} */ (kernel.line) !== "denied") setTimeout(() => { if (mine === source) connect(); }, pause);
 }
 
-/** Makes what reads a document for `kernel`, so often at most. @param {"health" | "nodes"} into @param {string[]} words @param {number} ms */
+/** Makes what reads a document for `kernel`, so often at most, and one at a time. @param {"health" | "nodes"} into @param {string[]} words @param {number} ms */
 function reading(into, words, ms) {
-  let isDue = false;
+  let isDue = false, isBusy = false;
+  const begin = () => setTimeout(async () => {
+    isDue = false;
+    isBusy = true;
+    const document = await call("GET", words).catch(() => null);
+    isBusy = false;
+    if (document) { kernel[into] = document; changed(); }
+    if (isDue) begin();
+  }, kernel[into] ? ms : 0);
   return () => {
     if (isDue) return;
     isDue = true;
-    setTimeout(async () => {
-      isDue = false;
-      const document = await call("GET", words).catch(() => null);
-      if (document) { kernel[into] = document; changed(); }
-    }, kernel[into] ? ms : 0);
+    if (!isBusy) begin();
   };
 }
 

@@ -13,6 +13,8 @@ import { ago, nodeStateOf, plural, rough, thousands } from "./words.js";
 const AGAIN_MS = 5000;
 /** What lives on one node is named up to so many. */
 const PARTS_MAX = 12;
+/** So many labels of a node are shown. */
+const LABELS_MAX = 24;
 /** So many nodes have a card. */
 const CARDS_MAX = 60;
 /** Clocks that differ by more make times misleading. */
@@ -36,7 +38,7 @@ export function Nodes() {
   useEffect(askNodes, [beat]);
   const known = kernel.nodes;
   const nodes = /** @type {KnownNode[]} */ (known?.nodes ?? []);
-  const { document: told } = useRead(["health"], { node: "all" }, { inputs: [beat, nodes.map((node) => node.state).join()] });
+  const { document: told } = useRead(["health"], { node: "all" }, { inputs: [Math.floor(beat / 3), nodes.map((node) => node.state).join()] });
   if (!known) return html`<p class="loading">Looking…</p>`;
   const health = new Map((told?.nodes ?? []).map((/** @type {Doc} */ one) => [one.node, one]));
   // Of many those that are lost come first; few stay where they are.
@@ -45,7 +47,7 @@ export function Nodes() {
   const placed = workers.filter((part) => part.placed?.node);
   return html`<${Head} title="Nodes" lead=${sentenceOfAll(nodes)} />
     ${known.deaf && html`<${Problem} error=${{ message: known.deaf, hint: "other kernels cannot attach to this one until that is so no more" }} />`}
-    ${nodes.length > 0 && html`<${NodeMap} name=${known.node} nodes=${nodes} now=${now()} />`}
+    ${nodes.length > 0 && html`<${NodeMap} name=${known.node} nodes=${cards} now=${now()} />`}
     <h2 class="heard" id="each">Each node</h2>
     <section class="cards" aria-labelledby="each">
       <${Here} known=${known} here=${workers.length - placed.length} away=${placed.length} />
@@ -87,7 +89,7 @@ function One({ node, health, parts }) {
       <dt>Address</dt><dd>${node.address ? html`<code>${node.address}</code>` : "Not known: it opened the connection itself."}</dd>
       ${isUp && html`<dt>Its own parts</dt><dd>${partsOf(health)}</dd>`}
       <dt>What of this kernel lives there</dt><dd>${parts.length === 0 ? "Nothing" : html`<${Living} parts=${parts} />`}</dd>
-      ${labels.length > 0 && html`<dt>Marked with</dt><dd class="between">${labels.map(([key, value]) => html`<span key=${key} class="tag" data-tone="off">${key}=${value}</span>`)}</dd>`}
+      ${labels.length > 0 && html`<dt>Marked with</dt><dd class="between">${labels.slice(0, LABELS_MAX).map(([key, value]) => html`<span key=${key} class="tag" data-tone="off">${key}=${value}</span>`)}${labels.length > LABELS_MAX ? ` and ${labels.length - LABELS_MAX} more` : ""}</dd>`}
       ${node.skew_ms !== null && html`<dt>Its clock</dt><dd>${clockOf(node.skew_ms)}</dd>`}
     </dl>
     <div class="acts">
