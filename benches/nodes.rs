@@ -315,7 +315,12 @@ fn rows_table(figures: &Figures) -> Vec<Vec<String>> {
             let values = figures.get(&(row.name.to_owned(), side));
             values.map_or_else(none, |values| {
                 let spread = spread(values) * 100.0;
-                format!("{} ±{spread:.0} %", figure(median(values)))
+                // Of a median of nothing there is no share.
+                let spread = match spread.is_finite() {
+                    true => format!(" ±{spread:.0} %"),
+                    false => String::new(),
+                };
+                format!("{}{spread}", figure(median(values)))
             })
         }));
         let ratio = ratio(figures, row);
