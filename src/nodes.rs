@@ -25,6 +25,7 @@ use crate::error::{Code, CommandError};
 use crate::http::{run_for, stream_for};
 use crate::rights::Who;
 
+mod aimed;
 mod ask;
 mod draw;
 mod start;

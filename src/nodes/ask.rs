@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use unity_actors::cluster::{Cluster, NodeInfo};
 use unity_supervisors::Kernel;
 
-use super::is_secret;
+use super::{aimed, is_secret};
 use crate::arguments::{ALL, Args};
 use crate::client::patience;
 use crate::commands::{Command, KernelRun};
@@ -95,7 +95,8 @@ pub(crate) async fn run(
             tracing::debug!(%node, %fault, "a node that was to stop is gone");
             Ok(json!({ "version": 1, "node": node, "done": "stopping" }))
         }
-        answered => Ok(answered?),
+        Ok(document) => Ok(aimed::document(document, &node)),
+        Err(fault) => Err(aimed::error(fault.into(), &node)),
     }
 }
 
@@ -114,7 +115,9 @@ async fn all(
             let asked = cluster
                 .command(&info.name, name, wire, ANSWERS_WITHIN)
                 .await;
-            (info, asked.map_err(CommandError::from))
+            let asked = asked.map(|document| aimed::document(document, &info.name));
+            let asked = asked.map_err(|fault| aimed::error(fault.into(), &info.name));
+            (info, asked)
         }
     };
     let others = stream::iter(cluster.nodes()).map(ask).buffered(AT_A_TIME);

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use unity_actors::cluster::{Cluster, Fault, NodeState};
 use unity_supervisors::Kernel;
 
+use super::aimed;
 use super::ask::{Whither, may_leave, wire};
 use crate::arguments::Args;
 use crate::commands::{Command, Documents, StreamRun};
@@ -49,7 +50,8 @@ async fn of_one(
     name: &str,
     wire: &Value,
 ) -> Result<Documents, CommandError> {
-    let documents = cluster.tail(node, name, wire).await?;
+    let documents = cluster.tail(node, name, wire).await;
+    let documents = documents.map_err(|fault| aimed::error(fault.into(), node))?;
     let of = node.to_owned();
     let read = move |item: Result<_, Fault>| {
         let blob: unity_actors::cluster::codec::Blob = item?;

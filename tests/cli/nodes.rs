@@ -73,6 +73,28 @@ fn a_console_goes_to_another_node_and_comes_back() {
 }
 
 #[test]
+fn what_another_node_advises_can_be_typed_here() {
+    let (rig, _edge, _) = pair();
+    rig.json(&["stop", "edge-1:/a"]);
+
+    let said = rig.uk(&["resume", "edge-1:/a"]);
+    refused(&said, 1, &["`uk start /a @edge-1` starts it"]);
+    let command = said
+        .err
+        .split('`')
+        .find(|words| words.starts_with("uk start"))
+        .unwrap();
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    assert_eq!(rig.uk(&words).code, 0, "{said:?}");
+
+    let tree = rig.json(&["tree", "edge-1:/a"]);
+    assert_eq!(tree["tree"]["state"], "running", "{tree:#}");
+    let story = rig.uk(&["why", "edge-1:/a"]).out;
+    let next = story.lines().find(|line| line.starts_with("next")).unwrap();
+    assert!(next.contains(" @edge-1  "), "{story}");
+}
+
+#[test]
 fn an_assistant_reaches_another_node() {
     let (rig, _edge, _) = pair();
     let ask = json!({ "path": "edge-1:/a", "message": { "echo": "hi" } });
