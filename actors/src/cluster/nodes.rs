@@ -36,7 +36,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 /// How long an answer may take unless the caller says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What this node knows of others, and how it reaches them. Found with [`Kernel::shared`].
+/// What this node knows of others, and how it reaches them. Found with [`Kernel::shared`](unity_supervisors::Kernel::shared).
 pub struct Cluster {
     options: Option<NodeOptions>,
     state: Mutex<State>,
