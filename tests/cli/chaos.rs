@@ -140,7 +140,7 @@ fn every_fault_strikes_and_what_it_broke_is_well_again() {
         assert_eq!(report[key], 0, "{report:#}");
     }
     answers(&rig, "/a");
-    assert_ne!(process_state(&rig), 'T');
+    assert!(matches!(process_state(&rig), 'R' | 'S' | 'D'));
     let why = rig.json(&["why", "/a"]);
     let texts: Vec<&str> = why["exits"]
         .as_array()
@@ -197,7 +197,7 @@ fn a_program_is_stopped_and_goes_on() {
     assert_eq!(process_state(&rig), 'T');
     rig.json(&["chaos", "stop"]);
     ended(&rig);
-    assert_ne!(process_state(&rig), 'T');
+    assert!(matches!(process_state(&rig), 'R' | 'S' | 'D'));
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn a_service_that_is_killed_undoes_all_and_reports_the_run_as_stopped() {
     assert!(report["why"].as_str().unwrap().contains("/system/chaos"));
     assert_eq!(report["acts"].as_array().unwrap().len(), 3);
     answers(&rig, "/a");
-    assert_ne!(process_state(&rig), 'T');
+    assert!(matches!(process_state(&rig), 'R' | 'S' | 'D'));
     assert!(rig.json(&["state", "/b"])["state"]["stop_takes_ms"].is_null());
 }
 
